@@ -1,0 +1,306 @@
+"""The sample library: int16 signals with multi-hot labels and patients, in memory or on disk.
+
+On disk a library is a folder without any pickle in it:
+
+- ``library.json``: format, metadata, and size and sha256 of the other files;
+- ``signals.npy``: int16 [records, samples, leads], memory-mapped when opened;
+- ``records.csv``: one row a record (id, patient, source, fold, labels, notes);
+- ``quarantine.csv``: what was left out when the library was made, and why.
+"""
+
+import csv
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaecg.errors import MetaecgError
+
+FORMAT = "metaecg library"
+VERSION = 1
+COLUMNS = ("id", "patient", "source", "fold", "labels", "notes")
+
+
+class LibraryError(MetaecgError):
+    """A sample library is malformed, damaged or in the way."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Library:
+    """N diagnoses with K records each, as the source has it [0042], plus who they came from.
+
+    Only `signals`, `labels`, `vocabulary` and `patients` have no default.
+
+    Attributes:
+      signals: int16 [R, samples, leads]; a read-only memory map when opened from disk.
+      labels: bool [R, C], multi-hot.
+      vocabulary: C distinct codes, such as 'AFIB'; without ';'.
+      patients: int32 [R], equal where two records are of the same patient; made dense, numbered
+        as they first appear.
+      hz: samples per second.
+      leads: names of the leads, in the order of the last axis of `signals`.
+      scale: mV per unit of `signals`.
+      names: C human-readable names; the codes where left out.
+      kinds: C kinds of statement joined by ';', such as 'diagnostic;form'; '' where unknown.
+      ids: R distinct record ids; '0' … where left out.
+      sources: R paths relative to the imported folder; '' where there is none.
+      folds: int32 [R], the data set's own folds; 0 where there are none.
+      notes: R remarks on what was done to this one record.
+      source: where the records came from, such as 'ptbxl'.
+      processing: what was done to all signals, in words and in order.
+
+    Raises:
+      LibraryError: a shape or type does not fit the others.
+    """
+
+    signals: np.ndarray
+    labels: np.ndarray
+    vocabulary: tuple[str, ...]
+    patients: np.ndarray
+    hz: float = 100.0
+    leads: tuple[str, ...] = ()
+    scale: float = 0.001
+    names: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    folds: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    processing: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        def put(field: str, value: Any) -> None:
+            object.__setattr__(self, field, value)
+
+        if self.signals.ndim != 3 or self.signals.dtype != np.int16:
+            raise LibraryError(
+                "library: signals must be int16 [records, samples, leads]; "
+                f"got {self.signals.dtype} {list(self.signals.shape)}"
+            )
+        records, _, leads = self.signals.shape
+        if not self.signals.size:
+            raise LibraryError(f"library: signals {list(self.signals.shape)} hold no sample")
+        put("vocabulary", tuple(self.vocabulary))
+        put("hz", float(self.hz))
+        put("scale", float(self.scale))
+        put("leads", tuple(self.leads) or tuple(f"lead {i}" for i in range(leads)))
+        put("names", tuple(self.names) or self.vocabulary)
+        put("kinds", tuple(self.kinds) or ("",) * len(self.vocabulary))
+        put("ids", tuple(self.ids) or tuple(str(row) for row in range(records)))
+        put("sources", tuple(self.sources) or ("",) * records)
+        put("notes", tuple(self.notes) or ("",) * records)
+        put("processing", tuple(self.processing))
+        put("labels", np.asarray(self.labels))
+        put("patients", dense(np.asarray(self.patients)))
+        put("folds", np.asarray(self.folds if len(self.folds) else np.zeros(records), np.int32))
+        classes = len(self.vocabulary)
+        if self.labels.dtype != bool or self.labels.shape != (records, classes):
+            raise LibraryError(
+                f"library: labels must be bool [{records}, {classes}] for {records} records and "
+                f"{classes} codes; got {self.labels.dtype} {list(self.labels.shape)}"
+            )
+        lengths = {"leads": leads, "names": classes, "kinds": classes}
+        lengths |= dict.fromkeys(("patients", "ids", "sources", "folds", "notes"), records)
+        for field, length in lengths.items():
+            if len(getattr(self, field)) != length:
+                raise LibraryError(
+                    f"library: {field} has {len(getattr(self, field))} entries instead of {length}"
+                )
+        for field in ("vocabulary", "ids", "leads"):
+            if len(set(getattr(self, field))) != len(getattr(self, field)):
+                raise LibraryError(f"library: {field} has repeated entries")
+        if bad := [code for code in self.vocabulary if not code or ";" in code]:
+            raise LibraryError(f"library: vocabulary has the code {bad[0]!r}; ';' separates codes")
+        if not (self.hz > 0 and self.scale > 0):
+            raise LibraryError(f"library: hz {self.hz} and scale {self.scale} must be positive")
+
+    def __len__(self) -> int:
+        return len(self.signals)
+
+    def millivolts(self, rows: Any = slice(None)) -> np.ndarray:
+        """Signals of some records in mV: float32 [n, samples, leads], read from disk if need be."""
+        return (self.signals[rows] * self.scale).astype(np.float32)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """sha256 of all that the library holds; the same in memory and on disk."""
+        signals = hashlib.sha256(npy_header(self.signals.shape))
+        for start in range(0, len(self), 1024):
+            signals.update(np.ascontiguousarray(self.signals[start : start + 1024], "<i2").data)
+        records = hashlib.sha256(csv_line(COLUMNS))
+        for row in self.rows():
+            records.update(csv_line(row))
+        return combine(self.metadata(), signals.hexdigest(), records.hexdigest())
+
+    def metadata(self) -> dict[str, Any]:
+        """What library.json says of all records, of JSON types."""
+        fields = ("hz", "leads", "scale", "vocabulary", "names", "kinds", "source", "processing")
+        values = {field: getattr(self, field) for field in fields}
+        return {
+            "shape": list(self.signals.shape),
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
+        }
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """The rows of records.csv, in the order of `COLUMNS`."""
+        for r in range(len(self)):
+            codes = ";".join(self.vocabulary[c] for c in np.flatnonzero(self.labels[r]))
+            patient, fold = str(self.patients[r]), str(self.folds[r])
+            yield self.ids[r], patient, self.sources[r], fold, codes, self.notes[r]
+
+
+def open_library(path: str | Path, verify: bool = True) -> Library:
+    """Opens a library; its signals stay on disk until they are indexed.
+
+    Args:
+      path: the library's folder.
+      verify: whether to compare the sha256 of every file (about a second for 500 MB). Sizes and
+        the metadata's own hash are compared either way.
+
+    Returns:
+      The library, `signals` a read-only memory map.
+
+    Raises:
+      LibraryError: it is no library, or it is truncated, edited or of another version.
+    """
+    path = Path(path)
+    remedy = "import it again with experiments.prepare"
+    try:
+        about = json.loads((path / "library.json").read_text("utf-8"))
+    except FileNotFoundError:
+        raise LibraryError(f"{path}: no library.json; make one with experiments.prepare") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LibraryError(f"{path}/library.json: not JSON ({error}); {remedy}") from None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise LibraryError(f"{path}/library.json: format is not {FORMAT!r}; {remedy}")
+    if about.get("version") != VERSION:
+        raise LibraryError(
+            f"{path}/library.json: version {about.get('version')} instead of {VERSION}; {remedy}"
+        )
+    try:
+        metadata, files = about["metadata"], about["files"]
+        digests = [files[name]["sha256"] for name in ("signals.npy", "records.csv")]
+        if combine(metadata, *digests) != about["fingerprint"]:
+            raise LibraryError(f"{path}/library.json: fingerprint differs, edited; {remedy}")
+        for name in ("signals.npy", "records.csv", "quarantine.csv"):
+            _check_file(path / name, files[name], verify, remedy)
+        fields = dict(metadata)
+        shape = tuple(fields.pop("shape"))
+    except (KeyError, TypeError) as error:
+        raise LibraryError(f"{path}/library.json: field {error} is missing; {remedy}") from None
+    try:
+        signals = np.load(path / "signals.npy", mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise LibraryError(f"{path}/signals.npy: {error}; {remedy}") from None
+    if signals.shape != shape:
+        raise LibraryError(
+            f"{path}/signals.npy: shape {signals.shape} instead of {shape}; {remedy}"
+        )
+    with open(path / "records.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    if len(rows) != shape[0] + 1 or any(len(row) != len(COLUMNS) for row in rows):
+        raise LibraryError(f"{path}/records.csv: not {shape[0]} records of {COLUMNS}; {remedy}")
+    ids, patients, sources, folds, codes, notes = zip(*rows[1:])
+    library = Library(
+        signals=signals,
+        labels=multi_hot(codes, fields["vocabulary"]),
+        patients=np.array(patients, np.int32),
+        ids=ids,
+        sources=sources,
+        folds=np.array(folds, np.int32),
+        notes=notes,
+        **fields,
+    )
+    library.__dict__["fingerprint"] = about["fingerprint"]
+    return library
+
+
+def save(library: Library, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes a library to a folder; `open_library` gives it back with the same fingerprint.
+
+    Args:
+      library: what to write.
+      path: the folder to make.
+      overwrite: whether an existing library may be replaced.
+
+    Raises:
+      LibraryError: something is in the way.
+    """
+    from metaecg.data.writing import Writer  # it builds on this module
+
+    with Writer(path, overwrite=overwrite) as writer:
+        for signal, (id, patient, source, fold, codes, note) in zip(
+            library.signals, library.rows()
+        ):
+            writer.add(
+                signal,
+                id=id,
+                patient=patient,
+                codes=codes.split(";") if codes else (),
+                source=source,
+                fold=int(fold),
+                note=note,
+            )
+        metadata = library.metadata()
+        del metadata["shape"]
+        writer.finish(**metadata)
+
+
+def dense(patients: np.ndarray) -> np.ndarray:
+    """Patients renumbered 0, 1, … as they first appear: int32 [R]."""
+    _, first, inverse = np.unique(patients, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int32)
+
+
+def multi_hot(codes: Iterable[str], vocabulary: Iterable[str]) -> np.ndarray:
+    """Codes joined by ';', one string a record, as bool [R, C]."""
+    column = {code: c for c, code in enumerate(vocabulary)}
+    carried_codes = [joined.split(";") if joined else [] for joined in codes]
+    labels = np.zeros((len(carried_codes), len(column)), bool)
+    for row, carried in enumerate(carried_codes):
+        for code in carried:
+            if code not in column:
+                raise LibraryError(f"records.csv: row {row} has the code {code!r}, unknown")
+            labels[row, column[code]] = True
+    return labels
+
+
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """The header of an int16 ``.npy`` file; its length does not depend on the first axis."""
+    header = io.BytesIO()
+    fields = {"descr": "<i2", "fortran_order": False, "shape": tuple(shape)}
+    np.lib.format.write_array_header_1_0(header, fields)
+    return header.getvalue()
+
+
+def csv_line(row: Iterable[str]) -> bytes:
+    """One line of a CSV file, quoted where need be."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(row)
+    return line.getvalue().encode("utf-8")
+
+
+def combine(metadata: dict[str, Any], signals: str, records: str) -> str:
+    """The fingerprint: sha256 of the metadata and of the hashes of the two files."""
+    content = {"metadata": metadata, "signals": signals, "records": records}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _check_file(path: Path, expected: dict[str, Any], verify: bool, remedy: str) -> None:
+    if not path.is_file():
+        raise LibraryError(f"{path}: missing; {remedy}")
+    if path.stat().st_size != expected["bytes"]:
+        raise LibraryError(
+            f"{path}: {path.stat().st_size} bytes instead of {expected['bytes']}; {remedy}"
+        )
+    if verify:
+        with open(path, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
+                raise LibraryError(f"{path}: sha256 differs, damaged or edited; {remedy}")

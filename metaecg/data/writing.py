@@ -1,0 +1,156 @@
+"""Writing a sample library record by record: bounded memory, all or nothing."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metaecg.data import library as lib
+from metaecg.data.library import Library, LibraryError
+
+
+class Writer:
+    """A library under construction, in a folder beside its destination.
+
+    A context manager: the destination appears, whole, when `finish` has returned; leaving the
+    block before that removes every trace.
+
+    Args:
+      path: the folder to make; its parent is made if need be.
+      overwrite: whether an existing library may be replaced. Anything else in the way never is.
+
+    Raises:
+      LibraryError: something is in the way.
+
+    Example:
+      >>> with Writer(path) as writer:
+      ...     writer.add(signal, id="1", patient="7", codes=["AFIB"])
+      ...     writer.finish(vocabulary=["AFIB"], hz=100.0, leads=["I", "II"])
+    """
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False):
+        self.path = Path(path).absolute()
+        if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
+            if not _is_library(self.path):
+                raise LibraryError(f"{path}: exists and is not a library; choose another --output")
+            if not overwrite:
+                raise LibraryError(f"{path}: the library exists; add --overwrite to replace it")
+        self.shape: tuple[int, ...] = ()
+        self.records = 0
+        self.quarantined = 0
+        self._patients: dict[str, int] = {}
+
+    def __enter__(self) -> "Writer":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = self.path.with_name(f".{self.path.name}.partial-{uuid.uuid4().hex[:8]}")
+        self._folder.mkdir()
+        self._signals = open(self._folder / "signals.npy", "wb")
+        self._rows = open(self._folder / "records.csv", "wb")
+        self._rows.write(lib.csv_line(lib.COLUMNS))
+        self._quarantine = open(self._folder / "quarantine.csv", "wb")
+        self._quarantine.write(lib.csv_line(("path", "reason")))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self._signals, self._rows, self._quarantine):
+            file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def patients(self) -> int:
+        """How many patients the records so far are of."""
+        return len(self._patients)
+
+    def add(
+        self,
+        signal: np.ndarray,
+        *,
+        id: str,
+        patient: str,
+        codes: Iterable[str],
+        source: str = "",
+        fold: int = 0,
+        note: str = "",
+    ) -> None:
+        """Appends a record: `signal` int16 [samples, leads], of the same shape for all."""
+        if signal.dtype != np.int16 or signal.ndim != 2:
+            raise LibraryError(
+                f"record {id}: signal must be int16 [samples, leads]; "
+                f"got {signal.dtype} {list(signal.shape)}"
+            )
+        if not self.records:
+            self.shape = signal.shape
+            self._signals.write(lib.npy_header((0, *self.shape)))
+        if signal.shape != self.shape:
+            raise LibraryError(f"record {id}: shape {signal.shape} instead of {self.shape}")
+        self._signals.write(np.ascontiguousarray(signal, "<i2").data)
+        number = self._patients.setdefault(patient, len(self._patients))
+        self._rows.write(lib.csv_line((id, str(number), source, str(fold), ";".join(codes), note)))
+        self.records += 1
+
+    def quarantine(self, path: str, reason: str) -> None:
+        """Lists a record that is left out."""
+        self._quarantine.write(lib.csv_line((path, reason)))
+        self.quarantined += 1
+
+    def finish(self, **metadata: Any) -> None:
+        """Completes the library and moves it to its destination.
+
+        Args:
+          **metadata: `vocabulary` and whichever of `hz`, `leads`, `scale`, `names`, `kinds`,
+            `source`, `processing` apply, as in `Library`.
+
+        Raises:
+          LibraryError: no record was added, or the metadata does not fit the records.
+        """
+        if not self.records:
+            raise LibraryError(f"{self.path}: no record to write, {self.quarantined} quarantined")
+        self._signals.seek(0)  # numpy leaves room in the header for the number of records
+        self._signals.write(lib.npy_header((self.records, *self.shape)))
+        for file in (self._signals, self._rows, self._quarantine):
+            file.close()
+        names = ("signals.npy", "records.csv", "quarantine.csv")
+        sizes = {name: (self._folder / name).stat().st_size for name in names}
+        digests = {name: _sha256(self._folder / name) for name in names}
+        # Through a Library of one record, so that defaults and checks are written once.
+        probe = Library(
+            signals=np.zeros((1, *self.shape), np.int16),
+            labels=np.zeros((1, len(metadata["vocabulary"])), bool),
+            patients=np.zeros(1, np.int32),
+            **metadata,
+        )
+        about = probe.metadata() | {"shape": [self.records, *self.shape]}
+        content = {
+            "format": lib.FORMAT,
+            "version": lib.VERSION,
+            "metadata": about,
+            "files": {n: {"bytes": sizes[n], "sha256": digests[n]} for n in names},
+            "fingerprint": lib.combine(about, digests["signals.npy"], digests["records.csv"]),
+        }
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        (self._folder / "library.json").write_text(text + "\n", encoding="utf-8")
+        lib.open_library(self._folder, verify=False)
+        if self.path.exists():
+            old = self._folder.with_suffix(".old")
+            self.path.rename(old)
+            self._folder.rename(self.path)
+            shutil.rmtree(old)
+        else:
+            self._folder.rename(self.path)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_library(path: Path) -> bool:
+    try:
+        return json.loads((path / "library.json").read_text("utf-8"))["format"] == lib.FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
