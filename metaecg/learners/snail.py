@@ -1,0 +1,22 @@
+"""SNAIL as a learner: the source's model, an encoder under the two-stream network."""
+
+import flax.linen as nn
+
+from metaecg.learners.embedded import from_head
+from metaecg.networks import Snail
+from metaecg.types import Learner
+
+
+def snail(
+    encoder: nn.Module, *, way: int, length: int, conditions: bool = False, **options
+) -> Learner:
+    """SNAIL over embeddings (Mishra et al. 2018; [0043-0047]).
+
+    Args:
+      encoder: records to embeddings.
+      way: slots W of the output, or conditions C where labels are global.
+      length: positions in the longest sequence: way · shot + 1.
+      conditions: the labels are a binary sequence per record over a fixed vocabulary [0052].
+      **options: of `networks.Snail`.
+    """
+    return from_head(encoder, Snail(way=way, length=length, **options), conditions=conditions)
