@@ -1,0 +1,169 @@
+"""Makes a sample library from a folder of recordings, from PTB-XL or from nothing.
+
+    python -m experiments.prepare --source=ptbxl --input=ptbxl --output=libraries/ptbxl
+    python -m experiments.prepare --source=wfdb --input=records --output=libraries/mine
+    python -m experiments.prepare --source=synthetic --patients=2000 --output=libraries/synthetic
+
+Records that cannot be used are listed with their reason in the library's quarantine.csv.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from tqdm import tqdm
+
+from experiments import cli
+from metaecg.data import importing, ptbxl, wfdb_folder
+from metaecg.data import library as lib
+from metaecg.data import signal as steps
+from metaecg.data import statements as names
+from metaecg.data.writing import Writer
+from metaecg.errors import MetaecgError
+
+SOURCE = flags.DEFINE_enum(
+    "source", None, ["ptbxl", "wfdb", "synthetic"], "What the recordings are.", required=True
+)
+INPUT = flags.DEFINE_string("input", None, "Folder of the recordings; none for synthetic ones.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder of the library to make.", required=True)
+HZ = flags.DEFINE_float(
+    "hz",
+    None,
+    "Samples per second; by default 100 for ptbxl and synthetic, the commonest for wfdb.",
+)
+SECONDS = flags.DEFINE_float(
+    "seconds", None, "Length; by default 10 for ptbxl and synthetic, the commonest for wfdb."
+)
+LEADS = flags.DEFINE_list(
+    "leads", None, "Leads by name; by default the 12 standard ones, or the commonest for wfdb."
+)
+BANDPASS = flags.DEFINE_list("bandpass", None, "Low and high cut in Hz, such as 0.5,40; or none.")
+LABELS = flags.DEFINE_string(
+    "labels",
+    "header",
+    "Of wfdb: 'header' (its Dx comment), 'folders' (names of the sub-folders), or a CSV file with "
+    "columns path, label and, if known, patient.",
+)
+STRICT = flags.DEFINE_bool("strict", False, "Stop at the first record that cannot be used.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the library if there is one.")
+WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes that read.", lower_bound=1)
+LIMIT = flags.DEFINE_integer("limit", None, "Import the first records only.", lower_bound=1)
+PATIENTS = flags.DEFINE_integer("patients", 2000, "Of synthetic: how many.", lower_bound=1)
+SEED = flags.DEFINE_integer("seed", 0, "Of synthetic: seed of the generator.")
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    start = time.perf_counter()
+    quarantined = _generate() if SOURCE.value == "synthetic" else _import()
+    seconds = time.perf_counter() - start
+    library = lib.open_library(OUTPUT.value, verify=False)
+    print(_summary(library, quarantined, seconds))
+
+
+def _generate() -> int:
+    for flag in (INPUT, BANDPASS, LIMIT):
+        if flag.value is not None:
+            raise MetaecgError(f"--{flag.name} does not apply to --source=synthetic; leave it out")
+    from metaecg.data import synthetic  # imports jax, which the readers do without
+
+    library = synthetic.library(
+        patients=PATIENTS.value,
+        seed=SEED.value,
+        hz=HZ.value or 100.0,
+        seconds=SECONDS.value or 10.0,
+        leads=LEADS.value,
+    )
+    lib.save(library, OUTPUT.value, overwrite=OVERWRITE.value)
+    return 0
+
+
+def _import() -> int:
+    if INPUT.value is None:
+        raise MetaecgError(f"--source={SOURCE.value} needs --input, the folder of the recordings")
+    folder = Path(INPUT.value)
+    # Before the work, not after it: is there something in the way?
+    with Writer(OUTPUT.value, overwrite=OVERWRITE.value) as writer:
+        if SOURCE.value == "ptbxl":
+            known = ptbxl.statements(folder)
+            items = ptbxl.list_records(folder, HZ.value or 100.0)
+            usual = importing.Target(100.0, 10.0, steps.STANDARD_LEADS)
+        else:
+            known = {}
+            items = wfdb_folder.list_folder(folder, LABELS.value)
+            usual = importing.survey(folder, items)
+        items = items[: LIMIT.value]
+        target = _target(usual)
+        counts = importing.import_records(
+            writer,
+            folder,
+            items,
+            target,
+            workers=WORKERS.value or 1,
+            strict=STRICT.value,
+            progress=lambda outcomes: tqdm(
+                outcomes, "reading", len(items), unit=" records", mininterval=0.5
+            ),
+        )
+        if SOURCE.value == "wfdb" and all(item.patient == item.path for item in items):
+            print("note: no patients are given, so every record counts as a patient of its own")
+        # A data set's own list keeps its order; statements outside of it follow.
+        vocabulary = [*known, *sorted(set(counts) - set(known))]
+        statements = [known.get(code) or names.look_up(code) for code in vocabulary]
+        writer.finish(
+            vocabulary=vocabulary,
+            names=[statement.name for statement in statements],
+            kinds=[statement.kinds for statement in statements],
+            hz=target.hz,
+            leads=target.leads,
+            scale=target.scale,
+            source=SOURCE.value,
+            processing=target.describe(),
+        )
+        return writer.quarantined
+
+
+def _target(usual: importing.Target) -> importing.Target:
+    target = usual
+    if HZ.value is not None:
+        target = target._replace(hz=HZ.value)
+    if SECONDS.value is not None:
+        target = target._replace(seconds=SECONDS.value)
+    if LEADS.value is not None:
+        target = target._replace(leads=tuple(map(steps.lead_name, LEADS.value)))
+    if BANDPASS.value is not None:
+        try:
+            low, high = map(float, BANDPASS.value)
+        except ValueError:
+            raise MetaecgError(
+                f"--bandpass={','.join(BANDPASS.value)}: two numbers in Hz, such as 0.5,40"
+            ) from None
+        target = target._replace(bandpass=(low, high))
+    if not (target.hz > 0 and target.samples > 0):
+        raise MetaecgError(f"--hz={target.hz:g} --seconds={target.seconds:g}: must be positive")
+    return target
+
+
+def _summary(library: lib.Library, quarantined: int, seconds: float) -> str:
+    shape = f"{library.signals.shape[1] / library.hz:g} s at {library.hz:g} Hz"
+    lines = ["", f"{'records':>8}  statement"]
+    totals = library.labels.sum(axis=0)
+    for c in sorted(range(len(totals)), key=lambda c: -totals[c]):
+        code, name = library.vocabulary[c], library.names[c]
+        lines.append(f"{totals[c]:8d}  {code}" + (f"  {name}" if name != code else ""))
+    flat = Counter(bool(note) for note in library.notes)[True]
+    lines += [
+        "",
+        f"{OUTPUT.value}: {len(library)} records of {library.patients.max() + 1} patients, "
+        f"{(totals > 0).sum()} statements, {shape}, leads {' '.join(library.leads)}",
+        f"quarantined {quarantined} (quarantine.csv), with remarks {flat} (records.csv)",
+        f"{seconds:.1f} s, {len(library) / seconds:.0f} records/s",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.run(main)
