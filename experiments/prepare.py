@@ -49,7 +49,9 @@ LABELS = flags.DEFINE_string(
 )
 STRICT = flags.DEFINE_bool("strict", False, "Stop at the first record that cannot be used.")
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the library if there is one.")
-WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes that read.", lower_bound=1)
+WORKERS = flags.DEFINE_integer(
+    "workers", None, "Processes that read; by default one a core.", lower_bound=1
+)
 LIMIT = flags.DEFINE_integer("limit", None, "Import the first records only.", lower_bound=1)
 PATIENTS = flags.DEFINE_integer("patients", 2000, "Of synthetic: how many.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "Of synthetic: seed of the generator.")
@@ -60,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     start = time.perf_counter()
     quarantined = _generate() if SOURCE.value == "synthetic" else _import()
     seconds = time.perf_counter() - start
-    library = lib.open_library(OUTPUT.value, verify=False)
+    library = lib.open_library(_output(), verify=False)
     print(_summary(library, quarantined, seconds))
 
 
@@ -77,16 +79,16 @@ def _generate() -> int:
         seconds=SECONDS.value or 10.0,
         leads=LEADS.value,
     )
-    lib.save(library, OUTPUT.value, overwrite=OVERWRITE.value)
+    lib.save(library, _output(), overwrite=OVERWRITE.value)
     return 0
 
 
 def _import() -> int:
     if INPUT.value is None:
         raise MetaecgError(f"--source={SOURCE.value} needs --input, the folder of the recordings")
-    folder = Path(INPUT.value)
+    folder = Path(INPUT.value).expanduser()
     # Before the work, not after it: is there something in the way?
-    with Writer(OUTPUT.value, overwrite=OVERWRITE.value) as writer:
+    with Writer(_output(), overwrite=OVERWRITE.value) as writer:
         if SOURCE.value == "ptbxl":
             known = ptbxl.statements(folder)
             items = ptbxl.list_records(folder, HZ.value or 100.0)
@@ -102,7 +104,7 @@ def _import() -> int:
             folder,
             items,
             target,
-            workers=WORKERS.value or 1,
+            workers=WORKERS.value or os.cpu_count() or 1,
             strict=STRICT.value,
             progress=lambda outcomes: tqdm(
                 outcomes, "reading", len(items), unit=" records", mininterval=0.5
@@ -124,6 +126,10 @@ def _import() -> int:
             processing=target.describe(),
         )
         return writer.quarantined
+
+
+def _output() -> Path:
+    return Path(OUTPUT.value or "").expanduser()  # no shell expands --output=~/library
 
 
 def _target(usual: importing.Target) -> importing.Target:

@@ -1,0 +1,179 @@
+"""Frozen protocols: which statements and which patients serve training, validation and test.
+
+A protocol is a JSON file. Those of the package are compared with their sha256 when loaded, so that
+numbers measured on them stay comparable. One with several splits is loaded whole by its name, or
+one split of it as ``ptbxl_21_5:0``.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from metaecg.data.library import Library
+from metaecg.errors import MetaecgError
+
+PARTS = ("train", "validation", "test")
+
+_SHA256 = {
+    "ptbxl_21_5": "46c94ff3c3649c1f9efbd40a76e16d1260646fa17a330310596a0c4e2eed44e4",
+    "ptbxl_rare": "1165b545292e54461f5110bb2ffa80cba817b68910c950fb366cd43207b5e207",
+}
+_MEMBERSHIP = {
+    "any": ("any", "a record belongs to a class when the statement is among its scp_codes"),
+    "single": ("single", "records that carry exactly one diagnostic statement"),
+}
+
+
+class ProtocolError(MetaecgError):
+    """A protocol is malformed, edited or does not fit the library."""
+
+
+class Classes(NamedTuple):
+    """The codes of each part of one split; `validation` may be empty."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class Protocol(NamedTuple):
+    """Rules that part a library.
+
+    Attributes:
+      name: its file's name, and the split's number if one of several was asked for.
+      membership: 'any' where a record belongs to every class whose statement it carries, 'single'
+        where records with exactly one diagnostic statement belong to it and others are left out.
+      splits: one or several partings of the codes. In each, a patient with a record of a test
+        class serves test alone; of the others, one with a record of a validation class serves
+        validation alone; the rest train.
+    """
+
+    name: str
+    membership: str
+    splits: tuple[Classes, ...]
+
+
+class Split(NamedTuple):
+    """A part of a library: row numbers int32 [n], labels bool [n, C], patients int32 [n], codes."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+    classes: tuple[str, ...]
+
+
+def load(name_or_path: str) -> Protocol:
+    """Loads a protocol.
+
+    Args:
+      name_or_path: a packaged protocol's name or the path of a ``.json`` file of the same layout
+        (membership 'any' or 'single'; train, validation, test: lists of codes, or splits: a list
+        of such lists); behind a colon, the number of one split.
+
+    Returns:
+      The protocol, with one split if it was named.
+
+    Raises:
+      ProtocolError: it is unknown, malformed or, packaged, edited.
+    """
+    whole, _, number = name_or_path.partition(":")
+    if whole in _SHA256:
+        content = resources.files("metaecg.data").joinpath(f"protocols/{whole}.json").read_bytes()
+        if hashlib.sha256(content).hexdigest() != _SHA256[whole]:
+            raise ProtocolError(f"{whole}.json: edited (sha256 differs); install metaecg again")
+    elif whole.endswith(".json") and Path(whole).is_file():
+        content = Path(whole).read_bytes()
+    else:
+        raise ProtocolError(
+            f"no protocol {whole!r}; there are {', '.join(_SHA256)}, or a .json file"
+        )
+    try:
+        fields = json.loads(content)
+        splits = tuple(
+            Classes(*(tuple(split.get(part, ())) for part in PARTS))
+            for split in fields.get("splits", [fields])
+        )
+        text = str(fields["membership"])
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ProtocolError(f"{whole}: no protocol: {type(error).__name__} {error}") from None
+    matching = [rule for rule, texts in _MEMBERSHIP.items() if text.startswith(texts)]
+    if not matching:
+        raise ProtocolError(f"{whole}: membership {text!r} is not 'any' or 'single'")
+    for split in splits:
+        codes = [code for part in split for code in part]
+        if not split.train or not split.test or len(set(codes)) < len(codes):
+            raise ProtocolError(f"{whole}: a split lacks train or test codes or repeats a code")
+    if number:
+        if not number.isdigit() or int(number) >= len(splits):
+            raise ProtocolError(f"{name_or_path}: splits are numbered 0 to {len(splits) - 1}")
+        splits = (splits[int(number)],)
+    return Protocol(name_or_path, matching[0], splits)
+
+
+def split(library: Library, protocol: Protocol, part: str) -> Split:
+    """The records of a library that serve one part of a protocol with a single split.
+
+    Args:
+      library: the sample library.
+      protocol: as loaded.
+      part: 'train', 'validation' or 'test'.
+
+    Returns:
+      The part's records, those without a label of its classes included unless membership is
+      'single'.
+
+    Raises:
+      ProtocolError: the library lacks a class, or the protocol has several splits.
+    """
+    if part not in PARTS:
+        raise ProtocolError(f"part {part!r} is not one of {', '.join(PARTS)}")
+    if len(protocol.splits) != 1:
+        raise ProtocolError(
+            f"{protocol.name} has {len(protocol.splits)} splits; choose one, such as "
+            f"{protocol.name}:0"
+        )
+    column = {code: c for c, code in enumerate(library.vocabulary)}
+    if missing := [code for codes in protocol.splits[0] for code in codes if code not in column]:
+        raise ProtocolError(
+            f"protocol {protocol.name}: the library lacks {len(missing)} of its classes, such as "
+            f"{missing[0]!r}; choose another --protocol or library"
+        )
+    eligible = np.ones(len(library), bool)
+    if protocol.membership == "single":
+        diagnostic = np.array(["diagnostic" in kinds.split(";") for kinds in library.kinds])
+        eligible = library.labels[:, diagnostic].sum(axis=1) == 1
+    labels = library.labels & eligible[:, None]
+    serves = np.zeros(library.patients.max() + 1, np.int8)  # of each patient, the part's number
+    for number, codes in enumerate(protocol.splits[0]):  # test last: it has the first claim
+        carried = labels[:, [column[code] for code in codes]].any(axis=1)
+        serves[library.patients[carried]] = np.maximum(serves[library.patients[carried]], number)
+    rows = np.flatnonzero(eligible & (serves[library.patients] == PARTS.index(part)))
+    classes = protocol.splits[0][PARTS.index(part)]
+    return Split(
+        rows.astype(np.int32),
+        labels[rows][:, [column[code] for code in classes]],
+        library.patients[rows],
+        classes,
+    )
+
+
+def check_disjoint(splits: Mapping[str, Split]) -> None:
+    """Asserts that no two parts share a class or a patient.
+
+    Raises:
+      ProtocolError: they do; with the numbers and an example.
+    """
+    for (one, a), (other, b) in combinations(splits.items(), 2):
+        classes = sorted(set(a.classes) & set(b.classes))
+        patients = np.intersect1d(a.patients, b.patients)
+        for what, shared in (("classes", classes), ("patients", patients)):
+            if len(shared):
+                raise ProtocolError(
+                    f"{one} and {other} share {len(shared)} {what}, such as {shared[0]}"
+                )
