@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from metaecg.data import signal as steps
-from metaecg.data.wfdb_folder import Item, RecordError, read_header, read_signal
+from metaecg.data.wfdb_folder import Item
+from metaecg.data.wfdb_record import RecordError, read_header, read_signal
 from metaecg.data.writing import Writer
 from metaecg.errors import MetaecgError
 

@@ -12,7 +12,6 @@ import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from metaecg.data.files import combine, csv_line, npy_header, sha256
 from metaecg.errors import MetaecgError
 
 FORMAT = "metaecg library"
@@ -151,9 +151,9 @@ class Library:
     def rows(self) -> Iterator[tuple[str, ...]]:
         """The rows of records.csv, in the order of `COLUMNS`."""
         for r in range(len(self)):
-            codes = ";".join(self.vocabulary[c] for c in np.flatnonzero(self.labels[r]))
+            codes = sorted(self.vocabulary[c] for c in np.flatnonzero(self.labels[r]))
             patient, fold = str(self.patients[r]), str(self.folds[r])
-            yield self.ids[r], patient, self.sources[r], fold, codes, self.notes[r]
+            yield self.ids[r], patient, self.sources[r], fold, ";".join(codes), self.notes[r]
 
 
 def open_library(path: str | Path, verify: bool = True) -> Library:
@@ -203,21 +203,22 @@ def open_library(path: str | Path, verify: bool = True) -> Library:
         raise LibraryError(
             f"{path}/signals.npy: shape {signals.shape} instead of {shape}; {remedy}"
         )
-    with open(path / "records.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    if len(rows) != shape[0] + 1 or any(len(row) != len(COLUMNS) for row in rows):
-        raise LibraryError(f"{path}/records.csv: not {shape[0]} records of {COLUMNS}; {remedy}")
-    ids, patients, sources, folds, codes, notes = zip(*rows[1:])
-    library = Library(
-        signals=signals,
-        labels=multi_hot(codes, fields["vocabulary"]),
-        patients=np.array(patients, np.int32),
-        ids=ids,
-        sources=sources,
-        folds=np.array(folds, np.int32),
-        notes=notes,
-        **fields,
-    )
+    try:
+        with open(path / "records.csv", encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file))
+        ids, patients, sources, folds, codes, notes = zip(*rows[1:], strict=True)
+        library = Library(
+            signals=signals,
+            labels=multi_hot(codes, fields["vocabulary"]),
+            patients=np.array(patients, np.int32),
+            ids=ids,
+            sources=sources,
+            folds=np.array(folds, np.int32),
+            notes=notes,
+            **fields,
+        )
+    except (ValueError, TypeError) as error:
+        raise LibraryError(f"{path}/records.csv: {error}; {remedy}") from None
     library.__dict__["fingerprint"] = about["fingerprint"]
     return library
 
@@ -267,30 +268,9 @@ def multi_hot(codes: Iterable[str], vocabulary: Iterable[str]) -> np.ndarray:
     for row, carried in enumerate(carried_codes):
         for code in carried:
             if code not in column:
-                raise LibraryError(f"records.csv: row {row} has the code {code!r}, unknown")
+                raise LibraryError(f"record {row} has the code {code!r}, which is unknown")
             labels[row, column[code]] = True
     return labels
-
-
-def npy_header(shape: tuple[int, ...]) -> bytes:
-    """The header of an int16 ``.npy`` file; its length does not depend on the first axis."""
-    header = io.BytesIO()
-    fields = {"descr": "<i2", "fortran_order": False, "shape": tuple(shape)}
-    np.lib.format.write_array_header_1_0(header, fields)
-    return header.getvalue()
-
-
-def csv_line(row: Iterable[str]) -> bytes:
-    """One line of a CSV file, quoted where need be."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(row)
-    return line.getvalue().encode("utf-8")
-
-
-def combine(metadata: dict[str, Any], signals: str, records: str) -> str:
-    """The fingerprint: sha256 of the metadata and of the hashes of the two files."""
-    content = {"metadata": metadata, "signals": signals, "records": records}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _check_file(path: Path, expected: dict[str, Any], verify: bool, remedy: str) -> None:
@@ -300,7 +280,5 @@ def _check_file(path: Path, expected: dict[str, Any], verify: bool, remedy: str)
         raise LibraryError(
             f"{path}: {path.stat().st_size} bytes instead of {expected['bytes']}; {remedy}"
         )
-    if verify:
-        with open(path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected["sha256"]:
-                raise LibraryError(f"{path}: sha256 differs, damaged or edited; {remedy}")
+    if verify and sha256(path) != expected["sha256"]:
+        raise LibraryError(f"{path}: sha256 differs, damaged or edited; {remedy}")

@@ -5,12 +5,11 @@ Scientific Data 7, 154 (2020), doi 10.1038/s41597-020-0495-6.
 """
 
 import ast
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from metaecg.data.statements import Statement
-from metaecg.data.wfdb_folder import Item
+from metaecg.data.wfdb_folder import Item, read_csv
 from metaecg.errors import MetaecgError
 
 
@@ -30,19 +29,18 @@ def list_records(folder: Path, hz: float) -> list[Item]:
     use_500 = hz > 100 or not (folder / "records100").is_dir()
     if not (folder / ("records500" if use_500 else "records100")).is_dir():
         raise MetaecgError(f"{folder}: no records500 for {hz:g} Hz; download it, or use --hz=100")
+    column = "filename_hr" if use_500 else "filename_lr"
+    file = folder / "ptbxl_database.csv"
     items = []
-    for line, row in _rows(folder / "ptbxl_database.csv"):
+    for line, row in _rows(file, ("ecg_id", "patient_id", "scp_codes", "strat_fold", column)):
+        id, patient = row["ecg_id"], row["patient_id"]
         try:
-            path = row["filename_hr" if use_500 else "filename_lr"]
-            id, patient, fold = row["ecg_id"], row["patient_id"], int(row["strat_fold"])
-            codes = tuple(ast.literal_eval(row["scp_codes"]))
-        except KeyError as error:
-            raise MetaecgError(f"{folder}/ptbxl_database.csv: no column {error}") from None
-        except (ValueError, SyntaxError, TypeError) as error:
-            raise MetaecgError(f"{folder}/ptbxl_database.csv: line {line}: {error}") from None
+            fold, codes = int(row["strat_fold"]), tuple(ast.literal_eval(row["scp_codes"]).keys())
+        except (ValueError, SyntaxError, AttributeError) as error:
+            raise MetaecgError(f"{file}: line {line}: strat_fold or scp_codes: {error}") from None
         # Patients are written as 15709.0; a record without one is a patient of its own.
         patient = patient.removesuffix(".0") or f"record {id}"
-        items.append(Item(path, id, patient, codes, fold))
+        items.append(Item(row[column], id, patient, codes, fold))
     return items
 
 
@@ -52,20 +50,15 @@ def statements(folder: Path) -> dict[str, Statement]:
     Raises:
       MetaecgError: the file is missing or malformed.
     """
+    kinds = ("diagnostic", "form", "rhythm")
     table = {}
-    for _, row in _rows(folder / "scp_statements.csv"):
-        try:
-            kinds = [kind for kind in ("diagnostic", "form", "rhythm") if float(row[kind] or 0)]
-            table[row[""]] = Statement(row["description"], ";".join(kinds))
-        except (KeyError, ValueError) as error:
-            raise MetaecgError(f"{folder}/scp_statements.csv: column {error}") from None
+    for _, row in _rows(folder / "scp_statements.csv", ("", "description", *kinds)):
+        applying = [kind for kind in kinds if row[kind] not in ("", "0.0", "0")]
+        table[row[""]] = Statement(row["description"], ";".join(applying))
     return table
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    if not path.is_file():
-        raise MetaecgError(f"{path}: missing; give --input the folder PTB-XL was unpacked to")
-    with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        for row in reader:
-            yield reader.line_num, row
+def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    if not file.is_file():
+        raise MetaecgError(f"{file}: missing; give --input the folder PTB-XL was unpacked to")
+    return read_csv(file, columns)

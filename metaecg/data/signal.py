@@ -180,7 +180,7 @@ def quantise(signal: np.ndarray, scale: float) -> np.ndarray:
     """
     units = np.rint(signal / scale)
     largest = np.abs(units).max()
-    if largest > 32767:
+    if not largest <= 32767:  # NaN is refused, too
         raise SignalError(
             f"amplitude of {largest * scale:.6g} mV is beyond ±{32767 * scale:g} mV; "
             "the gain or unit in the header is likely wrong"

@@ -1,6 +1,5 @@
 """Writing a sample library record by record: bounded memory, all or nothing."""
 
-import hashlib
 import json
 import shutil
 import uuid
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from metaecg.data import library as lib
+from metaecg.data.files import combine, csv_line, npy_header, sha256
 from metaecg.data.library import Library, LibraryError
 
 
@@ -51,20 +51,15 @@ class Writer:
         self._folder.mkdir()
         self._signals = open(self._folder / "signals.npy", "wb")
         self._rows = open(self._folder / "records.csv", "wb")
-        self._rows.write(lib.csv_line(lib.COLUMNS))
+        self._rows.write(csv_line(lib.COLUMNS))
         self._quarantine = open(self._folder / "quarantine.csv", "wb")
-        self._quarantine.write(lib.csv_line(("path", "reason")))
+        self._quarantine.write(csv_line(("path", "reason")))
         return self
 
     def __exit__(self, *_: object) -> None:
         for file in (self._signals, self._rows, self._quarantine):
             file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def patients(self) -> int:
-        """How many patients the records so far are of."""
-        return len(self._patients)
 
     def add(
         self,
@@ -85,17 +80,18 @@ class Writer:
             )
         if not self.records:
             self.shape = signal.shape
-            self._signals.write(lib.npy_header((0, *self.shape)))
+            self._signals.write(npy_header((0, *self.shape)))
         if signal.shape != self.shape:
             raise LibraryError(f"record {id}: shape {signal.shape} instead of {self.shape}")
         self._signals.write(np.ascontiguousarray(signal, "<i2").data)
         number = self._patients.setdefault(patient, len(self._patients))
-        self._rows.write(lib.csv_line((id, str(number), source, str(fold), ";".join(codes), note)))
+        carried = ";".join(sorted(codes))
+        self._rows.write(csv_line((id, str(number), source, str(fold), carried, note)))
         self.records += 1
 
     def quarantine(self, path: str, reason: str) -> None:
         """Lists a record that is left out."""
-        self._quarantine.write(lib.csv_line((path, reason)))
+        self._quarantine.write(csv_line((path, reason)))
         self.quarantined += 1
 
     def finish(self, **metadata: Any) -> None:
@@ -111,12 +107,12 @@ class Writer:
         if not self.records:
             raise LibraryError(f"{self.path}: no record to write, {self.quarantined} quarantined")
         self._signals.seek(0)  # numpy leaves room in the header for the number of records
-        self._signals.write(lib.npy_header((self.records, *self.shape)))
+        self._signals.write(npy_header((self.records, *self.shape)))
         for file in (self._signals, self._rows, self._quarantine):
             file.close()
         names = ("signals.npy", "records.csv", "quarantine.csv")
         sizes = {name: (self._folder / name).stat().st_size for name in names}
-        digests = {name: _sha256(self._folder / name) for name in names}
+        digests = {name: sha256(self._folder / name) for name in names}
         # Through a Library of one record, so that defaults and checks are written once.
         probe = Library(
             signals=np.zeros((1, *self.shape), np.int16),
@@ -130,7 +126,7 @@ class Writer:
             "version": lib.VERSION,
             "metadata": about,
             "files": {n: {"bytes": sizes[n], "sha256": digests[n]} for n in names},
-            "fingerprint": lib.combine(about, digests["signals.npy"], digests["records.csv"]),
+            "fingerprint": combine(about, digests["signals.npy"], digests["records.csv"]),
         }
         text = json.dumps(content, indent=1, ensure_ascii=False)
         (self._folder / "library.json").write_text(text + "\n", encoding="utf-8")
@@ -142,11 +138,6 @@ class Writer:
             shutil.rmtree(old)
         else:
             self._folder.rename(self.path)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_library(path: Path) -> bool:
