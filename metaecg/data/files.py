@@ -22,8 +22,8 @@ def npy_header(shape: tuple[int, ...]) -> bytes:
 def csv_line(row: Iterable[str]) -> bytes:
     """One line of a CSV file, quoted where need be."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(row)
-    return line.getvalue().encode("utf-8")
+    csv.writer(line, lineterminator="\r\n").writerow(row)  # so that a lone \r is quoted, too
+    return (line.getvalue()[:-2] + "\n").encode("utf-8")
 
 
 def combine(metadata: dict[str, Any], signals: str, records: str) -> str:
