@@ -51,7 +51,7 @@ class Header(NamedTuple):
 
 _INT = r"(-?\d{1,18})"
 _REAL = r"(-?(?:\d{1,18}\.?\d{0,30}|\.\d{1,30})(?:[eE][+-]?\d{1,3})?)"
-_RECORD = re.compile(rf"(\S+?)(/\d+)?\s+(\d{{1,4}})(?:\s+{_REAL}\S*(?:\s+(\d{{1,18}}))?)?(?:\s.*)?")
+_RECORD = re.compile(rf"(\S+?)(/\d+)?\s+(\d{{1,4}})(?:\s+{_REAL}\S*(?:\s+(\d{{1,18}})(?:\s.*)?)?)?")
 _CHANNEL = re.compile(
     r"(\S+)\s+(\d{1,4})(?:x(\d{1,9}))?(?::(\d{1,9}))?(?:\+(\d{1,18}))?"
     rf"(?:\s+{_REAL}(?:\({_INT}\))?(?:/(\S+))?"
@@ -152,15 +152,16 @@ def _read_with_wfdb(path: Path, header: Header) -> np.ndarray:
     name = str(path.with_suffix(""))
     try:
         record = wfdb.rdrecord(name, physical=False, smooth_frames=False)
-        digital = record.e_d_signal
-        physical = wfdb.rdrecord(name).p_signal
+        digital, physical = record.e_d_signal, record.dac(expanded=True)
     except Exception as error:  # wfdb raises whatever comes first on a malformed file
         raise RecordError(f"{path.name}: wfdb cannot read it: {error}") from error
-    if any(len(signal) < header.samples for signal in digital):
-        raise RecordError(f"{path.name}: truncated, {len(digital[0])} of {header.samples} samples")
+    if any(len(d) < header.samples * c.per_frame for d, c in zip(digital, header.channels)):
+        raise RecordError(f"{path.name}: truncated, fewer than {header.samples} samples")
     for channel, signal in zip(header.channels, digital):
         _check(channel, int(np.sum(signal, dtype=np.int64)))
-    return physical
+    # A frame with several samples of a channel is averaged: one rate for all.
+    frames = [p.reshape(-1, c.per_frame).mean(axis=1) for p, c in zip(physical, header.channels)]
+    return np.stack(frames, axis=1)
 
 
 def _check(channel: Channel, total: int) -> None:

@@ -194,14 +194,11 @@ def test_overwrites_only_libraries_and_only_when_told(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "thesis"]
 
 
-def test_failure_leaves_nothing_and_keeps_the_old(tmp_path):
+def test_giving_up_leaves_nothing_and_keeps_the_old(tmp_path):
     lib.save(make(), tmp_path / "a")
-    with (
-        pytest.raises(KeyboardInterrupt),
-        Writer(tmp_path / "a", overwrite=True) as writer,
-    ):
+    with Writer(tmp_path / "a", overwrite=True) as writer:
         writer.add(np.zeros((4, 2), np.int16), id="1", patient="p", codes=["AFIB"])
-        raise KeyboardInterrupt
+        assert len(list(tmp_path.iterdir())) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert lib.open_library(tmp_path / "a").fingerprint == make().fingerprint
 
