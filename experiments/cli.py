@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from metaecg.errors import MetaecgError
 
@@ -20,6 +20,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
       main: function of the remaining arguments (the program's name alone) that
         returns None or the exit status.
     """
+    # A run has its own progress line; what libraries report of each save belongs in no terminal.
+    logging.set_verbosity(logging.WARNING)
     try:
         app.run(main, flags_parser=_parse)
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from metaecg.errors import MetaecgError
 from metaecg.types import Array, Episode, LibraryIndex
 
 # A class set that has the patients fills its slots within a few rounds; one that looked as if it
@@ -159,7 +160,7 @@ def windows(length: int, width: int) -> Array:
       ValueError: width is not in 2 … length (1 ≤ i < j ≤ Mk in claim 2).
     """
     if not 2 <= width <= length:
-        raise ValueError(f"a window has 2 to {length} of the sequence's {length} records, not {width}")
+        raise MetaecgError(f"a window has 2 to {length} of the sequence's {length} records, not {width}")
     first = jnp.arange(length - width + 1, dtype=jnp.int32)
     return first[:, None] + jnp.arange(width, dtype=jnp.int32)
 
@@ -171,13 +172,13 @@ def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> N
       ValueError: names the class that is short (its column in the index) and the largest shot.
     """
     if way < 2 or shot < 1 or query < 1:
-        raise ValueError(f"way ≥ 2, shot ≥ 1, query ≥ 1 needed; got {way}-way, {shot}-shot, {query} queries")
+        raise MetaecgError(f"way ≥ 2, shot ≥ 1, query ≥ 1 needed; got {way}-way, {shot}-shot, {query} queries")
     known = index.__dict__.setdefault("_feasible", set())
     if (way, shot + query) in known:
         return
     classes = index.num_classes
     if way > classes:
-        raise ValueError(f"{way}-way episodes need {way} classes; the index has {classes}")
+        raise MetaecgError(f"{way}-way episodes need {way} classes; the index has {classes}")
     need, best, short = shot + query, -1, 0
     for chosen in _class_sets(classes, way):
         eligible = eligible_patients(index, chosen)
@@ -188,7 +189,7 @@ def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> N
             return
     largest = best - query
     remedy = f"the largest feasible shot is {largest}" if largest > 0 else "no shot is feasible: lower `way` or `query`"
-    raise ValueError(
+    raise MetaecgError(
         f"no {way} classes have {shot} + {query} eligible patients each: at best class {short} has "
         f"{best}; {remedy}"
     )
@@ -229,7 +230,7 @@ def verify(index: LibraryIndex, episodes: Episode) -> None:
 
     def fail(broken: np.ndarray, rule: str) -> None:
         if broken.any():
-            raise ValueError(f"episode {int(np.flatnonzero(broken)[0])} breaks a rule: {rule}")
+            raise MetaecgError(f"episode {int(np.flatnonzero(broken)[0])} breaks a rule: {rule}")
 
     fail((rows < 0).any(1), "every slot is filled")
     fail(_repeats(classes), "classes are distinct")

@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from metaecg.errors import MetaecgError
 from metaecg.types import Array
 
 
@@ -16,7 +17,7 @@ def _norm(kind: str, train: bool) -> Callable[[Array], Array]:
         return nn.BatchNorm(use_running_average=not train, momentum=0.9)
     if kind == "group":
         return nn.GroupNorm(num_groups=8)
-    raise ValueError(f"norm must be 'batch' or 'group', not {kind!r}")
+    raise MetaecgError(f"norm must be 'batch' or 'group', not {kind!r}")
 
 
 def _max_pool_2(x: Array) -> Array:
@@ -25,8 +26,8 @@ def _max_pool_2(x: Array) -> Array:
     return jnp.maximum(x[:, 0:steps:2], x[:, 1:steps:2])
 
 
-class Small(nn.Module):
-    """Four strided convolutions for two CPU cores: 1-D over time, leads as channels.
+class Convolutional(nn.Module):
+    """Four convolutions over time with leads as channels: `small` for two CPU cores, and `medium`.
 
     Mean and maximum over time are both kept: a statement may show in every beat or in one.
     """
@@ -128,7 +129,8 @@ class Frames(nn.Module):
 
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
-    "small": Small,
+    "small": Convolutional,
+    "medium": functools.partial(Convolutional, filters=(64, 128, 192, 256), features=256),
     "residual": Residual,
     "wide": Wide,
     "lstm": functools.partial(Frames, cell="lstm"),
@@ -143,8 +145,8 @@ def encoder(name: str, **options: Any) -> nn.Module:
       ValueError: no such encoder, or it has no such option; names those there are.
     """
     if name not in ENCODERS:
-        raise ValueError(f"no encoder {name!r}; there are {', '.join(ENCODERS)}")
+        raise MetaecgError(f"no encoder {name!r}; there are {', '.join(ENCODERS)}")
     try:
         return ENCODERS[name](**options)
     except TypeError as error:
-        raise ValueError(f"encoder {name!r}: {error}") from None
+        raise MetaecgError(f"encoder {name!r}: {error}") from None

@@ -1,0 +1,142 @@
+"""From a configuration to its parts: data, learner, draw and update rule."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from metaecg import learners, meta, training
+from metaecg.augment import Augmentation
+from metaecg.data import protocols
+from metaecg.data.library import Library, open_library
+from metaecg.errors import MetaecgError
+from metaecg.networks import encoder as build_encoder
+from metaecg.types import Learner, LibraryIndex, Task, TrainState
+
+
+class Part(NamedTuple):
+    """One part of a protocol: what to draw from, its classes, and its rows in the library."""
+
+    data: training.Data
+    classes: tuple[str, ...]
+    rows: np.ndarray
+
+
+class Experiment(NamedTuple):
+    """All that a configuration stands for."""
+
+    config: ml_collections.ConfigDict
+    learner: Learner
+    draw: training.Draw
+    update: meta.Update
+    slots: int
+
+
+def library(config: ml_collections.ConfigDict) -> Library:
+    """Opens the configured library, or generates the synthetic one (the same for the same seed)."""
+    if config.library == "synthetic":
+        from metaecg.data import synthetic
+
+        options = config.synthetic
+        leads = tuple(options.leads.split("+")) if options.leads else None
+        return synthetic.library(
+            patients=options.patients, hz=options.hz, seconds=options.seconds, leads=leads
+        )
+    return open_library(Path(config.library).expanduser())
+
+
+def part(library: Library, protocol: protocols.Protocol, name: str) -> Part:
+    """Gathers one part of a protocol into arrays for the device."""
+    split = protocols.split(library, protocol, name)
+    data = training.Data(
+        signals=jnp.asarray(library.signals[split.rows]),
+        scale=jnp.float32(library.scale),
+        index=LibraryIndex(labels=split.labels, patients=split.patients),
+    )
+    return Part(data, split.classes, split.rows)
+
+
+def learner(config: ml_collections.ConfigDict, num_conditions: int) -> Learner:
+    """Builds the configured learner; `num_conditions` is the size of the training vocabulary."""
+    options = dict(config.encoder_options)
+    if config.encoder in ("wide", "lstm", "rnn"):
+        options.pop("norm", None)
+    encoder = build_encoder(config.encoder, **options)
+    if config.learner == "snail":
+        try:
+            pairs = [tuple(map(int, p.split("x"))) for p in config.snail.attention.split(",")]
+            attention = tuple((key, value) for key, value in pairs)
+        except ValueError:
+            raise MetaecgError(
+                f"config.snail.attention = {config.snail.attention!r}: write KEYxVALUE,…"
+            ) from None
+        return learners.snail(
+            encoder,
+            way=config.way,
+            length=config.way * config.shot + 1,
+            attention=attention,
+            filters=config.snail.filters,
+            literal_dilations=config.snail.literal_dilations,
+        )
+    if config.learner == "protonet":
+        return learners.protonet(encoder)
+    return learners.supervised(encoder, num_conditions=num_conditions)
+
+
+def experiment(config: ml_collections.ConfigDict, num_conditions: int) -> Experiment:
+    """Builds learner, draw and update."""
+    built = learner(config, num_conditions)
+    augmentation = Augmentation(**config.augmentation)
+    draw: training.Draw
+    if config.learner == "supervised":
+        draw = training.RecordDraw(config.batch, augmentation)
+    else:
+        draw = training.EpisodeDraw(
+            config.way,
+            config.shot,
+            config.query,
+            config.way,
+            config.batch,
+            config.vary_shot,
+            augmentation,
+        )
+    return Experiment(config, built, draw, meta.episodic(built, optimizer(config)), config.way)
+
+
+def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """Warm-up, then a cosine to zero; gradients clipped by their global norm."""
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, min(config.warmup, config.steps // 2), config.steps
+    )
+    if config.optimizer == "sgd":
+        rule = optax.sgd(schedule, momentum=0.9)
+    else:
+        rule = optax.adamw(schedule, weight_decay=config.weight_decay)
+    return optax.chain(optax.clip_by_global_norm(config.clip), rule)
+
+
+def example_task(samples: int, leads: int, labels: int) -> Task:
+    """A batch of one empty task, to give `Learner.init` its shapes."""
+    rows = jnp.zeros(1, jnp.int32)
+    task = Task(
+        jnp.zeros((1, samples, leads)), jnp.zeros((1, labels)), rows, rows, rows, jnp.int32(labels)
+    )
+    return jax.tree.map(lambda x: x[None], task)
+
+
+def with_encoder(state: TrainState, other) -> TrainState:
+    """The state with another run's encoder in place of its own.
+
+    Raises:
+      MetaecgError: the encoders differ in shape.
+    """
+    mine, theirs = state.variables.params["encoder"], other.params["encoder"]
+    shapes = [jax.tree.map(jnp.shape, tree) for tree in (mine, theirs)]
+    if shapes[0] != shapes[1]:
+        raise MetaecgError("config.encoder_from: its encoder has other shapes than config.encoder")
+    params = {**state.variables.params, "encoder": theirs}
+    return state._replace(variables=state.variables._replace(params=params, state=other.state))

@@ -1,0 +1,126 @@
+"""What a configuration holds: every setting with its default, and the check of what was given."""
+
+import difflib
+from typing import Any
+
+import ml_collections
+
+from metaecg.errors import MetaecgError
+
+
+def default() -> ml_collections.ConfigDict:
+    """Returns all settings; a config file changes those it cares about."""
+    return ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            # What to learn from: a folder made by experiments.prepare, or 'synthetic'.
+            "library": "synthetic",
+            "protocol": "synthetic",
+            "synthetic": {"patients": 600, "hz": 100.0, "seconds": 10.0, "leads": ""},
+            # The problem.
+            "way": 5,
+            "shot": 5,
+            "query": 5,
+            "vary_shot": False,
+            # The learner: snail, protonet or supervised; the encoder: small, residual, wide, ….
+            "learner": "snail",
+            "encoder": "small",
+            "encoder_options": {"norm": "batch"},
+            "snail": {"attention": "64x32,256x128,512x256", "filters": 128, "literal_dilations": False},
+            # A work directory whose encoder to start from; '' starts from random numbers.
+            "encoder_from": "",
+            # The update.
+            "update": "episodic",
+            "optimizer": "adamw",
+            "learning_rate": 1e-3,
+            "weight_decay": 1e-4,
+            "clip": 1.0,
+            "warmup": 100,
+            "steps": 2000,
+            "batch": 4,
+            "augmentation": {
+                "scale": 0.0,
+                "lead_dropout": 0.0,
+                "wander": 0.0,
+                "noise": 0.0,
+                "crop": 1.0,
+            },
+            # The loop.
+            "steps_per_dispatch": 0,  # 0: 1 on CPU, 20 on accelerators
+            "log_every": 20,
+            "checkpoint_every": 500,
+            "validate_every": 500,
+            "validation_episodes": 300,
+            # What experiments.evaluate measures.
+            "test_shots": "1,5,10",
+            "test_episodes": 1000,
+        }
+    )
+
+
+def with_arguments(config: ml_collections.ConfigDict, arguments: str | None) -> ml_collections.ConfigDict:
+    """Applies the `key=value,key.inner=value` behind the config's file name.
+
+    Values become of the type of the default that they replace.
+
+    Raises:
+      MetaecgError: an unknown key (names the nearest one) or a value of the wrong type.
+    """
+    for item in filter(None, (arguments or "").split(",")):
+        key, found, text = item.partition("=")
+        if not found:
+            raise MetaecgError(f"config argument {item!r}: write key=value")
+        flat = _flat(config)
+        if key not in flat:
+            near = difflib.get_close_matches(key, flat, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise MetaecgError(f"config has no key {key!r}{hint} (there are {', '.join(flat)})")
+        config.update_from_flattened_dict({key: _parse(key, text, flat[key])})
+    return config
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+    """Checks the settings that do not depend on data.
+
+    Raises:
+      MetaecgError: names the key, its value and what it may be.
+    """
+    choices = {
+        "learner": ("snail", "protonet", "supervised"),
+        "update": ("episodic",),
+        "optimizer": ("adamw", "sgd"),
+    }
+    for key, allowed in choices.items():
+        if config[key] not in allowed:
+            raise MetaecgError(f"config.{key} = {config[key]!r}: choose one of {', '.join(allowed)}")
+    positive = ("way", "shot", "query", "steps", "batch", "log_every", "checkpoint_every",
+                "validate_every", "validation_episodes", "test_episodes", "learning_rate")
+    for key in positive:
+        if config[key] <= 0:
+            raise MetaecgError(f"config.{key} = {config[key]}: must be positive")
+    if not config.library:
+        raise MetaecgError(
+            "config.library is empty: give the folder made by experiments.prepare, as "
+            "--config=FILE.py:library=FOLDER"
+        )
+    if not 0 < config.augmentation.crop <= 1:
+        raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")
+
+
+def _flat(config: ml_collections.ConfigDict, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _parse(key: str, text: str, old: Any) -> Any:
+    try:
+        if isinstance(old, bool):
+            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+        return type(old)(text)
+    except (ValueError, KeyError):
+        raise MetaecgError(f"config argument {key}={text}: a {type(old).__name__} is needed") from None

@@ -1,0 +1,181 @@
+"""Meta-trains a learner: `python -m experiments.train --config=FILE.py[:key=value,…] --workdir=DIR`.
+
+Run again with the same --workdir, it goes on from the latest checkpoint.
+"""
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from ml_collections import config_flags
+from tqdm import tqdm
+
+from experiments import assemble, cli, workdir
+from experiments.configs import common
+from metaecg import evaluation, parallel, training
+from metaecg.checkpoints import Checkpoints
+from metaecg.data import protocols
+from metaecg.errors import MetaecgError
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "configuration, FILE.py[:key=value,…]")
+_WORKDIR = flags.DEFINE_string("workdir", None, "folder of this run; resumed if it holds one")
+
+
+def train(config, folder: Path) -> dict[str, Any]:
+    """Trains to the configured number of steps; returns the best validation scores."""
+    common.validate(config)
+    library = assemble.library(config)
+    protocol = protocols.load(config.protocol)
+    splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
+    protocols.check_disjoint(splits)
+    parts = {p: assemble.part(library, protocol, p) for p in ("train", "validation")}
+    run = assemble.experiment(config, len(parts["train"].classes))
+    samples, leads = library.signals.shape[1:]
+    facts = {
+        "record": {"hz": library.hz, "samples": samples, "leads": list(library.leads)},
+        "classes": {name: list(split.classes) for name, split in splits.items()},
+        "library_fingerprint": library.fingerprint,
+        "protocol": protocol.name,
+    }
+    workdir.save_config(folder, config, facts)
+
+    mesh = parallel.mesh()
+    data = parallel.replicate(parts["train"].data, mesh)
+    draw = parallel.shard_tasks(run.draw, mesh, config.batch)
+    key = jax.random.key(config.seed)
+    init_key, train_key, validation_key = (jax.random.fold_in(key, i) for i in range(3))
+    start = functools.partial(training.init, run.learner, run.update, draw)
+    validate = _validator(config, run, parts["validation"], validation_key)
+
+    # 1. the latest checkpoint of this folder; 2. another run's encoder; 3. random numbers.
+    latest = Checkpoints(folder / "checkpoints" / "latest")
+    best = Checkpoints(folder / "checkpoints" / "best", keep=1)
+    restored = latest.restore(jax.eval_shape(start, data, init_key))
+    if restored:
+        state, meta = restored
+        state = parallel.replicate(state, mesh)
+        print(f"resuming {folder} at step {int(state.step)}")
+    else:
+        state, meta = parallel.jit_replicated(start, mesh)(data, init_key), {"best": -1.0}
+        if config.encoder_from:
+            state = assemble.with_encoder(state, load_variables(Path(config.encoder_from))[0])
+
+    step = int(state.step)
+    metrics_file = workdir.Metrics(folder / "metrics.jsonl")
+    compiled: dict[int, Any] = {}
+    window: list[dict[str, jax.Array]] = []
+    per_dispatch = config.steps_per_dispatch or (1 if jax.default_backend() == "cpu" else 20)
+    began, first = time.monotonic(), step
+    with tqdm(total=config.steps, initial=step, unit="step", mininterval=1) as bar:
+        while step < config.steps:
+            # Dispatches end where a validation or a checkpoint is due.
+            due = min(
+                every - step % every for every in (config.validate_every, config.checkpoint_every)
+            )
+            count = min(per_dispatch, due, config.steps - step)
+            if count not in compiled:
+                compiled[count] = parallel.jit_replicated(
+                    functools.partial(
+                        training.train_steps, steps=count, draw=draw, update=run.update
+                    ),
+                    mesh,
+                    donate_argnums=0,
+                )
+            state, metrics = compiled[count](state, data, train_key)
+            window.append(metrics)
+            step += count
+            bar.update(count)
+            if sum(len(m["loss"]) for m in window) >= config.log_every or step == config.steps:
+                values = {k: float(np.mean([np.mean(m[k]) for m in window])) for k in metrics}
+                window = []
+                rate = (step - first) * config.batch / (time.monotonic() - began)
+                metrics_file.write(step=step, **values, rate=rate, skipped=int(state.skipped))
+                shown = {"loss": f"{values['loss']:.3f}", "tasks/s": f"{rate:.1f}"}
+                bar.set_postfix(shown, refresh=False)
+            if step % config.validate_every == 0 or step == config.steps:
+                scores = validate(state.variables)
+                metrics_file.write(step=step, validation=scores)
+                tqdm.write(
+                    f"step {step}: validation accuracy "
+                    f"{scores['accuracy']:.3f} ± {scores['accuracy_ci95']:.3f}"
+                )
+                if scores["accuracy"] > meta["best"]:
+                    meta = {"best": scores["accuracy"], "best_step": step}
+                    best.save(state, meta)
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                latest.save(state, meta)
+    latest.close()
+    best.close()
+    return meta
+
+
+def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
+    """Returns a function from variables to scores on fixed validation episodes."""
+    episodes = evaluation.draw_episodes(
+        part.data,
+        key,
+        config.validation_episodes,
+        way=config.way,
+        shot=_feasible_shot(part, config),
+        query=config.query,
+    )
+
+    def validate(variables):
+        predictions = evaluation.predict(
+            run.learner, variables, part.data, episodes, run.slots
+        )
+        scores = evaluation.summarise(predictions, part.classes)
+        return {k: v for k, v in scores.items() if isinstance(v, float)}
+
+    return validate
+
+
+def _feasible_shot(part: assemble.Part, config) -> int:
+    """The most examples, up to 5, that the rare classes of validation allow."""
+    from metaecg import episodes
+
+    for shot in range(min(config.shot, 5), 0, -1):
+        try:
+            episodes.check_feasible(part.data.index, way=config.way, shot=shot, query=config.query)
+            return shot
+        except MetaecgError as error:
+            reason = error
+    raise MetaecgError(f"validation part: {reason}")
+
+
+def load_variables(folder: Path, kind: str = "best"):
+    """Variables of a trained run (its best by validation), and what config.json says.
+
+    Raises:
+      MetaecgError: the folder holds no checkpoint.
+    """
+    facts = workdir.load(folder)
+    config = workdir.load_config(folder)
+    run = assemble.experiment(config, len(facts["classes"]["train"]))
+    record = facts["record"]
+    labels = run.slots if config.learner != "supervised" else len(facts["classes"]["train"])
+    task = assemble.example_task(record["samples"], len(record["leads"]), labels)
+    like = jax.eval_shape(run.learner.init, jax.random.key(0), task)
+    checkpoints = Checkpoints(folder / "checkpoints" / kind, keep=1)
+    restored = checkpoints.restore_variables(like)
+    checkpoints.close()
+    if restored is None:
+        raise MetaecgError(f"{folder}/checkpoints/{kind}: no checkpoint; train first")
+    return restored[0], facts, run
+
+
+def main(_) -> None:
+    if _CONFIG.value is None or _WORKDIR.value is None:
+        raise MetaecgError("--config and --workdir are needed (see --help)")
+    folder = Path(_WORKDIR.value).expanduser()
+    meta = train(_CONFIG.value, folder)
+    print(f"best validation accuracy {meta['best']:.3f} at step {meta.get('best_step')}")
+    print(f"next: python -m experiments.evaluate --workdir={_WORKDIR.value}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

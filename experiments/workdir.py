@@ -1,0 +1,88 @@
+"""A run's folder: config.json, metrics.jsonl, checkpoints/latest and checkpoints/best."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from experiments.configs import common
+from metaecg.errors import MetaecgError
+
+
+class Metrics:
+    """Appends one JSON object a line to metrics.jsonl."""
+
+    def __init__(self, path: Path):
+        self._file = open(path, "a", encoding="utf-8")
+
+    def write(self, **values: Any) -> None:
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+
+def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str, Any]) -> None:
+    """Writes config.json, or checks that it says the same.
+
+    Args:
+      folder: the work directory.
+      config: the run's settings.
+      facts: what else the run depends on: classes, record shape, library fingerprint ….
+
+    Raises:
+      MetaecgError: the folder holds a run of other settings; names what differs.
+    """
+    mine = json.loads(json.dumps({"config": config.to_dict(), **facts}))
+    path = folder / "config.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(mine, indent=1, ensure_ascii=False))
+        return
+    old = load(folder)
+    differ = _differences(mine, old)
+    if differ:
+        raise MetaecgError(
+            f"{path}: the run in this folder differs in {'; '.join(differ[:5])}; resume it as it "
+            "was, or choose another --workdir"
+        )
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """Reads config.json.
+
+    Raises:
+      MetaecgError: it is missing or not JSON.
+    """
+    path = folder / "config.json"
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise MetaecgError(f"{path}: missing; is {folder} the --workdir of a training run?") from None
+    except ValueError as error:
+        raise MetaecgError(f"{path}: not JSON ({error})") from None
+
+
+def load_config(folder: Path) -> ml_collections.ConfigDict:
+    """The settings of the run in a folder, over today's defaults."""
+    config = common.default()
+    stored = load(folder)
+    try:
+        config.update(stored["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MetaecgError(f"{folder}/config.json: {error}") from None
+    return config
+
+
+def _differences(a: Any, b: Any, name: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = sorted(a.keys() | b.keys())
+        inner = (_differences(a.get(k), b.get(k), f"{name}.{k}" if name else k) for k in keys)
+        return [line for lines in inner for line in lines]
+    if a == b:
+        return []
+    return [f"{name} ({_short(b)} there, {_short(a)} here)"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "…"

@@ -1,0 +1,110 @@
+"""Checkpoints of a training run, the only module that knows Orbax; no pickle on disk."""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from metaecg.errors import MetaecgError
+from metaecg.types import ArrayTree, TrainState, Variables
+
+class CheckpointError(MetaecgError):
+    """No checkpoint can be read."""
+
+
+class Checkpoints:
+    """The checkpoints of one kind (`latest`, `best`) in a work directory.
+
+    Args:
+      directory: folder to keep them in; made if missing.
+      keep: how many of the newest to keep.
+    """
+
+    def __init__(self, directory: str | Path, *, keep: int = 2):
+        self.directory = Path(directory).absolute()
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def save(self, state: TrainState, meta: dict[str, Any]) -> None:
+        """Starts to write a state and JSON facts about it; the write ends in the background."""
+        variables, rest = _parts(state)
+        meta = {**meta, "digest": {"variables": digest(variables), "rest": digest(rest)}}
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardSave(variables._asdict()),
+            rest=ocp.args.StandardSave(rest),
+            meta=ocp.args.JsonSave(meta),
+        )
+        self._manager.save(int(state.step), args=args, force=True)
+
+    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """Reads the newest checkpoint that is whole; damaged ones are passed over with a warning.
+
+        Args:
+          like: a state of the same structure, shapes, types (and shardings): arrays or
+            `ShapeDtypeStruct`s.
+
+        Returns:
+          (state, meta), or None where there is no checkpoint at all.
+
+        Raises:
+          CheckpointError: there are checkpoints and none can be read.
+        """
+        variables, rest = _parts(like)
+        found = self._newest(variables=variables._asdict(), rest=rest)
+        if found is None:
+            return None
+        parts, meta = found
+        return TrainState(variables=Variables(**parts["variables"]), **parts["rest"]), meta
+
+    def restore_variables(self, like: Variables) -> tuple[Variables, dict[str, Any]] | None:
+        """As `restore`, for the learner's variables alone: no optimiser needed."""
+        found = self._newest(variables=like._asdict())
+        return None if found is None else (Variables(**found[0]["variables"]), found[1])
+
+    def wait(self) -> None:
+        """Returns when everything is on disk."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        self._manager.close()
+
+    def _newest(self, **like: ArrayTree) -> tuple[dict[str, ArrayTree], dict[str, Any]] | None:
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                args = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
+                restored = self._manager.restore(
+                    step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
+                )
+                meta = restored["meta"]
+                for name in like:
+                    if digest(restored[name]) != meta["digest"][name]:
+                        raise ValueError(f"{name} differs from its sha256")
+                return {name: restored[name] for name in like}, meta
+            except Exception as error:  # Orbax raises many types for damaged files
+                reason = " ".join(str(error).split())[:200]
+                logging.warning("checkpoint %s/%d cannot be read: %s", self.directory, step, reason)
+        if steps:
+            raise CheckpointError(
+                f"{self.directory}: none of the checkpoints {sorted(steps)} can be read; restore "
+                "them from a backup, or train again in another --workdir"
+            )
+        return None
+
+
+def _parts(state: TrainState) -> tuple[Variables, dict[str, ArrayTree]]:
+    rest = state._asdict()
+    return rest.pop("variables"), rest
+
+
+def digest(tree: ArrayTree) -> str:
+    """sha256 over the leaves of a pytree, in order, with their shapes and types."""
+    total = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.asarray(leaf)
+        total.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return total.hexdigest()
