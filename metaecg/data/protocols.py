@@ -24,6 +24,9 @@ _SHA256 = {
     "ptbxl_21_5": "46c94ff3c3649c1f9efbd40a76e16d1260646fa17a330310596a0c4e2eed44e4",
     "ptbxl_rare": "1165b545292e54461f5110bb2ffa80cba817b68910c950fb366cd43207b5e207",
 }
+NAMES = tuple(_SHA256)
+"""The packaged protocols."""
+
 _MEMBERSHIP = {
     "any": ("any", "a record belongs to a class when the statement is among its scp_codes"),
     "single": ("single", "records that carry exactly one diagnostic statement"),
@@ -83,16 +86,14 @@ def load(name_or_path: str) -> Protocol:
       ProtocolError: it is unknown, malformed or, packaged, edited.
     """
     whole, _, number = name_or_path.partition(":")
-    if whole in _SHA256:
+    if whole in NAMES:
         content = resources.files("metaecg.data").joinpath(f"protocols/{whole}.json").read_bytes()
         if hashlib.sha256(content).hexdigest() != _SHA256[whole]:
             raise ProtocolError(f"{whole}.json: edited (sha256 differs); install metaecg again")
     elif whole.endswith(".json") and Path(whole).is_file():
         content = Path(whole).read_bytes()
     else:
-        raise ProtocolError(
-            f"no protocol {whole!r}; there are {', '.join(_SHA256)}, or a .json file"
-        )
+        raise ProtocolError(f"no protocol {whole!r}; there are {', '.join(NAMES)}, or a .json file")
     try:
         fields = json.loads(content)
         splits = tuple(

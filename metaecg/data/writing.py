@@ -43,6 +43,7 @@ class Writer:
         self.shape: tuple[int, ...] = ()
         self.records = 0
         self.quarantined = 0
+        self._first = ""
         self._patients: dict[str, int] = {}
 
     def __enter__(self) -> "Writer":
@@ -93,6 +94,7 @@ class Writer:
         """Lists a record that is left out."""
         self._quarantine.write(csv_line((path, reason)))
         self.quarantined += 1
+        self._first = self._first or f", the first: {path}: {reason}"
 
     def finish(self, **metadata: Any) -> None:
         """Completes the library and moves it to its destination.
@@ -105,7 +107,9 @@ class Writer:
           LibraryError: no record was added, or the metadata does not fit the records.
         """
         if not self.records:
-            raise LibraryError(f"{self.path}: no record to write, {self.quarantined} quarantined")
+            raise LibraryError(
+                f"{self.path}: no record to write, {self.quarantined} quarantined{self._first}"
+            )
         self._signals.seek(0)  # numpy leaves room in the header for the number of records
         self._signals.write(npy_header((self.records, *self.shape)))
         for file in (self._signals, self._rows, self._quarantine):
