@@ -14,7 +14,7 @@ from absl import flags
 from ml_collections import config_flags
 from tqdm import tqdm
 
-from experiments import assemble, cli, workdir
+from experiments import assemble, cli, trained, workdir
 from experiments.configs import common
 from metaecg import evaluation, parallel, training
 from metaecg.checkpoints import Checkpoints
@@ -62,7 +62,7 @@ def train(config, folder: Path) -> dict[str, Any]:
     else:
         state, meta = parallel.jit_replicated(start, mesh)(data, init_key), {"best": -1.0}
         if config.encoder_from:
-            state = assemble.with_encoder(state, load_variables(Path(config.encoder_from))[0])
+            state = assemble.with_encoder(state, trained.load(Path(config.encoder_from).expanduser()).variables)
 
     step = int(state.step)
     metrics_file = workdir.Metrics(folder / "metrics.jsonl")
@@ -145,27 +145,6 @@ def _feasible_shot(part: assemble.Part, config) -> int:
         except MetaecgError as error:
             reason = error
     raise MetaecgError(f"validation part: {reason}")
-
-
-def load_variables(folder: Path, kind: str = "best"):
-    """Variables of a trained run (its best by validation), and what config.json says.
-
-    Raises:
-      MetaecgError: the folder holds no checkpoint.
-    """
-    facts = workdir.load(folder)
-    config = workdir.load_config(folder)
-    run = assemble.experiment(config, len(facts["classes"]["train"]))
-    record = facts["record"]
-    labels = run.slots if config.learner != "supervised" else len(facts["classes"]["train"])
-    task = assemble.example_task(record["samples"], len(record["leads"]), labels)
-    like = jax.eval_shape(run.learner.init, jax.random.key(0), task)
-    checkpoints = Checkpoints(folder / "checkpoints" / kind, keep=1)
-    restored = checkpoints.restore_variables(like)
-    checkpoints.close()
-    if restored is None:
-        raise MetaecgError(f"{folder}/checkpoints/{kind}: no checkpoint; train first")
-    return restored[0], facts, run
 
 
 def main(_) -> None:

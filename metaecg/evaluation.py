@@ -58,7 +58,14 @@ def embed(learner: Learner, variables: Variables, data: Data, batch: int = 256) 
 
 
 def predict(
-    learner: Learner, variables: Variables, data: Data, episodes: Episode, slots: int, batch: int = 50
+    learner: Learner,
+    variables: Variables,
+    data: Data,
+    episodes: Episode,
+    slots: int,
+    *,
+    embeddings: Array | None = None,
+    batch: int = 50,
 ) -> Predictions:
     """A learner's answers to fixed episodes.
 
@@ -67,10 +74,12 @@ def predict(
 
     Args:
       slots: width of the labels the learner was built for.
+      embeddings: what `embed` returned, to use it for several kinds of episodes.
       batch: episodes predicted at a time.
     """
     way, count = episodes.classes.shape[-1], len(episodes.classes)
-    embeddings = embed(learner, variables, data) if learner.embed is not None else None
+    if embeddings is None and learner.embed is not None:
+        embeddings = embed(learner, variables, data)
 
     @jax.jit
     def run(variables, data, embeddings, chunk):
@@ -98,8 +107,42 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean()), float(half)
 
 
-def summarise(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, Any]:
+def patient_interval(
+    correct: np.ndarray, patients: np.ndarray, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the accuracy by resampling patients, the independent units of a library.
+
+    Episodes re-use the records of rare classes, so that the interval over episodes only says how
+    well the accuracy *on these patients* is known; this one says how well it is on others.
+
+    Args:
+      correct: bool [...], whether each query was answered rightly.
+      patients: int [...], whose record each query was.
+      draws: bootstrap samples of the patients, with replacement.
+      seed: of the bootstrap.
+
+    Returns:
+      (low, high).
+    """
+    _, who = np.unique(patients, return_inverse=True)
+    who = who.reshape(-1)
+    asked = np.bincount(who).astype(float)
+    right = np.bincount(who, weights=np.asarray(correct, float).reshape(-1))
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(asked), np.full(len(asked), 1 / len(asked)), size=draws)
+    low, high = np.quantile((weights @ right) / (weights @ asked), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def summarise(
+    predictions: Predictions, classes: tuple[str, ...], patients: np.ndarray | None = None
+) -> dict[str, Any]:
     """All scores of one learner on one kind of episode, as JSON-ready values.
+
+    Args:
+      predictions: what the learner said.
+      classes: names of the index's columns.
+      patients: int [R], to add `accuracy_patients95`, the interval by patient bootstrap.
 
     Returns:
       accuracy and its 95 % half-width over episodes; macro-AUROC (one class against the episode's
@@ -127,9 +170,14 @@ def summarise(predictions: Predictions, classes: tuple[str, ...]) -> dict[str, A
             }
     mean, half = interval(predictions.correct.mean(1))
     flat, labels = probs.reshape(-1, way), np.eye(way)[episodes.query_slots.ravel()]
+    extra: dict[str, Any] = {}
+    if patients is not None:
+        who = np.asarray(patients)[episodes.query]
+        extra["accuracy_patients95"] = patient_interval(predictions.correct, who)
     return {
         "accuracy": mean,
         "accuracy_ci95": half,
+        **extra,
         "macro_auroc": float(np.mean([c["auroc"] for c in per_class.values()])),
         "ece": float(losses.calibration_error(jnp.asarray(flat), jnp.asarray(labels))),
         "brier": float(losses.brier(jnp.asarray(flat), jnp.asarray(labels))),
