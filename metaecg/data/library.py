@@ -126,7 +126,8 @@ class Library:
 
     def millivolts(self, rows: Any = slice(None)) -> np.ndarray:
         """Signals of some records in mV: float32 [n, samples, leads], read from disk if need be."""
-        return (self.signals[rows] * self.scale).astype(np.float32)
+        # Units per mV, unlike mV per unit, is a number that float32 holds exactly.
+        return np.divide(self.signals[rows], np.float32(1 / self.scale), dtype=np.float32)
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -36,6 +36,12 @@ def test_millivolts_are_units_times_scale():
     assert library.millivolts().shape == (2, 1, 2)
 
 
+def test_millivolts_are_rounded_once():
+    units = np.arange(-32768, 32768).astype(np.int16)
+    library = make(1, signals=units[None, :, None], labels=np.zeros((1, 3), bool), leads=("I",))
+    np.testing.assert_array_equal(library.millivolts()[0, :, 0], (units / 1000).astype(np.float32))
+
+
 def test_defaults_and_dense_patients():
     library = make(4, patients=np.array([70, 3, 70, 9]))
     np.testing.assert_array_equal(library.patients, [0, 1, 0, 2])
