@@ -134,8 +134,8 @@ def _fill(key: Array, index: LibraryIndex, classes: Array, need: int) -> Array:
         drawn = draw(jax.random.fold_in(key, tried))
         who, empty = index.patients[drawn], rows < 0
         placed = jnp.where(empty, -1, index.patients[rows])
-        taken = jnp.any((who[:, None] == placed) & ~empty, axis=1)
-        rival = jnp.any((who[:, None] == who) & empty & earlier, axis=1)
+        taken = jnp.any((who[:, None] == placed[None, :]) & ~empty[None, :], axis=1)
+        rival = jnp.any((who[:, None] == who[None, :]) & empty[None, :] & earlier, axis=1)
         return tried + 1, jnp.where(empty & ~taken & ~rival, drawn, rows)
 
     rows = lax.while_loop(unfilled, place, (jnp.int32(0), jnp.full(places, -1, jnp.int32)))[1]

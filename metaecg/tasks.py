@@ -32,8 +32,8 @@ def few_shot(records: Array, episode: Episode, slots: int, shots: Array | None =
         raise ValueError(f"a {way}-way episode does not fit {slots} slots")
     order = jnp.arange(support, dtype=jnp.int32)
     if shots is not None:
-        same = episode.support_slots[:, None] == episode.support_slots
-        kept = jnp.sum(same & (order < order[:, None]), axis=1) < shots
+        same = episode.support_slots[:, None] == episode.support_slots[None, :]
+        kept = jnp.sum(same & (order[None, :] < order[:, None]), axis=1) < shots
         left = jnp.argsort(kept, stable=True).astype(jnp.int32)
         order = jnp.where(kept[left], left, -1)
     return Task(

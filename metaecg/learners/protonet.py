@@ -21,8 +21,9 @@ class Prototypes(nn.Module):
         context, query = task.records[task.support], task.records[task.query]
         if self.cosine:
             context, query = (x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-6) for x in (context, query))
-        visible = (jnp.arange(len(context)) < task.sees[:, None]) & (task.support >= 0)
-        weight = visible[:, :, None] * task.labels[task.support]
+        position = jnp.arange(len(context))[None, :]
+        visible = (position < task.sees[:, None]) & (task.support >= 0)[None, :]
+        weight = visible[:, :, None] * task.labels[task.support][None]
         total = jnp.einsum("qsw,sd->qwd", weight, context)
         prototypes = total / jnp.maximum(weight.sum(1), 1)[..., None]
         logits = -jnp.sum((query[:, None] - prototypes) ** 2, axis=-1)

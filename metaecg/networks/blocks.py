@@ -120,14 +120,14 @@ class AttentionBlock(nn.Module):
         scale = 1 / math.sqrt(self.key_size)
 
         position = jnp.arange(length)
-        before = (position[None, :] <= position[:, None]) & streams.real
+        before = (position[None, :] <= position[:, None]) & streams.real[None, :]
         # Padding attends to itself, so that its softmax is finite; the result is zeroed.
         visible = before | jnp.eye(length, dtype=bool)
         scores = jnp.where(visible, to_query(streams.context) @ keys.T * scale, -jnp.inf)
         context = jax.nn.softmax(scores, axis=-1) @ values
 
         queries, own_keys = to_query(streams.query), to_key(streams.query)
-        visible = (position[None, :] < streams.sees[:, None]) & streams.real
+        visible = (position[None, :] < streams.sees[:, None]) & streams.real[None, :]
         scores = jnp.where(visible, queries @ keys.T * scale, -jnp.inf)
         own = jnp.sum(queries * own_keys, axis=-1, keepdims=True) * scale
         weights = jax.nn.softmax(jnp.concatenate([scores, own], axis=-1), axis=-1)

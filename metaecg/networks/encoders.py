@@ -59,6 +59,13 @@ def _conv(kind: str, filters: int, kernel: int, strides: int = 1) -> nn.Conv:
     )
 
 
+def _check_length(x: Array, least: int) -> None:
+    if x.shape[1] < least:
+        raise MetaecgError(
+            f"recordings of {x.shape[1]} samples are too short for this encoder: it needs {least}"
+        )
+
+
 def _max_pool_2(x: Array) -> Array:
     """Maximum of neighbouring steps; its gradient is an order faster on CPU than `reduce_window`'s."""
     steps = x.shape[1] // 2 * 2
@@ -80,6 +87,7 @@ class Convolutional(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
+        _check_length(x, 2 ** len(self.filters) - 1)
         for layer, (filters, kernel) in enumerate(zip(self.filters, self.kernels)):
             x = _conv(self.conv, filters, kernel, strides=2 if layer == 0 else 1)(x)
             x = nn.relu(_norm(self.norm, train)(x))
@@ -119,6 +127,7 @@ class Residual(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
+        _check_length(x, 2 ** len(self.filters))
         for filters in self.filters:
             shortcut = nn.Dense(filters, use_bias=False)(x)
             x = _conv(self.conv, filters, 3)(x)
@@ -160,6 +169,7 @@ class Frames(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
         del train
+        _check_length(x, self.frame)
         records, samples, leads = x.shape
         steps = samples // self.frame
         x = x[:, : steps * self.frame].reshape(records, steps, self.frame * leads)
