@@ -1,0 +1,38 @@
+"""What all tests share: jax's settings, and a small library in memory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metaecg.training import Data
+from metaecg.types import LibraryIndex
+
+# Before jax starts; a setting and not XLA_FLAGS, so that commands run by tests do not inherit it.
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+CLASSES, RECORDS, PATIENTS, SAMPLES, LEADS = 6, 180, 90, 24, 2
+
+
+@pytest.fixture(scope="session")
+def index():
+    """180 records of 90 patients in 6 classes: a third carries two classes, a few carry none."""
+    rng = np.random.default_rng(0)
+    labels = np.eye(CLASSES, dtype=bool)[rng.integers(0, CLASSES, RECORDS)]
+    both = rng.random(RECORDS) < 1 / 3
+    labels[both] |= np.eye(CLASSES, dtype=bool)[rng.integers(0, CLASSES, both.sum())]
+    labels[rng.random(RECORDS) < 0.03] = False
+    return LibraryIndex(labels, rng.integers(0, PATIENTS, RECORDS))
+
+
+@pytest.fixture(scope="session")
+def data(index):
+    """Signals in which every class adds a sine of its own frequency, in steps of 1 µV."""
+    rng = np.random.default_rng(1)
+    time = np.arange(SAMPLES)[None, :, None]
+    classes = np.arange(CLASSES)[:, None, None]
+    waves = 800 * np.sin(np.pi * (classes + 1) * time / SAMPLES + np.arange(LEADS) * np.pi / 2)
+    signals = np.einsum("rc,ctl->rtl", np.asarray(index.labels), waves)
+    signals = signals + rng.normal(0, 100, signals.shape)
+    return Data(jnp.asarray(signals.round(), jnp.int16), jnp.float32(0.001), index)
