@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from metaecg import learners, meta, training
+from metaecg import learners, meta, sequences, training
 from metaecg.augment import Augmentation
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
@@ -65,6 +65,9 @@ def learner(config: ml_collections.ConfigDict, num_conditions: int) -> Learner:
     options = dict(config.encoder_options)
     if config.encoder in ("wide", "lstm", "rnn"):
         options.pop("norm", None)
+    elif jax.default_backend() == "cpu":
+        looped = config["update"] != "episodic" or config.learner in ("maml", "finetune")
+        options["conv"] = "matmul" if looped else "xla"
     encoder = build_encoder(config.encoder, **options)
     if config.learner == "snail":
         try:
@@ -77,23 +80,47 @@ def learner(config: ml_collections.ConfigDict, num_conditions: int) -> Learner:
         return learners.snail(
             encoder,
             way=config.way,
-            length=config.way * config.shot + 1,
+            length=config.snail.length or longest_context(config) + 1,
             attention=attention,
             filters=config.snail.filters,
             literal_dilations=config.snail.literal_dilations,
         )
     if config.learner == "protonet":
         return learners.protonet(encoder)
+    if config.learner in ("maml", "finetune"):
+        return learners.maml(
+            encoder,
+            way=config.way,
+            **config.maml,
+            through_adaptation=config.learner == "maml",
+        )
     return learners.supervised(encoder, num_conditions=num_conditions)
 
 
-def experiment(config: ml_collections.ConfigDict, num_conditions: int) -> Experiment:
-    """Builds learner, draw and update."""
+def longest_context(config: ml_collections.ConfigDict) -> int:
+    """Records that the context may hold: the support, or a whole sample sequence."""
+    per_class = config.shot if config["update"] == "episodic" else config.shot + config.query
+    return config.way * per_class
+
+
+def experiment(
+    config: ml_collections.ConfigDict, num_conditions: int, index: LibraryIndex | None = None
+) -> Experiment:
+    """Builds learner, draw and update; `index` is needed to train by sample sequences."""
     built = learner(config, num_conditions)
     augmentation = Augmentation(**config.augmentation)
     draw: training.Draw
     if config.learner == "supervised":
         draw = training.RecordDraw(config.batch, augmentation)
+    elif config["update"] != "episodic" and index is not None:
+        plan = sequences.stream(
+            index,
+            config.steps * config.batch,
+            way=config.way,
+            per_class=config.shot + config.query,
+            seed=config.seed,
+        )
+        draw = training.SequenceDraw(plan, config.way, config.batch, False, augmentation)
     else:
         draw = training.EpisodeDraw(
             config.way,
@@ -104,19 +131,42 @@ def experiment(config: ml_collections.ConfigDict, num_conditions: int) -> Experi
             config.vary_shot,
             augmentation,
         )
-    return Experiment(config, built, draw, meta.episodic(built, optimizer(config)), config.way)
+    return Experiment(config, built, draw, _update(config, built), config.way)
+
+
+def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
+    if config["update"] == "episodic":
+        return meta.episodic(built, optimizer(config))
+    inner = config.inner
+    rule = optax.adam(inner.rate) if inner.optimizer == "adam" else optax.sgd(inner.rate)
+    length = config.way * (config.shot + config.query)
+    return meta.trajectory(
+        built,
+        optimizer(config),
+        inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
+        width=length if config["update"] == "reptile" else inner.width,
+        steps=inner.steps,
+    )
 
 
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
-    """Warm-up, then a cosine to zero; gradients clipped by their global norm."""
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, min(config.warmup, config.steps // 2), config.steps
-    )
+    """The (meta-)optimiser; the schedule counts its own updates, n a step for a trajectory."""
+    updates = config.steps
+    if config["update"] == "trajectory":
+        updates *= config.way * (config.shot + config.query) - config.inner.width + 1
+    rate: optax.ScalarOrSchedule = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = min(config.warmup, updates // 2)
+        rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, updates)
     if config.optimizer == "sgd":
-        rule = optax.sgd(schedule, momentum=0.9)
+        rule = optax.sgd(rate)
+    elif config.optimizer == "adam":
+        rule = optax.adam(rate)
     else:
-        rule = optax.adamw(schedule, weight_decay=config.weight_decay)
-    return optax.chain(optax.clip_by_global_norm(config.clip), rule)
+        rule = optax.adamw(rate, weight_decay=config.weight_decay)
+    if config["update"] == "episodic":
+        return optax.chain(optax.clip_by_global_norm(config.clip), rule)
+    return rule
 
 
 def example_task(samples: int, leads: int, labels: int) -> Task:

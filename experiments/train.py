@@ -33,7 +33,8 @@ def train(config, folder: Path) -> dict[str, Any]:
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
     protocols.check_disjoint(splits)
     parts = {p: assemble.part(library, protocol, p) for p in ("train", "validation")}
-    run = assemble.experiment(config, len(parts["train"].classes))
+    train_index = parts["train"].data.index
+    run = assemble.experiment(config, len(parts["train"].classes), train_index)
     samples, leads = library.signals.shape[1:]
     facts = {
         "record": {"hz": library.hz, "samples": samples, "leads": list(library.leads)},

@@ -8,6 +8,7 @@ The rules on clinical data, where records carry several statements and patients 
 4. a class set that cannot fill every slot is never drawn.
 """
 
+import itertools
 import math
 
 import jax
@@ -90,9 +91,11 @@ def _draw(key: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, 
 
 def _draw_classes(key: Array, index: LibraryIndex, way: int, need: int) -> Array:
     """Returns distinct classes, uniform among the sets that no pair of them rules out."""
+    lacking = jnp.diagonal(index.without) < need
 
     def draw(tried):
-        return jax.random.permutation(jax.random.fold_in(key, tried), index.num_classes)[:way]
+        order = jax.random.permutation(jax.random.fold_in(key, tried), index.num_classes)
+        return order[jnp.argsort(lacking[order], stable=True)][:way]
 
     def short(carry):
         tried, classes = carry
@@ -162,7 +165,7 @@ def windows(length: int, width: int) -> Array:
     if not 2 <= width <= length:
         raise MetaecgError(f"a window has 2 to {length} of the sequence's {length} records, not {width}")
     first = jnp.arange(length - width + 1, dtype=jnp.int32)
-    return first[:, None] + jnp.arange(width, dtype=jnp.int32)
+    return first[:, None] + jnp.arange(width, dtype=jnp.int32)[None, :]
 
 
 def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> None:
@@ -180,10 +183,13 @@ def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> N
     if way > classes:
         raise MetaecgError(f"{way}-way episodes need {way} classes; the index has {classes}")
     need, best, short = shot + query, -1, 0
-    for chosen in _class_sets(classes, way):
+    for chosen in _class_sets(index, way, need):
         eligible = eligible_patients(index, chosen)
-        if eligible.min() > best:
-            best, short = int(eligible.min()), int(chosen[eligible.argmin()])
+        each = int(eligible.min())
+        while each > best and not _can_place(index, chosen, min(each, need)):
+            each -= 1
+        if each > best:
+            best, short = each, int(chosen[eligible.argmin()])
         if best >= need:
             known.add((way, need))
             return
@@ -203,16 +209,44 @@ def eligible_patients(index: LibraryIndex, classes: np.ndarray) -> np.ndarray:
     return np.array([len(np.unique(patients[alone & carries[:, s]])) for s in range(len(classes))])
 
 
-def _class_sets(classes: int, way: int):
-    """Yields every class set where they are few; else the likeliest and 2,000 drawn at random."""
-    import itertools
+def _can_place(index: LibraryIndex, classes: np.ndarray, need: int) -> bool:
+    """Whether every slot can have `need` eligible patients and no patient two slots.
 
-    if math.comb(classes, way) <= 2_000:
-        yield from (np.array(chosen) for chosen in itertools.combinations(range(classes), way))
+    A patient may be eligible for several slots, by different records: places are given by
+    augmenting paths (Kuhn 1955).
+    """
+    carries, patients = np.asarray(index.labels)[:, classes], np.asarray(index.patients)
+    alone = carries.sum(1) == 1
+    eligible = [np.unique(patients[alone & column]).tolist() for column in carries.T]
+    slot_of: dict[int, int] = {}
+
+    def place(slot: int, visited: set[int]) -> bool:
+        for patient in eligible[slot]:
+            if patient not in visited:
+                visited.add(patient)
+                if patient not in slot_of or place(slot_of[patient], visited):
+                    slot_of[patient] = slot
+                    return True
+        return False
+
+    return all(place(slot, set()) for slot in range(len(classes)) for _ in range(need))
+
+
+def _class_sets(index: LibraryIndex, way: int, need: int):
+    """Yields class sets to try: the most frequent, then every other, or 2,000 where they are many.
+
+    Only classes that have the patients by themselves are tried, unless they are fewer than `way`.
+    """
+    patients = np.diagonal(np.asarray(index.without))
+    frequent = np.argsort(-patients, kind="stable")
+    yield np.sort(frequent[:way])
+    able = np.sort(frequent[: max(way, int((patients >= need).sum()))])
+    if math.comb(len(able), way) <= 2_000:
+        yield from (np.array(chosen) for chosen in itertools.combinations(able, way))
         return
     rng = np.random.default_rng(0)
     for _ in range(2_000):
-        yield rng.choice(classes, way, replace=False)
+        yield np.sort(rng.choice(able, way, replace=False))
 
 
 def verify(index: LibraryIndex, episodes: Episode) -> None:
@@ -232,7 +266,9 @@ def verify(index: LibraryIndex, episodes: Episode) -> None:
         if broken.any():
             raise MetaecgError(f"episode {int(np.flatnonzero(broken)[0])} breaks a rule: {rule}")
 
-    fail((rows < 0).any(1), "every slot is filled")
+    counts = [(s[..., None] == np.arange(way)).sum(1) for s in (support_slots, query_slots)]
+    uneven = np.any([(c != c[:, :1]).any(1) for c in counts], axis=0)
+    fail((rows < 0).any(1) | uneven, "every slot is filled, as often as the others")
     fail(_repeats(classes), "classes are distinct")
     carried = np.take_along_axis(labels[rows], classes[:, None, :], axis=2)
     fail((carried != (slots[..., None] == np.arange(way))).any((1, 2)), "own class and no other's")

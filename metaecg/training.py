@@ -13,6 +13,7 @@ from metaecg import episodes as episodes_lib
 from metaecg import tasks as tasks_lib
 from metaecg.augment import Augmentation, augment
 from metaecg.meta import Update
+from metaecg.sequences import Sequences
 from metaecg.types import Array, Learner, LibraryIndex, Task, TrainState
 
 
@@ -34,7 +35,7 @@ Draw = Callable[[Data, Array, Array], Task]
 """(data, key, step) -> the batch of tasks of that step."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class EpisodeDraw:
     """Draws `batch` few-shot tasks; task i of the run depends on the key and i alone.
 
@@ -71,7 +72,7 @@ class EpisodeDraw:
         return jax.vmap(task)(first + jnp.arange(self.batch), sampled)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class RecordDraw:
     """Draws a batch of records with their multi-hot labels, uniformly: supervised learning."""
 
@@ -85,6 +86,37 @@ class RecordDraw:
         labels = data.index.labels[rows].astype(jnp.float32)
         task = tasks_lib.batch_of_records(augment(augment_key, records, self.augmentation), labels)
         return jax.tree.map(lambda x: x[None], task)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SequenceDraw:
+    """Deals the sample sequences of `sequences.stream`, `batch` a step, in their order.
+
+    Attributes:
+      plan: at least steps · batch sequences.
+      slots: width of the labels where they are slots of the sequence.
+      batch: sequences a step.
+      conditions: the labels are all classes of the index, multi-hot, instead of slots.
+      augmentation: variation of the records.
+    """
+
+    plan: Sequences
+    slots: int
+    batch: int
+    conditions: bool = False
+    augmentation: Augmentation = Augmentation()
+
+    def __call__(self, data: Data, key: Array, step: Array) -> Task:
+        at = step * self.batch + jnp.arange(self.batch)
+        rows = jnp.asarray(self.plan.rows)[at]
+        if self.conditions:
+            labels = data.index.labels[rows].astype(jnp.float32)
+        else:
+            labels = jax.nn.one_hot(jnp.asarray(self.plan.slots)[at], self.slots)
+        records = tasks_lib.millivolts(data.signals, data.scale, rows)
+        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, 1), i))(at)
+        records = jax.vmap(lambda k, x: augment(k, x, self.augmentation))(keys, records)
+        return jax.vmap(tasks_lib.group)(records, labels)
 
 
 def init(learner: Learner, update: Update, draw: Draw, data: Data, key: Array) -> TrainState:

@@ -22,19 +22,30 @@ def default() -> ml_collections.ConfigDict:
             "shot": 5,
             "query": 5,
             "vary_shot": False,
-            # The learner: snail, protonet or supervised; the encoder: small, residual, wide, ….
+            # The learner: snail, protonet, supervised, maml or finetune; the encoder: small, medium,
+            # residual, wide, lstm or rnn. `labels` are the slots of an episode, or 'conditions'.
             "learner": "snail",
             "encoder": "small",
             "encoder_options": {"norm": "batch"},
-            "snail": {"attention": "64x32,256x128,512x256", "filters": 128, "literal_dilations": False},
+            "snail": {
+                "attention": "64x32,256x128,512x256",
+                "filters": 128,
+                "literal_dilations": False,
+                "length": 0,  # positions of the longest sequence; 0: what way and shot need
+            },
+            "maml": {"rate": 0.05, "steps": 5, "first_order": False},
             # A work directory whose encoder to start from; '' starts from random numbers.
             "encoder_from": "",
-            # The update.
+            # The update: episodic (gradient of the episodes' loss), trajectory (the source's) or
+            # reptile (a trajectory of one group). `optimizer` is the meta-optimiser of the latter.
+            # Read it as config["update"]: config.update is a method of ConfigDict.
             "update": "episodic",
+            "inner": {"optimizer": "sgd", "rate": 0.01, "steps": 1, "width": 10, "clip": 1.0},
             "optimizer": "adamw",
             "learning_rate": 1e-3,
             "weight_decay": 1e-4,
             "clip": 1.0,
+            "schedule": "cosine",
             "warmup": 100,
             "steps": 2000,
             "batch": 4,
@@ -86,10 +97,15 @@ def validate(config: ml_collections.ConfigDict) -> None:
       MetaecgError: names the key, its value and what it may be.
     """
     choices = {
-        "learner": ("snail", "protonet", "supervised"),
-        "update": ("episodic",),
-        "optimizer": ("adamw", "sgd"),
+        "learner": ("snail", "protonet", "supervised", "maml", "finetune"),
+        "update": ("episodic", "trajectory", "reptile"),
+        "optimizer": ("adamw", "adam", "sgd"),
+        "schedule": ("cosine", "constant"),
     }
+    if config.inner.optimizer not in ("adam", "sgd"):
+        raise MetaecgError(
+            f"config.inner.optimizer = {config.inner.optimizer!r}: choose one of adam, sgd"
+        )
     for key, allowed in choices.items():
         if config[key] not in allowed:
             raise MetaecgError(f"config.{key} = {config[key]!r}: choose one of {', '.join(allowed)}")

@@ -80,8 +80,8 @@ class Waves(NamedTuple):
     p_width: Number = 0.017  # s, standard deviation
     qrs: Any = (
         (0.20, 0.085, -0.12, -0.05, 0.33),  # septum: q in V6 and I, r in V1
-        (0.42, 0.10, 1.15, 0.85, -0.15),  # free walls: R
-        (0.60, 0.10, 0.45, 0.30, -0.80),
+        (0.42, 0.10, 1.22, 0.74, -0.15),  # free walls: R
+        (0.60, 0.10, 0.46, 0.26, -0.80),
         (0.81, 0.085, -0.25, -0.12, -0.33),  # base: S
     )
     duration: Range = (0.082, 0.104)
@@ -126,10 +126,10 @@ def _waves(code: str, name: str, family: str, source: str, **changes: object) ->
 
 _RBBB = (
     (0.13, 0.055, -0.12, -0.05, 0.33),
-    (0.28, 0.065, 1.10, 0.80, -0.15),
+    (0.28, 0.065, 1.18, 0.72, -0.15),
     (0.41, 0.070, 0.35, 0.25, -0.70),
     (0.60, 0.085, -0.28, -0.08, 0.22),
-    (0.78, 0.100, -0.60, -0.10, 0.75),  # the right ventricle, late and alone
+    (0.78, 0.100, -0.42, -0.14, 0.85),  # the right ventricle, late and alone
 )
 _LBBB = (
     (0.14, 0.065, 0.22, 0.05, 0.02),  # no septal q
@@ -208,18 +208,18 @@ CONDITIONS: tuple[Condition, ...] = (
            qrs=_RBBB, duration=(0.128, 0.160), t=(0.38, 0.27, -0.10), st=(0.01, 0.01, -0.05)),
     _waves("IRBBB", "incomplete right bundle branch block", "conduction block",
            "[AHA-3] QRS 0.11-0.12 s, r' in V1",
-           qrs=((0.16, 0.070, -0.12, -0.05, 0.33), (0.35, 0.080, 1.15, 0.85, -0.15),
+           qrs=((0.16, 0.070, -0.12, -0.05, 0.33), (0.35, 0.080, 1.22, 0.74, -0.15),
                 (0.51, 0.080, 0.40, 0.28, -0.75), (0.67, 0.075, -0.25, -0.10, -0.05),
                 (0.83, 0.075, -0.32, -0.08, 0.38)),
-           duration=(0.108, 0.119), t=(0.34, 0.26, 0.06)),
+           duration=(0.102, 0.116), t=(0.34, 0.26, 0.06)),
     _waves("CLBBB", "complete left bundle branch block", "conduction block",
            "[AHA-3] QRS 0.12 s or more, broad notched R in I and V6, discordant ST and T",
-           qrs=_LBBB, duration=(0.135, 0.170), st=(-0.10, -0.03, 0.14), t=(-0.36, -0.12, 0.45)),
+           qrs=_LBBB, duration=(0.125, 0.158), st=(-0.10, -0.03, 0.14), t=(-0.36, -0.12, 0.45)),
     _waves("ILBBB", "incomplete left bundle branch block", "conduction block",
            "[AHA-3] QRS 0.11-0.12 s, no q in I and V6",
            qrs=((0.18, 0.080, 0.22, 0.12, 0.08), (0.42, 0.110, 1.05, 0.60, -0.35),
                 (0.62, 0.105, 0.85, 0.35, -0.85), (0.83, 0.075, 0.05, 0.0, -0.35)),
-           duration=(0.110, 0.119), st=(-0.03, -0.01, 0.06), t=(0.10, 0.12, 0.33)),
+           duration=(0.102, 0.112), st=(-0.03, -0.01, 0.06), t=(0.10, 0.12, 0.33)),
     _waves("LAFB", "left anterior fascicular block", "conduction block",
            "[AHA-3] axis -45 to -90, qR in aVL, rS in II, III and aVF",
            qrs=((0.18, 0.080, -0.16, 0.30, 0.20), (0.44, 0.105, 0.95, -0.72, -0.10),
@@ -229,7 +229,7 @@ CONDITIONS: tuple[Condition, ...] = (
            "[AHA-3] axis 90 to 180, rS in I and aVL, qR in III and aVF",
            qrs=((0.18, 0.080, 0.32, -0.30, 0.18), (0.45, 0.105, 0.25, 1.20, -0.10),
                 (0.62, 0.105, -0.52, 0.75, -0.55), (0.82, 0.085, -0.35, 0.10, -0.25)),
-           duration=(0.096, 0.116), t=(0.32, 0.14, 0.20), severity=(0.95, 1.25)),
+           duration=(0.092, 0.108), t=(0.32, 0.14, 0.20), severity=(0.95, 1.25)),
     # --- pre-excitation and pacing ------------------------------------------------------------
     Condition("WPW", "Wolff-Parkinson-White syndrome", "pre-excitation", "both",
               SINUS._replace(pr=(0.075, 0.112)),
@@ -271,11 +271,11 @@ CONDITIONS: tuple[Condition, ...] = (
            p_right=(0.05, 0.11, 0.06), p_left=(0.17, 0.11, -0.15), p_spread=0.055, p_width=0.021),
     _waves("RAO/RAE", "right atrial overload/enlargement", "hypertrophy",
            "[AHA-5] P above 0.25 mV in II",
-           p_right=(0.06, 0.29, 0.15), p_left=(0.05, 0.07, -0.03), p_spread=0.026),
+           p_right=(0.06, 0.26, 0.14), p_left=(0.05, 0.07, -0.03), p_spread=0.026),
     # --- ischaemia and repolarisation ---------------------------------------------------------
     _waves("ISC_", "ischemic ST-T changes, diffuse", "ischaemia",
            "[AHA-6] ST depression of 0.1 mV or more in many leads, elevation in aVR",
-           st=(-0.16, -0.15, -0.02), t=(0.10, 0.08, 0.08)),
+           st=(-0.19, -0.17, -0.03), t=(0.10, 0.08, 0.08)),
     _waves("ISCAL", "ischemic in anterolateral leads", "ischaemia", "[AHA-4] [AHA-6]",
            st=(-0.11, 0.02, -0.04), t=(-0.34, 0.12, -0.16)),
     _waves("ISCIN", "ischemic in inferior leads", "ischaemia", "[AHA-4] [AHA-6]",
@@ -305,17 +305,17 @@ CONDITIONS: tuple[Condition, ...] = (
                 (0.60, 0.100, 0.42, 0.28, -0.85), (0.81, 0.085, -0.20, -0.12, -0.40)),
            duration=(0.088, 0.108), st=(0.0, 0.0, 0.08), t=(0.30, 0.22, -0.26)),
     _waves("AMI", "anterior myocardial infarction", "infarction", "[UDMI] Q in V2 to V5",
-           qrs=((0.22, 0.105, -0.36, 0.06, -0.40), (0.47, 0.095, 0.72, 0.80, -0.50),
+           qrs=((0.22, 0.105, -0.36, 0.06, -0.40), (0.45, 0.105, 0.72, 0.80, -0.66),
                 (0.62, 0.095, 0.20, 0.30, -0.70), (0.82, 0.085, -0.20, -0.10, -0.35)),
            duration=(0.090, 0.112), st=(0.04, 0.0, 0.07), t=(-0.20, 0.22, -0.26)),
     _waves("LMI", "lateral myocardial infarction", "infarction", "[UDMI] Q in I, aVL and V6",
-           qrs=((0.22, 0.105, -0.55, 0.22, 0.28), (0.47, 0.095, 0.75, 0.95, -0.10),
-                (0.62, 0.095, 0.20, 0.38, -0.70), (0.82, 0.085, -0.25, -0.05, -0.30)),
-           duration=(0.090, 0.112), t=(-0.18, 0.28, 0.26), st=(0.02, 0.0, 0.0)),
+           qrs=((0.22, 0.105, -0.62, 0.22, 0.28), (0.47, 0.095, 1.00, 0.80, -0.10),
+                (0.62, 0.095, 0.30, 0.32, -0.70), (0.82, 0.085, -0.25, -0.05, -0.30)),
+           duration=(0.090, 0.112), t=(-0.28, 0.24, 0.26), st=(0.02, 0.0, 0.0)),
     _waves("PMI", "posterior myocardial infarction", "infarction",
            "[UDMI] R of 0.04 s or more in V1 and V2, R/S above 1, upright T",
-           qrs=((0.20, 0.090, -0.12, -0.05, 0.40), (0.42, 0.105, 0.90, 0.72, 0.45),
-                (0.62, 0.105, 0.05, 0.20, 0.72), (0.82, 0.085, -0.22, -0.10, 0.05)),
+           qrs=((0.20, 0.090, -0.06, -0.05, 0.26), (0.42, 0.110, 1.00, 0.60, 0.55),
+                (0.59, 0.115, 0.12, 0.16, 0.75), (0.82, 0.085, -0.22, -0.10, 0.05)),
            duration=(0.090, 0.110), st=(0.0, -0.01, -0.10), t=(0.24, 0.20, 0.42)),
     _waves("STEMI-I", "acute inferior infarction, ST elevation", "infarction",
            "[UDMI] 0.1 mV or more in II, III, aVF; reciprocal in I and aVL",
@@ -329,14 +329,14 @@ CONDITIONS: tuple[Condition, ...] = (
            st=(0.10, -0.07, 0.24), t=(0.32, 0.06, 0.52)),
     _waves("ANEUR", "ST-T changes compatible with ventricular aneurysm", "infarction",
            "[CHOU] QS and persistent ST elevation in V1 to V4, shallow T",
-           qrs=((0.20, 0.095, -0.08, 0.0, -0.55), (0.44, 0.100, 0.72, 0.72, -0.85),
+           qrs=((0.20, 0.095, -0.08, 0.0, -0.55), (0.42, 0.105, 0.72, 0.72, -1.00),
                 (0.61, 0.100, 0.25, 0.22, -0.85), (0.81, 0.085, -0.20, -0.12, -0.40)),
            duration=(0.094, 0.114), st=(0.05, -0.03, 0.17), t=(0.06, 0.14, -0.02),
            t_late=(0.0, 0.0, -0.16)),
     # --- channels, QT and electrolytes --------------------------------------------------------
     _waves("BRU", "Brugada pattern, type 1", "channelopathy",
            "[AHA-4] coved ST of 0.2 mV or more and inverted T in V1 and V2",
-           qrs=((0.18, 0.075, -0.12, -0.05, 0.33), (0.38, 0.09, 1.15, 0.85, -0.15),
+           qrs=((0.18, 0.075, -0.12, -0.05, 0.33), (0.38, 0.09, 1.22, 0.74, -0.15),
                 (0.54, 0.09, 0.45, 0.30, -0.80), (0.73, 0.075, -0.22, -0.12, -0.20),
                 (0.90, 0.085, -0.12, -0.05, 0.05, 0.30)),
            duration=(0.098, 0.118), st=(0.0, 0.0, 0.0, 0.28), sag=(0.0, 0.0, 0.0, 0.06),
@@ -348,7 +348,7 @@ CONDITIONS: tuple[Condition, ...] = (
     _waves("HYPERK", "hyperkalaemia", "QT and electrolytes",
            "[AHA-4] [CHOU] tall narrow T, broad QRS, low P",
            p_right=(0.015, 0.03, 0.015), p_left=(0.03, 0.018, -0.015), duration=(0.108, 0.135),
-           t=(0.85, 0.68, 0.62), t_width=0.62, st=(0.0, 0.0, 0.02), qtc=(0.365, 0.41)),
+           t=(0.66, 0.52, 0.48), t_width=0.62, st=(0.0, 0.0, 0.02), qtc=(0.365, 0.41)),
     _waves("HYPOK", "hypokalaemia", "QT and electrolytes",
            "[AHA-4] [CHOU] ST depression, low T, U above T",
            st=(-0.07, -0.06, -0.04), t=(0.07, 0.05, 0.05), u=(0.15, 0.12, 0.17)),

@@ -37,6 +37,8 @@ _DOWER = np.array(
 _I, _II = _DOWER[0], _DOWER[1]
 _ELECTRODES = np.vstack([-(_I + _II) / 3, (2 * _I - _II) / 3, (2 * _II - _I) / 3, _DOWER[2:]])
 
+_ALONG = np.gradient(np.eye(6, dtype=np.float32), axis=0)  # from one chest electrode to the next
+
 # P that climbs from the junction: negative in II, III and aVF.
 _RETROGRADE_P = np.array([[0.00, -0.10, 0.03, 0.0], [0.02, -0.07, 0.03, 0.0]], np.float32)
 _SPIKE = np.array([0.6, -0.4, -0.4, 0.0], np.float32)
@@ -150,22 +152,25 @@ class Plan(NamedTuple):
 
 
 class Deviates:
-    """Standard normal deviates [n], dealt out in order."""
+    """Standard normal deviates [n] dealt out in order, as they are or as uniform ones."""
 
-    def __init__(self, deviates: jax.Array):
-        self.deviates = deviates
+    def __init__(self, deviates: jax.Array, uniforms: jax.Array):
+        self.deviates, self.uniforms = deviates, uniforms
         self.dealt = 0
 
     def normal(self, *shape: int) -> jax.Array:
         """The next standard normal deviates, of this shape."""
-        start, self.dealt = self.dealt, self.dealt + math.prod(shape)
-        if self.dealt > len(self.deviates):
-            raise ValueError(f"{self.dealt} deviates asked of {len(self.deviates)}")
-        return self.deviates[start : self.dealt].reshape(shape)
+        return self._deal(self.deviates, shape)
 
     def uniform(self, *shape: int) -> jax.Array:
         """The next deviates, uniform in [0, 1]."""
-        return jax.scipy.special.ndtr(self.normal(*shape))
+        return self._deal(self.uniforms, shape)
+
+    def _deal(self, numbers: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        start, self.dealt = self.dealt, self.dealt + math.prod(shape)
+        if self.dealt > len(numbers):
+            raise ValueError(f"{self.dealt} deviates asked of {len(numbers)}")
+        return numbers[start : self.dealt].reshape(shape)
 
     def sines(self, low: float, high: float, count: int) -> Sines:
         """Sinusoids of random phase at frequencies from low to high Hz."""
@@ -220,8 +225,8 @@ def _rotation(frontal: Any, horizontal: Any, sagittal: Any) -> jax.Array:
 
 
 def deviates_needed(seconds: float) -> tuple[int, int]:
-    """How many random numbers a patient and a record's plan are made of."""
-    return 15 + len(_PLACES) + _ELECTRODES.size, 150 + 4 * _cycles(seconds)
+    """How many random numbers a record's plan and a patient are made of."""
+    return 150 + 4 * _cycles(seconds), 15 + len(_PLACES) + _ELECTRODES.size
 
 
 def make_patient(deviates: Deviates) -> Patient:
@@ -237,7 +242,7 @@ def make_patient(deviates: Deviates) -> Patient:
         qrs=build * jnp.exp(0.13 * deviates.normal(5)),
         p=jnp.exp(0.16 * z[7]),
         t=build * jnp.exp(0.2 * z[8]),
-        electrodes=_ELECTRODES * (1 + 0.05 * deviates.normal(*_ELECTRODES.shape)),
+        electrodes=jnp.asarray(_ELECTRODES) * (1 + 0.05 * deviates.normal(*_ELECTRODES.shape)),
     )
 
 
@@ -296,6 +301,8 @@ def beat_times(
     places = first + jnp.concatenate([jnp.zeros((1,)), jnp.cumsum(gaps)])
     ago = index[:, None] - places[None, :]
     event = (ago == 0).any(1) & (high > 0)
+    # Where beats drop, the ventricles' cycle is longer than the atria's, and QT with it.
+    slow *= jnp.where(rhythm.event_qrs > 0, 1.0, high / jnp.maximum(high - 1, 1.0))
     since = jnp.where(ago >= 0, ago, jnp.inf).min(1)
     before = draw("before") * (1 + 0.02 * deviates.normal(size))
     moved = event & (rhythm.resets > 0)
@@ -318,7 +325,7 @@ def beat_times(
         atria_gain=jnp.where(running, 0.0, jnp.where(event, rhythm.event_p, rhythm.p)),
         ectopic=jnp.where(event, rhythm.event_ectopic_p, rhythm.ectopic_p) > 0,
         ventricles=ventricles,
-        ventricles_gain=jnp.where(event & (rhythm.resets > 0) | event, rhythm.event_qrs, 1.0),
+        ventricles_gain=jnp.where(event, rhythm.event_qrs, 1.0),
         wide=(u["wide"] < rhythm.wide) | (event & (rhythm.event_wide > 0)),
         cycle=0.8 * slow + 0.2 * base,
     )
@@ -338,9 +345,9 @@ def _ventricular_origin(rhythm: Rhythm, u: dict[str, jax.Array]) -> jax.Array:
     # Slow spread through muscle, turning as it goes: centre, width, mV, turn and lift in degrees.
     steps = np.array(
         [
-            (0.22, 0.095, 0.60, 35.0, -12.0),
-            (0.46, 0.115, 1.35, 0.0, 0.0),
-            (0.66, 0.095, 0.85, -14.0, 8.0),
+            (0.22, 0.095, 0.54, 35.0, -12.0),
+            (0.46, 0.115, 1.20, 0.0, 0.0),
+            (0.66, 0.095, 0.76, -14.0, 8.0),
             (0.86, 0.060, 0.30, -45.0, 20.0),
             (0.50, 0.100, 0.0, 0.0, 0.0),
         ],
@@ -381,15 +388,16 @@ def _gaussians(
 def _put_on(deviates: Deviates, electrodes: jax.Array) -> jax.Array:
     """Electrodes [9, 4] as they were put on this time: chest ones astray, along or up and down."""
     chest = electrodes[3:]
-    chest += 0.14 * deviates.normal(6, 1) * jnp.gradient(chest, axis=0)
+    step = jnp.asarray(_ALONG) @ chest
+    chest += 0.14 * deviates.normal(6, 1) * step
     chest = chest.at[:, 1].add(0.07 * deviates.normal())  # the wrong interspace, for all six
     electrodes = electrodes.at[3:].set(chest)
     return electrodes - electrodes[:3].mean(0, keepdims=True)
 
 
 def plan(
-    record: jax.Array,
-    patient: jax.Array,
+    record: tuple[jax.Array, jax.Array],
+    patient: tuple[jax.Array, jax.Array],
     condition: jax.Array | int,
     lender: jax.Array | int,
     *,
@@ -399,13 +407,14 @@ def plan(
     """Plans one record.
 
     Args:
-      record, patient: standard normal deviates, as many as `deviates_needed` says.
+      record, patient: standard normal deviates, as many as `deviates_needed` says, and the same
+        ones mapped to [0, 1].
       condition: index of the row that gives the rhythm.
       lender: index of the row that gives the waves.
       hz, seconds: of the record.
     """
-    person = make_patient(Deviates(patient))
-    deviates = Deviates(record)
+    person = make_patient(Deviates(*patient))
+    deviates = Deviates(*record)
     rhythm, waves = look_up(condition)[0], look_up(lender)[1]
 
     z = np.sqrt(1 - _PLAY**2) * person.place + _PLAY * deviates.normal(len(_PLAY))

@@ -7,6 +7,7 @@ of these, so that Einthoven's law holds throughout.
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,12 @@ _FLUTTER = np.array([-0.05, -1.0, 0.35, 0.0], np.float32)  # typical: negative i
 # Random numbers, plan and rendering are compiled apart: in one program XLA would work out each
 # anew wherever it is used, and take several times as long to compile.
 _plan = functools.partial(jax.jit, static_argnames=("hz", "seconds"))(heart.plan)
-_normal = functools.partial(jax.jit, static_argnames=("size",))(
-    lambda key, size: jax.random.normal(key, (size,))
-)
+
+
+@functools.partial(jax.jit, static_argnames=("size",))
+def _deviates(key: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    deviates = jax.random.normal(key, (size,))
+    return deviates, jax.scipy.special.ndtr(deviates)
 
 
 def _nearest(
@@ -100,10 +104,10 @@ def _atria(plan: heart.Plan, times: jax.Array) -> jax.Array:
     return total + plan.flutter_size * jnp.asarray(_FLUTTER)[:, None] * saw[None, :]
 
 
-def _noise(white: jax.Array, plan: heart.Plan, times: jax.Array, hz: float) -> jax.Array:
+def _noise(key: jax.Array, plan: heart.Plan, times: jax.Array, hz: float) -> jax.Array:
     """Wander, muscle and mains at the electrodes, in mV: [9, samples]."""
     slow = jnp.concatenate([plan.breath.at(times), plan.wander.at(times)])
-    muscle = plan.muscle * white.reshape(9, len(times))
+    muscle = plan.muscle * jax.random.normal(key, (9, len(times)))
     heard = plan.mains_hz < 0.45 * hz  # else the recorder's filter has it
     mains = jnp.sin(2 * jnp.pi * plan.mains_hz * times)
     return plan.wander_size.T @ slow + muscle + heard * plan.mains[:, None] * mains[None, :]
@@ -119,12 +123,12 @@ def leads_from_electrodes(potentials: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames=("hz", "seconds"))
-def _render(white: jax.Array, plan: heart.Plan, *, hz: float, seconds: float) -> jax.Array:
-    """A plan sampled in time, with white noise [9 * samples]: float32 [samples, 12] in mV."""
+def _render(key: jax.Array, plan: heart.Plan, *, hz: float, seconds: float) -> jax.Array:
+    """A plan sampled in time, with white noise of `key`: float32 [samples, 12] in mV."""
     times = jnp.arange(round(hz * seconds)) / hz
     dipole = _ventricles(plan, times) + _atria(plan, times)
     dipole *= 1 + plan.breath_depth * plan.breath.at(times)
-    return leads_from_electrodes(plan.electrodes @ dipole + _noise(white, plan, times, hz))
+    return leads_from_electrodes(plan.electrodes @ dipole + _noise(key, plan, times, hz))
 
 
 def generate(
@@ -156,12 +160,11 @@ def generate(
       (1000, 12)
     """
     patient = jax.random.fold_in(key, 1) if patient is None else patient
-    waves = condition if waves is None else waves
-    sizes = heart.deviates_needed(seconds)
-    person, record = _normal(patient, sizes[0]), _normal(key, sizes[1])
-    drawn = _plan(record, person, condition, waves, hz=hz, seconds=seconds)
-    white = _normal(jax.random.fold_in(key, 2), 9 * round(hz * seconds))
-    return _render(white, drawn, hz=hz, seconds=seconds)
+    condition = jnp.asarray(condition, jnp.int32)  # one type, one compilation
+    waves = condition if waves is None else jnp.asarray(waves, jnp.int32)
+    numbers = (_deviates(k, n) for k, n in zip((key, patient), heart.deviates_needed(seconds)))
+    drawn = _plan(*numbers, condition, waves, hz=hz, seconds=seconds)
+    return _render(jax.random.fold_in(key, 2), drawn, hz=hz, seconds=seconds)
 
 
 def library(
@@ -223,21 +226,26 @@ def library(
         patient, key = jax.random.fold_in(roots[0], owner), jax.random.fold_in(roots[1], record)
         return generate(key, beat, hz=hz, seconds=seconds, patient=patient, waves=wave)
 
-    chunk = 128
+    chunk = 64
     signals = np.empty((records, round(hz * seconds), len(chosen)), np.int16)
     starts = range(0, records, chunk)
 
-    def fill(start: int) -> None:
+    def fill(start: int) -> int:
         rows = np.arange(start, start + chunk).clip(max=records - 1)  # one shape, one compilation
         ids = (rows, owner[rows], rhythm[owner[rows]], waves[owner[rows]])
-        microvolts = 1000 * np.asarray(render(*map(jnp.asarray, ids)))[: records - start, :, columns]
-        signals[start : start + chunk] = np.rint(microvolts).clip(-32767, 32767)
+        millivolts = np.asarray(render(*map(jnp.asarray, ids)))[: records - start, :, columns]
+        signals[start : start + chunk] = np.rint(1000 * millivolts).clip(-32767, 32767)
+        return len(millivolts)
 
-    # A thread for every core: XLA's loops over samples use one each.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = pool.map(fill, starts)
-        for _ in tqdm.tqdm(done, "synthetic ECGs", len(starts), leave=False, delay=5):
-            pass
+    # The first chunk compiles; after it a thread for every core, as XLA's loops use one each.
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm.tqdm(
+            total=records, desc="synthetic ECGs", unit=" records", leave=False, delay=10
+        ) as bar,
+    ):
+        for done in itertools.chain(map(fill, starts[:1]), pool.map(fill, starts[1:])):
+            bar.update(done)
 
     return Library(
         signals=signals,
