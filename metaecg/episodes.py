@@ -182,19 +182,22 @@ def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> N
     classes = index.num_classes
     if way > classes:
         raise MetaecgError(f"{way}-way episodes need {way} classes; the index has {classes}")
-    need, best, short = shot + query, -1, 0
-    for chosen in _class_sets(index, way, need):
-        eligible = eligible_patients(index, chosen)
-        each = int(eligible.min())
-        while each > best and not _can_place(index, chosen, min(each, need)):
-            each -= 1
-        if each > best:
-            best, short = each, int(chosen[eligible.argmin()])
-        if best >= need:
-            known.add((way, need))
-            return
+    need = shot + query
+    if _feasible_set(index, way, need) is not None:
+        known.add((way, need))
+        return
+    best, short = 0, int(np.argsort(-np.diagonal(index.without), kind="stable")[way - 1])
+    for fewer in range(need - 1, 0, -1):
+        chosen = _feasible_set(index, way, fewer)
+        if chosen is not None:
+            best, short = fewer, int(chosen[eligible_patients(index, chosen).argmin()])
+            break
     largest = best - query
-    remedy = f"the largest feasible shot is {largest}" if largest > 0 else "no shot is feasible: lower `way` or `query`"
+    remedy = (
+        f"the largest feasible shot is {largest}"
+        if largest > 0
+        else "no shot is feasible: lower `way` or `query`"
+    )
     raise MetaecgError(
         f"no {way} classes have {shot} + {query} eligible patients each: at best class {short} has "
         f"{best}; {remedy}"
@@ -207,6 +210,28 @@ def eligible_patients(index: LibraryIndex, classes: np.ndarray) -> np.ndarray:
     patients = np.asarray(index.patients)
     alone = carries.sum(1) == 1
     return np.array([len(np.unique(patients[alone & carries[:, s]])) for s in range(len(classes))])
+
+
+def _feasible_set(index: LibraryIndex, way: int, need: int) -> np.ndarray | None:
+    """Returns classes each of whose slots can have `need` patients, or None where it finds none.
+
+    Sets of classes that have the patients by themselves are tried: every one of them, or 2,000
+    where they are many.
+    """
+    without = np.asarray(index.without)
+    able = np.flatnonzero(np.diagonal(without) >= need)
+    if len(able) < way:
+        return None
+    if math.comb(len(able), way) <= 2_000:
+        sets = map(np.array, itertools.combinations(able, way))
+    else:
+        rng = np.random.default_rng(0)
+        sets = (np.sort(rng.choice(able, way, replace=False)) for _ in range(2_000))
+    for chosen in sets:
+        pairs = without[chosen[:, None], chosen[None, :]]
+        if pairs.min() >= need and _can_place(index, chosen, need):
+            return chosen
+    return None
 
 
 def _can_place(index: LibraryIndex, classes: np.ndarray, need: int) -> bool:
@@ -230,23 +255,6 @@ def _can_place(index: LibraryIndex, classes: np.ndarray, need: int) -> bool:
         return False
 
     return all(place(slot, set()) for slot in range(len(classes)) for _ in range(need))
-
-
-def _class_sets(index: LibraryIndex, way: int, need: int):
-    """Yields class sets to try: the most frequent, then every other, or 2,000 where they are many.
-
-    Only classes that have the patients by themselves are tried, unless they are fewer than `way`.
-    """
-    patients = np.diagonal(np.asarray(index.without))
-    frequent = np.argsort(-patients, kind="stable")
-    yield np.sort(frequent[:way])
-    able = np.sort(frequent[: max(way, int((patients >= need).sum()))])
-    if math.comb(len(able), way) <= 2_000:
-        yield from (np.array(chosen) for chosen in itertools.combinations(able, way))
-        return
-    rng = np.random.default_rng(0)
-    for _ in range(2_000):
-        yield np.sort(rng.choice(able, way, replace=False))
 
 
 def verify(index: LibraryIndex, episodes: Episode) -> None:
