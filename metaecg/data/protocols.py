@@ -23,6 +23,7 @@ PARTS = ("train", "validation", "test")
 _SHA256 = {
     "ptbxl_21_5": "46c94ff3c3649c1f9efbd40a76e16d1260646fa17a330310596a0c4e2eed44e4",
     "ptbxl_rare": "1165b545292e54461f5110bb2ffa80cba817b68910c950fb366cd43207b5e207",
+    "synthetic": "57c23852761adc5dbab14fee7c82752671711d8b43401fe2310c2f778a6f7c53",
 }
 NAMES = tuple(_SHA256)
 """The packaged protocols."""
