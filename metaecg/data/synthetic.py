@@ -25,7 +25,7 @@ __all__ = ["CONDITIONS", "LEADS", "Condition", "generate", "leads_from_electrode
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
-_F_WAVE = np.array([0.15, 0.45, 1.0, 0.0], np.float32)  # fibrillation: largest in V1
+_F_WAVE = np.array([-0.25, 0.4, 0.35, 0.35], np.float32)  # fibrillation: largest in V1
 _FLUTTER = np.array([-0.05, -1.0, 0.35, 0.0], np.float32)  # typical: negative in II, III and aVF
 
 # Random numbers, plan and rendering are compiled apart: in one program XLA would work out each
@@ -169,7 +169,7 @@ def generate(
 
 def library(
     *,
-    patients: int = 600,
+    patients: int = 1200,
     seed: int = 0,
     hz: float = 100.0,
     seconds: float = 10.0,
@@ -181,7 +181,7 @@ def library(
     one of the waves. The same arguments give the same library.
 
     Args:
-      patients: how many.
+      patients: how many; by default 20 a condition.
       seed: of everything.
       hz: samples per second.
       seconds: length of a record.
