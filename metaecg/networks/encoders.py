@@ -67,9 +67,24 @@ def _check_length(x: Array, least: int) -> None:
 
 
 def _max_pool_2(x: Array) -> Array:
-    """Maximum of neighbouring steps; its gradient is an order faster on CPU than `reduce_window`'s."""
+    """Maximum of neighbouring steps; its gradient is an order faster on CPU than `reduce_window`'s.
+
+    A choice and not `maximum`, for the reason given in `_largest`.
+    """
     steps = x.shape[1] // 2 * 2
-    return jnp.maximum(x[:, 0:steps:2], x[:, 1:steps:2])
+    even, odd = x[:, 0:steps:2], x[:, 1:steps:2]
+    return jnp.where(even > odd, even, odd)
+
+
+def _largest(x: Array) -> Array:
+    """Maximum over time; [N, samples, C] to [N, C].
+
+    The gradient of `max` goes to the steps that equal the maximum. Where XLA computes the steps
+    anew for that comparison, rounded otherwise, none does and the gradient is lost; one step is
+    therefore chosen here, and the gradient goes to it.
+    """
+    step = jnp.arange(x.shape[1])[None, :, None]
+    return jnp.sum(jnp.where(step == jnp.argmax(x, axis=1, keepdims=True), x, 0), axis=1)
 
 
 class Convolutional(nn.Module):
@@ -93,9 +108,17 @@ class Convolutional(nn.Module):
             x = nn.relu(_norm(self.norm, train)(x))
             if layer < len(self.filters) - 1:
                 x = _max_pool_2(x)
-        x = jnp.concatenate([x.mean(axis=1), x.max(axis=1)], axis=-1)
+        x = jnp.concatenate([x.mean(axis=1), _largest(x)], axis=-1)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x)
+
+
+class Identity(nn.Module):
+    """For records that are embeddings already."""
+
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        del train
+        return x
 
 
 class _Tail(nn.Module):
@@ -175,7 +198,7 @@ class Frames(nn.Module):
         x = x[:, : steps * self.frame].reshape(records, steps, self.frame * leads)
         cells: dict[str, Any] = {"lstm": nn.OptimizedLSTMCell, "rnn": nn.SimpleCell}
         x = nn.RNN(cells[self.cell](self.hidden))(x)
-        x = jnp.concatenate([x.mean(axis=1), x.max(axis=1)], axis=-1)
+        x = jnp.concatenate([x.mean(axis=1), _largest(x)], axis=-1)
         return nn.Dense(self.features)(x)
 
 

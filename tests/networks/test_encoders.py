@@ -293,3 +293,30 @@ def test_both_convolutions_give_the_same_embeddings_from_the_same_parameters(nam
     np.testing.assert_allclose(
         by_matmul(variables, records()), apply(variables, records()), rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("name", ["small", "residual"])
+def test_gradients_within_a_loop_over_tasks_equal_those_outside(name):
+    """XLA computes activations anew in its fusions: a maximum must not lose its gradient by that."""
+    options = TINY[name] | {"dropout": 0.0, "norm": "group", "conv": "matmul"}
+    module = encoder(name, **options)
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), records())
+    params = jax.tree.map(lambda x: rng.normal(0, 0.3, x.shape), shapes)
+
+    def step(params, x):
+        def loss(params):
+            return -jnp.mean(jax.nn.log_softmax(nn.relu(module.apply(params, x)))[:, 0])
+
+        return jax.tree.map(lambda p, g: p - 0.5 * g, params, jax.grad(loss)(params))
+
+    def loop(params, x):
+        return jax.lax.scan(lambda p, _: (step(p, x), None), params, None, length=2)[0]
+
+    with jax.enable_x64(True):
+        x = rng.normal(size=(1, 6, 24, 2))
+        within = jax.jit(jax.vmap(loop, (None, 0)))(params, x)
+        outside = jax.jit(step)(params, x[0])
+        outside = jax.jit(step)(outside, x[0])
+        for a, b in zip(jax.tree.leaves(within), jax.tree.leaves(outside), strict=True):
+            np.testing.assert_allclose(a[0], b, rtol=1e-9, atol=1e-9)
