@@ -9,13 +9,14 @@ import ml_collections
 import numpy as np
 import optax
 
-from metaecg import learners, meta, sequences, training
+from metaecg import evaluation, learners, meta, sequences, training
 from metaecg.augment import Augmentation
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.errors import MetaecgError
+from metaecg.networks import Identity
 from metaecg.networks import encoder as build_encoder
-from metaecg.types import Learner, LibraryIndex, Task, TrainState
+from metaecg.types import Learner, LibraryIndex, Task, TrainState, Variables
 
 
 class Part(NamedTuple):
@@ -60,22 +61,30 @@ def part(library: Library, protocol: protocols.Protocol, name: str) -> Part:
     return Part(data, split.classes, split.rows)
 
 
-def learner(config: ml_collections.ConfigDict, num_conditions: int) -> Learner:
-    """Builds the configured learner; `num_conditions` is the size of the training vocabulary."""
+def learner(
+    config: ml_collections.ConfigDict, num_conditions: int, *, embedded: bool = False
+) -> Learner:
+    """Builds the configured learner.
+
+    Args:
+      config: the settings.
+      num_conditions: size of the training vocabulary.
+      embedded: the learner is to read embeddings instead of signals.
+    """
     options = dict(config.encoder_options)
     if config.encoder in ("wide", "lstm", "rnn"):
         options.pop("norm", None)
     elif jax.default_backend() == "cpu":
         looped = config["update"] != "episodic" or config.learner in ("maml", "finetune")
         options["conv"] = "matmul" if looped else "xla"
-    encoder = build_encoder(config.encoder, **options)
+    encoder = Identity() if embedded else build_encoder(config.encoder, **options)
     if config.learner == "snail":
         try:
-            pairs = [tuple(map(int, p.split("x"))) for p in config.snail.attention.split(",")]
+            pairs = [tuple(map(int, p.split("x"))) for p in config.snail.attention.split("+")]
             attention = tuple((key, value) for key, value in pairs)
         except ValueError:
             raise MetaecgError(
-                f"config.snail.attention = {config.snail.attention!r}: write KEYxVALUE,…"
+                f"config.snail.attention = {config.snail.attention!r}: write KEYxVALUE+…"
             ) from None
         return learners.snail(
             encoder,
@@ -107,8 +116,8 @@ def experiment(
     config: ml_collections.ConfigDict, num_conditions: int, index: LibraryIndex | None = None
 ) -> Experiment:
     """Builds learner, draw and update; `index` is needed to train by sample sequences."""
-    built = learner(config, num_conditions)
-    augmentation = Augmentation(**config.augmentation)
+    built = learner(config, num_conditions, embedded=config.freeze_encoder)
+    augmentation = Augmentation() if config.freeze_encoder else Augmentation(**config.augmentation)
     draw: training.Draw
     if config.learner == "supervised":
         draw = training.RecordDraw(config.batch, augmentation)
@@ -178,15 +187,25 @@ def example_task(samples: int, leads: int, labels: int) -> Task:
     return jax.tree.map(lambda x: x[None], task)
 
 
-def with_encoder(state: TrainState, other) -> TrainState:
-    """The state with another run's encoder in place of its own.
+def embedded(part: Part, learner: Learner, variables: Variables) -> Part:
+    """The part with embeddings in place of its signals."""
+    signals = evaluation.embed(learner, variables, part.data)
+    return part._replace(data=part.data._replace(signals=signals, scale=jnp.float32(1)))
+
+
+def start_from(state: TrainState, source: Variables) -> TrainState:
+    """The state with what fits of another run's variables in place of its own.
 
     Raises:
       MetaecgError: the encoders differ in shape.
     """
-    mine, theirs = state.variables.params["encoder"], other.params["encoder"]
-    shapes = [jax.tree.map(jnp.shape, tree) for tree in (mine, theirs)]
-    if shapes[0] != shapes[1]:
-        raise MetaecgError("config.encoder_from: its encoder has other shapes than config.encoder")
-    params = {**state.variables.params, "encoder": theirs}
-    return state._replace(variables=state.variables._replace(params=params, state=other.state))
+
+    def alike(name: str) -> bool:
+        mine, theirs = state.variables.params[name], source.params[name]
+        return jax.tree.map(jnp.shape, mine) == jax.tree.map(jnp.shape, theirs)
+
+    if not alike("encoder"):
+        raise MetaecgError("config.start_from: its encoder has other shapes than config.encoder")
+    names = ["encoder", "head"] if alike("head") else ["encoder"]
+    params = {**state.variables.params, **{name: source.params[name] for name in names}}
+    return state._replace(variables=Variables(params, source.state))

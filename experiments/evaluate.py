@@ -128,7 +128,7 @@ def main(_) -> None:
             f"{trained_on['hz']} Hz, leads {' '.join(trained_on['leads'])}: prepare it alike"
         )
     try:
-        shots = [int(shot) for shot in _SHOTS.value or config.test_shots.split(",")]
+        shots = [int(shot) for shot in _SHOTS.value or config.test_shots.split("+")]
     except ValueError:
         raise MetaecgError(f"--shots={','.join(_SHOTS.value)}: write numbers, such as 1,5,10") from None
     protocol = protocols.load(_PROTOCOL.value or config.protocol)

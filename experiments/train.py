@@ -33,8 +33,8 @@ def train(config, folder: Path) -> dict[str, Any]:
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
     protocols.check_disjoint(splits)
     parts = {p: assemble.part(library, protocol, p) for p in ("train", "validation")}
-    train_index = parts["train"].data.index
-    run = assemble.experiment(config, len(parts["train"].classes), train_index)
+    conditions, index = len(parts["train"].classes), parts["train"].data.index
+    run = assemble.experiment(config, conditions, index)
     samples, leads = library.signals.shape[1:]
     facts = {
         "record": {"hz": library.hz, "samples": samples, "leads": list(library.leads)},
@@ -44,6 +44,11 @@ def train(config, folder: Path) -> dict[str, Any]:
     }
     workdir.save_config(folder, config, facts)
 
+    source = trained.load(Path(config.start_from).expanduser()) if config.start_from else None
+    if config.freeze_encoder and source:
+        whole = assemble.learner(config, conditions)
+        parts = {k: assemble.embedded(p, whole, source.variables) for k, p in parts.items()}
+
     mesh = parallel.mesh()
     data = parallel.replicate(parts["train"].data, mesh)
     draw = parallel.shard_tasks(run.draw, mesh, config.batch)
@@ -52,7 +57,7 @@ def train(config, folder: Path) -> dict[str, Any]:
     start = functools.partial(training.init, run.learner, run.update, draw)
     validate = _validator(config, run, parts["validation"], validation_key)
 
-    # 1. the latest checkpoint of this folder; 2. another run's encoder; 3. random numbers.
+    # 1. the latest checkpoint of this folder; 2. another run; 3. random numbers.
     latest = Checkpoints(folder / "checkpoints" / "latest")
     best = Checkpoints(folder / "checkpoints" / "best", keep=1)
     restored = latest.restore(jax.eval_shape(start, data, init_key))
@@ -62,8 +67,8 @@ def train(config, folder: Path) -> dict[str, Any]:
         print(f"resuming {folder} at step {int(state.step)}")
     else:
         state, meta = parallel.jit_replicated(start, mesh)(data, init_key), {"best": -1.0}
-        if config.encoder_from:
-            state = assemble.with_encoder(state, trained.load(Path(config.encoder_from).expanduser()).variables)
+        if source and not config.freeze_encoder:
+            state = parallel.replicate(assemble.start_from(state, source.variables), mesh)
 
     step = int(state.step)
     metrics_file = workdir.Metrics(folder / "metrics.jsonl")

@@ -9,7 +9,7 @@ import ml_collections
 from experiments import assemble, workdir
 from metaecg.checkpoints import Checkpoints
 from metaecg.errors import MetaecgError
-from metaecg.types import Learner, Variables
+from metaecg.types import Learner, Task, Variables
 
 
 class Trained(NamedTuple):
@@ -41,27 +41,32 @@ def load(folder: Path) -> Trained:
     facts = workdir.load(folder)
     config = workdir.load_config(folder)
     conditions = len(facts["classes"]["train"])
-    run = assemble.experiment(config, conditions)
+    learner = assemble.learner(config, conditions)
+    like = jax.eval_shape(learner.init, jax.random.key(0), _example(facts, config.way))
+    if config.freeze_encoder:  # the checkpoint holds the head; the encoder is where it came from
+        like = Variables({"encoder": {}, "head": like.params["head"]}, {})
     checkpoints = Checkpoints(folder / "checkpoints" / "best", keep=1)
-    restored = checkpoints.restore_variables(_shapes(run.learner, facts, run.slots))
+    restored = checkpoints.restore_variables(like)
     checkpoints.close()
     if restored is None:
         raise MetaecgError(f"{folder}/checkpoints/best: no checkpoint yet; train first")
     variables, meta = restored
-    return Trained(config, facts, run.learner, run.slots, variables, meta["best_step"])
+    if config.freeze_encoder:
+        source = load(Path(config.start_from).expanduser()).variables
+        params = {**variables.params, "encoder": source.params["encoder"]}
+        variables = Variables(params, source.state)
+    return Trained(config, facts, learner, config.way, variables, meta["best_step"])
 
 
 def untrained(trained: Trained, seed: int = 0) -> Trained:
     """The same encoder with random weights under the nearest centroid: what training adds to."""
-    config = ml_collections.ConfigDict({**trained.config.to_dict(), "learner": "protonet"})
-    run = assemble.experiment(config, 1)
-    record = trained.facts["record"]
-    task = assemble.example_task(record["samples"], len(record["leads"]), trained.slots)
-    variables = run.learner.init(jax.random.key(seed), task)
-    return Trained(config, trained.facts, run.learner, trained.slots, variables, 0)
+    changed = {"learner": "protonet", "freeze_encoder": False}
+    config = ml_collections.ConfigDict({**trained.config.to_dict(), **changed})
+    learner = assemble.learner(config, 1)
+    variables = learner.init(jax.random.key(seed), _example(trained.facts, config.way))
+    return Trained(config, trained.facts, learner, config.way, variables, 0)
 
 
-def _shapes(learner: Learner, facts: dict[str, Any], labels: int) -> Variables:
+def _example(facts: dict[str, Any], labels: int) -> Task:
     record = facts["record"]
-    task = assemble.example_task(record["samples"], len(record["leads"]), labels)
-    return jax.eval_shape(learner.init, jax.random.key(0), task)
+    return assemble.example_task(record["samples"], len(record["leads"]), labels)

@@ -28,14 +28,16 @@ def default() -> ml_collections.ConfigDict:
             "encoder": "small",
             "encoder_options": {"norm": "batch"},
             "snail": {
-                "attention": "64x32,256x128,512x256",
+                "attention": "64x32+256x128+512x256",
                 "filters": 128,
                 "literal_dilations": False,
                 "length": 0,  # positions of the longest sequence; 0: what way and shot need
             },
             "maml": {"rate": 0.05, "steps": 5, "first_order": False},
-            # A work directory whose encoder to start from; '' starts from random numbers.
-            "encoder_from": "",
+            # A run to start from: its encoder, and its head where that fits; '' starts from random
+            # numbers. With freeze_encoder only the head learns, from embeddings computed once.
+            "start_from": "",
+            "freeze_encoder": False,
             # The update: episodic (gradient of the episodes' loss), trajectory (the source's) or
             # reptile (a trajectory of one group). `optimizer` is the meta-optimiser of the latter.
             # Read it as config["update"]: config.update is a method of ConfigDict.
@@ -62,8 +64,8 @@ def default() -> ml_collections.ConfigDict:
             "checkpoint_every": 500,
             "validate_every": 500,
             "validation_episodes": 300,
-            # What experiments.evaluate measures.
-            "test_shots": "1,5,10",
+            # What experiments.evaluate measures; lists in a config are joined by +.
+            "test_shots": "1+5+10",
             "test_episodes": 1000,
         }
     )
@@ -118,6 +120,10 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise MetaecgError(
             "config.library is empty: give the folder made by experiments.prepare, as "
             "--config=FILE.py:library=FOLDER"
+        )
+    if config.freeze_encoder and (not config.start_from or config.learner != "snail"):
+        raise MetaecgError(
+            "config.freeze_encoder needs learner=snail and start_from=DIR, a run whose encoder to use"
         )
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")

@@ -21,6 +21,7 @@ class Snail(nn.Module):
       attention: (key size, value size) of the three attention blocks.
       filters: features each dense block adds.
       literal_dilations: see `TCBlock`.
+      normalise: bring each embedding to mean 0 and variance 1 first; the paper does not.
     """
 
     way: int
@@ -29,6 +30,7 @@ class Snail(nn.Module):
     attention: tuple[tuple[int, int], ...] = ((64, 32), (256, 128), (512, 256))
     filters: int = 128
     literal_dilations: bool = False
+    normalise: bool = True
 
     @nn.compact
     def __call__(self, task: Task, train: bool = False) -> Array:
@@ -43,6 +45,9 @@ class Snail(nn.Module):
         records = task.records
         if self.encoder is not None:
             records = self.encoder(records, train=train)
+        # Embeddings and one-hot labels meet on one scale, whatever the encoder's.
+        if self.normalise:
+            records = nn.LayerNorm(use_scale=False, use_bias=False)(records)
         real = task.support >= 0
         labelled = jnp.concatenate([records[task.support], task.labels[task.support]], axis=-1)
         unlabelled = jnp.pad(records[task.query], ((0, 0), (0, self.way)))
