@@ -297,7 +297,7 @@ def test_both_convolutions_give_the_same_embeddings_from_the_same_parameters(nam
 
 @pytest.mark.parametrize("name", ["small", "residual"])
 def test_gradients_within_a_loop_over_tasks_equal_those_outside(name):
-    """XLA computes activations anew in its fusions: a maximum must not lose its gradient by that."""
+    """XLA's fusions compute activations anew: a maximum must not lose its gradient by that."""
     options = TINY[name] | {"dropout": 0.0, "norm": "group", "conv": "matmul"}
     module = encoder(name, **options)
     rng = np.random.default_rng(0)

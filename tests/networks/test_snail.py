@@ -16,7 +16,7 @@ from metaecg.types import Episode, Task
 
 WAY, SUPPORT, FEATURES = 3, 6, 5
 ROWS, LENGTH = 2 * SUPPORT, SUPPORT + 1
-TINY = {"attention": ((4, 3), (4, 3), (4, 3)), "filters": 4}
+TINY = {"attention": ((4, 3), (4, 3), (4, 3)), "filters": 4, "normalise": False}
 SLOTS = np.array([1, 0, 2, 2, 1, 0, 1, 0, 2, 0, 1, 2])
 FIRST = np.arange(SUPPORT, dtype=np.int32)
 
@@ -366,3 +366,13 @@ def test_wrong_sizes_are_refused_with_the_numbers():
         Snail(way=4, length=LENGTH, **TINY).init(jax.random.key(0), few_shot())
     with pytest.raises(ValueError, match=r"6 support records .* length 6: .* length ≥ 7"):
         Snail(way=WAY, length=6, **TINY).init(jax.random.key(0), few_shot())
+
+
+def test_normalising_is_the_paper_network_on_embeddings_of_mean_0_and_variance_1():
+    task = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if x.dtype == float else x, few_shot())
+    normalised = Snail(way=WAY, length=LENGTH, **{**TINY, "normalise": True})
+    variables = normalised.init(jax.random.key(0), task)
+    centred = task.records - task.records.mean(-1, keepdims=True)
+    scaled = centred / centred.std(-1, keepdims=True)
+    plain = network().apply(variables, task._replace(records=scaled))
+    np.testing.assert_allclose(normalised.apply(variables, task), plain, atol=1e-4)
