@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metaecg.training import Data
-from metaecg.types import LibraryIndex
+from metaecg.types import LibraryIndex, Task
 
 # Before jax starts; a setting and not XLA_FLAGS, so that commands run by tests do not inherit it.
 jax.config.update("jax_num_cpu_devices", 8)
@@ -36,3 +36,25 @@ def data(index):
     signals = np.einsum("rc,ctl->rtl", np.asarray(index.labels), waves)
     signals = signals + rng.normal(0, 100, signals.shape)
     return Data(jnp.asarray(signals.round(), jnp.int16), jnp.float32(0.001), index)
+
+
+@pytest.fixture(scope="session")
+def easy_tasks():
+    """Eight 3-way 1-shot tasks with two queries a class: each class has a sine of its own."""
+    rng = np.random.default_rng(2)
+    slots = np.tile(np.arange(3), (8, 3))
+    for part in (slots[:, :3], slots[:, 3:]):
+        rng.permuted(part, axis=1, out=part)
+    waves = np.stack([rng.permutation(6)[:3] + 1 for _ in range(8)])
+    turns = np.take_along_axis(waves, slots, axis=1)[..., None] * np.arange(SAMPLES) / SAMPLES
+    records = np.sin(np.pi * turns[..., None] + np.arange(LEADS) * np.pi / 2)
+    records = records + rng.normal(0, 0.2, records.shape)
+    rows = np.tile(np.arange(9, dtype=np.int32), (8, 1))
+    return Task(
+        records=records.astype(np.float32),
+        labels=np.eye(3, dtype=np.float32)[slots],
+        support=rows[:, :3],
+        query=rows[:, 3:],
+        sees=np.full((8, 6), 3, np.int32),
+        way=np.full(8, 3, np.int32),
+    )
