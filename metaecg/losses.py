@@ -57,5 +57,6 @@ def calibration_error(probs: Array, labels: Array, bins: int = 15) -> Array:
     """
     confidence = jnp.max(probs, axis=-1)
     correct = jnp.argmax(probs, -1) == jnp.argmax(labels, -1)
-    member = jax.nn.one_hot(jnp.clip(jnp.ceil(confidence * bins) - 1, 0, bins - 1), bins)
+    bin_of = jnp.clip(jnp.ceil(confidence * bins).astype(jnp.int32) - 1, 0, bins - 1)
+    member = jax.nn.one_hot(bin_of, bins)
     return jnp.sum(jnp.abs(member.T @ (correct - confidence))) / len(confidence)
