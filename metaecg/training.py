@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from metaecg import episodes as episodes_lib
@@ -14,7 +13,7 @@ from metaecg import tasks as tasks_lib
 from metaecg.augment import Augmentation, augment
 from metaecg.meta import Update
 from metaecg.sequences import Sequences
-from metaecg.types import Array, Learner, LibraryIndex, Task, TrainState
+from metaecg.types import Array, ArrayTree, Learner, LibraryIndex, Task, TrainState
 
 
 class Data(NamedTuple):
@@ -131,17 +130,28 @@ def train_step(
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update. All that is random in it is derived from (key, state.step).
 
-    A step whose loss or new parameters are not finite leaves the variables and the optimiser as
-    they were, and is counted in `skipped`.
+    A step whose loss, new variables or new optimiser state are not finite leaves both as they were,
+    and is counted in `skipped`.
     """
     tasks = draw(data, key, state.step)
     step_key = jax.random.fold_in(jax.random.fold_in(key, 2), state.step)
     variables, opt_state, metrics = update.apply(state.variables, state.opt_state, tasks, step_key)
-    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(optax.tree.norm(variables.params))
     new, old = (variables, opt_state), (state.variables, state.opt_state)
+    finite = jnp.isfinite(metrics["loss"]) & _stays_finite(old, new)
     variables, opt_state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
     skipped = state.skipped + ~finite
     return TrainState(state.step + 1, variables, opt_state, skipped), metrics
+
+
+def _stays_finite(old: ArrayTree, new: ArrayTree) -> Array:
+    """Whether all that was finite still is; an optimiser may start with an infinity of its own."""
+    pairs = zip(jax.tree.leaves(old), jax.tree.leaves(new))
+    lost = [
+        jnp.any(jnp.isfinite(a) & ~jnp.isfinite(b))
+        for a, b in pairs
+        if jnp.issubdtype(b.dtype, jnp.inexact)
+    ]
+    return ~jnp.any(jnp.array(lost))
 
 
 def train_steps(
@@ -150,7 +160,7 @@ def train_steps(
     """`steps` updates in one dispatch; the metrics have a leading axis `steps`.
 
     Accelerators like several, which hides the dispatch; on CPU, XLA compiles convolutions within a
-    loop to code a hundred times slower, so one is best there.
+    loop to code some fifty times slower, so one is best there.
     """
     if steps == 1:
         state, metrics = train_step(state, data, key, draw=draw, update=update)
