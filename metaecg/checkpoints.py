@@ -1,6 +1,7 @@
 """Checkpoints of a training run, the only module that knows Orbax; no pickle on disk."""
 
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class Checkpoints:
     def save(self, state: TrainState, meta: dict[str, Any]) -> None:
         """Starts to write a state and JSON facts about it; the write ends in the background."""
         variables, rest = _parts(state)
-        meta = {**meta, "digest": {"variables": digest(variables), "rest": digest(rest)}}
+        digests = {"variables": digest(variables), "rest": digest(rest), "meta": _facts(meta)}
+        meta = {**meta, "digest": digests}
         args = ocp.args.Composite(
             variables=ocp.args.StandardSave(variables._asdict()),
             rest=ocp.args.StandardSave(rest),
@@ -81,6 +83,8 @@ class Checkpoints:
                     step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
                 )
                 meta = restored["meta"]
+                if meta["digest"].get("meta", _facts(meta)) != _facts(meta):
+                    raise ValueError("meta differs from its sha256")
                 for name in like:
                     if digest(restored[name]) != meta["digest"][name]:
                         raise ValueError(f"{name} differs from its sha256")
@@ -99,6 +103,12 @@ class Checkpoints:
 def _parts(state: TrainState) -> tuple[Variables, dict[str, ArrayTree]]:
     rest = state._asdict()
     return rest.pop("variables"), rest
+
+
+def _facts(meta: dict[str, Any]) -> str:
+    """sha256 of the JSON facts, the digests aside."""
+    facts = {key: value for key, value in meta.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def digest(tree: ArrayTree) -> str:
