@@ -1,4 +1,6 @@
-"""Meta-trains a learner: `python -m experiments.train --config=FILE.py[:key=value,…] --workdir=DIR`.
+"""Meta-trains a learner.
+
+    python -m experiments.train --config=FILE.py[:key=value,…] --workdir=DIR
 
 Run again with the same --workdir, it goes on from the latest checkpoint.
 """
@@ -26,8 +28,27 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "folder of this run; resumed if 
 
 
 def train(config, folder: Path) -> dict[str, Any]:
-    """Trains to the configured number of steps; returns the best validation scores."""
+    """Runs the stages of a configuration; returns the best validation accuracy and its step."""
     common.validate(config)
+    config = config.copy_and_resolve_references()
+    supervised = {"learner": "supervised", "update": "episodic", "optimizer": "adamw"}
+    for name, changes, applies in (
+        ("pretrain", supervised, config.learner != "supervised"),
+        ("head", {"freeze_encoder": True}, config.learner == "snail"),
+    ):
+        if applies and config[name].steps:
+            stage = config.copy_and_resolve_references()
+            stage.update({**changes, **config[name].to_dict()})
+            stage.pretrain.steps = stage.head.steps = 0
+            print(f"stage {name}: {stage.steps} steps in {folder / name}")
+            train_stage(stage, folder / name)
+            config.start_from = str(folder / name)
+            config[name].steps = 0
+    return train_stage(config, folder)
+
+
+def train_stage(config, folder: Path) -> dict[str, Any]:
+    """Trains to the configured number of steps; goes on where an earlier run of it stopped."""
     library = assemble.library(config)
     protocol = protocols.load(config.protocol)
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
@@ -35,9 +56,12 @@ def train(config, folder: Path) -> dict[str, Any]:
     parts = {p: assemble.part(library, protocol, p) for p in ("train", "validation")}
     conditions, index = len(parts["train"].classes), parts["train"].data.index
     run = assemble.experiment(config, conditions, index)
-    samples, leads = library.signals.shape[1:]
     facts = {
-        "record": {"hz": library.hz, "samples": samples, "leads": list(library.leads)},
+        "record": {
+            "hz": library.hz,
+            "samples": library.signals.shape[1],
+            "leads": list(library.leads),
+        },
         "classes": {name: list(split.classes) for name, split in splits.items()},
         "library_fingerprint": library.fingerprint,
         "protocol": protocol.name,
@@ -131,9 +155,7 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
     )
 
     def validate(variables):
-        predictions = evaluation.predict(
-            run.learner, variables, part.data, episodes, run.slots
-        )
+        predictions = evaluation.predict(run.learner, variables, part.data, episodes, run.slots)
         scores = evaluation.summarise(predictions, part.classes)
         return {k: v for k, v in scores.items() if isinstance(v, float)}
 

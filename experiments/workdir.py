@@ -14,11 +14,11 @@ class Metrics:
     """Appends one JSON object a line to metrics.jsonl."""
 
     def __init__(self, path: Path):
-        self._file = open(path, "a", encoding="utf-8")
+        self._path = path
 
     def write(self, **values: Any) -> None:
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
 
 
 def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str, Any]) -> None:
@@ -57,7 +57,9 @@ def load(folder: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise MetaecgError(f"{path}: missing; is {folder} the --workdir of a training run?") from None
+        raise MetaecgError(
+            f"{path}: missing; is {folder} the --workdir of a training run?"
+        ) from None
     except ValueError as error:
         raise MetaecgError(f"{path}: not JSON ({error})") from None
 

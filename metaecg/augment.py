@@ -26,9 +26,12 @@ class Augmentation(NamedTuple):
     crop: float = 1.0
 
 
+NO_AUGMENTATION = Augmentation()
+
+
 def augment(key: Array, records: Array, strength: Augmentation) -> Array:
-    """Varies records [N, samples, leads] (mV), each in its own way; steps of zero strength are free."""
-    if strength == Augmentation():
+    """Varies records [N, samples, leads] (mV), each by itself; steps of zero strength are free."""
+    if strength == NO_AUGMENTATION:
         return records
     count, samples, leads = records.shape
     keys = jax.random.split(key, 6)
@@ -45,7 +48,10 @@ def augment(key: Array, records: Array, strength: Augmentation) -> Array:
     records = records * gain
     if strength.wander:
         amplitude = strength.wander * jax.random.normal(keys[3], (count, 1, leads))
-        cycles, phase = jax.random.uniform(keys[4], (2, count, 1, 1)) * jnp.array([4.0, 1.0])[:, None, None, None]
+        cycles, phase = (
+            jax.random.uniform(keys[4], (2, count, 1, 1))
+            * jnp.array([4.0, 1.0])[:, None, None, None]
+        )
         angle = 2 * jnp.pi * (cycles * jnp.linspace(0, 1, samples)[:, None] + phase)
         records = records + amplitude * jnp.sin(angle)
     if strength.noise:

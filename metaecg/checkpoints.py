@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 from metaecg.errors import MetaecgError
 from metaecg.types import ArrayTree, TrainState, Variables
 
+
 class CheckpointError(MetaecgError):
     """No checkpoint can be read."""
 

@@ -10,6 +10,7 @@ The rules on clinical data, where records carry several statements and patients 
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,14 @@ def sample_episode(key: Array, index: LibraryIndex, *, way: int, shot: int, quer
 
 
 def sample_episodes(
-    key: Array, first: Array | int, count: int, index: LibraryIndex, *, way: int, shot: int, query: int
+    key: Array,
+    first: Array | int,
+    count: int,
+    index: LibraryIndex,
+    *,
+    way: int,
+    shot: int,
+    query: int,
 ) -> Episode:
     """Draws episodes first … first + count − 1 of the stream of `key`, stacked on a leading axis.
 
@@ -121,7 +129,9 @@ def _fill(key: Array, index: LibraryIndex, classes: Array, need: int) -> Array:
 
     def draw(key):
         at = jax.random.randint(key, (way, need), 0, jnp.maximum(totals, 1)[:, None])
-        u = jax.vmap(lambda e, a: jnp.searchsorted(e, a, side="right", method="scan_unrolled"))(ends, at)
+        u = jax.vmap(lambda e, a: jnp.searchsorted(e, a, side="right", method="scan_unrolled"))(
+            ends, at
+        )
         before = jnp.take_along_axis(ends, u, axis=1) - counts[u]
         return index.order[index.starts[u] + at - before].reshape(-1)
 
@@ -163,7 +173,9 @@ def windows(length: int, width: int) -> Array:
       ValueError: width is not in 2 … length (1 ≤ i < j ≤ Mk in claim 2).
     """
     if not 2 <= width <= length:
-        raise MetaecgError(f"a window has 2 to {length} of the sequence's {length} records, not {width}")
+        raise MetaecgError(
+            f"a window has 2 to {length} of the sequence's {length} records, not {width}"
+        )
     first = jnp.arange(length - width + 1, dtype=jnp.int32)
     return first[:, None] + jnp.arange(width, dtype=jnp.int32)[None, :]
 
@@ -175,7 +187,9 @@ def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> N
       ValueError: names the class that is short (its column in the index) and the largest shot.
     """
     if way < 2 or shot < 1 or query < 1:
-        raise MetaecgError(f"way ≥ 2, shot ≥ 1, query ≥ 1 needed; got {way}-way, {shot}-shot, {query} queries")
+        raise MetaecgError(
+            f"way ≥ 2, shot ≥ 1, query ≥ 1 needed; got {way}-way, {shot}-shot, {query} queries"
+        )
     known = index.__dict__.setdefault("_feasible", set())
     if (way, shot + query) in known:
         return
@@ -223,7 +237,7 @@ def _feasible_set(index: LibraryIndex, way: int, need: int) -> np.ndarray | None
     if len(able) < way:
         return None
     if math.comb(len(able), way) <= 2_000:
-        sets = map(np.array, itertools.combinations(able, way))
+        sets: Iterable[np.ndarray] = map(np.array, itertools.combinations(able, way))
     else:
         rng = np.random.default_rng(0)
         sets = (np.sort(rng.choice(able, way, replace=False)) for _ in range(2_000))

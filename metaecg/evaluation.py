@@ -46,13 +46,15 @@ def draw_episodes(
 
 def embed(learner: Learner, variables: Variables, data: Data, batch: int = 256) -> Array:
     """Embeds every record of a part once: float [R, D]."""
-    assert learner.embed is not None
+    embed_records = learner.embed
+    if embed_records is None:
+        raise ValueError("this learner does not embed records by themselves")
     rows = np.arange(data.index.num_records)
     padded = np.resize(rows, -(-len(rows) // batch) * batch).reshape(-1, batch)
 
     @jax.jit
     def run(variables, data, rows):
-        return learner.embed(*variables, tasks_lib.millivolts(data.signals, data.scale, rows))
+        return embed_records(*variables, tasks_lib.millivolts(data.signals, data.scale, rows))
 
     return jnp.concatenate([run(variables, data, r) for r in padded])[: len(rows)]
 
@@ -91,7 +93,9 @@ def predict(
                 records = embeddings[rows]
             return tasks_lib.few_shot(records, episode, slots)
 
-        answer = learner.predict if embeddings is None else learner.classify
+        answer = learner.predict
+        if embeddings is not None and learner.classify is not None:
+            answer = learner.classify
         return jnp.exp(answer(*variables, jax.vmap(task)(chunk)))[..., :way]
 
     padded = np.resize(np.arange(count), -(-count // batch) * batch).reshape(-1, batch)

@@ -127,7 +127,8 @@ def meta_optimise(
     state = optimizer.init(theta_0) if state is None else state
 
     def visit(carry, theta):
-        return advance(*carry, theta, optimizer), None
+        phi, state = carry
+        return advance(phi, state, theta, optimizer), None
 
     return lax.scan(visit, (theta_0, state), trajectory)[0]
 
@@ -171,7 +172,9 @@ def trajectory(
             def loss(params, group):
                 return learner.loss(params, state, group, key)[0]
 
-            theta, inner_state, report = minimise(loss, theta, group, inner, inner_state, steps=steps)
+            theta, inner_state, report = minimise(
+                loss, theta, group, inner, inner_state, steps=steps
+            )
             state = learner.loss(theta, state, group, key)[1][0]
             return theta, state, inner_state, report
 
@@ -188,7 +191,9 @@ def trajectory(
             report = jax.tree.map(jnp.mean, report)
             return (thetas, states, inner_states, phi, opt_state), (report, distance)
 
-        repeat = lambda tree: jax.tree.map(lambda x: jnp.repeat(x[None], count, 0), tree)
+        def repeat(tree: ArrayTree) -> ArrayTree:
+            return jax.tree.map(lambda x: jnp.repeat(x[None], count, 0), tree)
+
         carry = (*map(repeat, (theta_0, variables.state, inner.init(theta_0))), theta_0, opt_state)
         keys = jax.random.split(key, len(groups))
         carry, (report, distance) = lax.scan(visit, carry, (groups, keys))

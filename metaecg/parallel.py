@@ -27,7 +27,9 @@ def shard_tasks(draw: Draw, mesh: Mesh, batch: int) -> Draw:
     """
     devices = mesh.size
     if devices > 1 and batch % devices:
-        raise MetaecgError(f"batch = {batch} does not divide by the {devices} devices: use a multiple")
+        raise MetaecgError(
+            f"batch = {batch} does not divide by the {devices} devices: use a multiple"
+        )
     spec = NamedSharding(mesh, PartitionSpec("episodes"))
 
     def sharded(*args) -> Task:

@@ -1,4 +1,4 @@
-"""The source's sample sequences: M classes × k records, until every record was visited [0012, 0051].
+"""The source's sample sequences: M classes × k records, until all were visited [0012, 0051].
 
 Drawing records independently would need some hundred thousand sequences to visit the last record
 of a common class. Here each class deals its records like a shuffled deck, without replacement, and
@@ -45,7 +45,8 @@ def epoch(index: LibraryIndex, *, way: int, per_class: int, seed: int) -> Sequen
     Raises:
       MetaecgError: no sequence can be dealt, or a record fits in none (each names what is short).
     """
-    labels, patients = np.asarray(index.labels), np.asarray(index.patients)
+    labels: np.ndarray = np.asarray(index.labels)
+    patients = np.asarray(index.patients)
     classes = labels.shape[1]
     if not 1 < way <= classes:
         raise MetaecgError(f"sequences of {way} classes from an index of {classes}: 2 to {classes}")
@@ -53,7 +54,7 @@ def epoch(index: LibraryIndex, *, way: int, per_class: int, seed: int) -> Sequen
     members = [np.flatnonzero(labels[:, c]) for c in range(classes)]
     sizes = np.array([len(m) for m in members])
     home = np.where(labels, sizes, len(labels) + 1).argmin(axis=1)
-    waiting = labels.any(axis=1)
+    waiting = np.array(labels.any(axis=1))
     decks = [rng.permutation(np.flatnonzero(waiting & (home == c))) for c in range(classes)]
 
     dealt, idle = [], 0
@@ -75,14 +76,14 @@ def epoch(index: LibraryIndex, *, way: int, per_class: int, seed: int) -> Sequen
         if idle > 100 * classes:
             row = int(np.flatnonzero(waiting)[0])
             raise MetaecgError(
-                f"{int(waiting.sum())} records, such as row {row}, fit no sequence of {way} classes "
-                f"× {per_class} records: lower `way` or the records per class"
+                f"{int(waiting.sum())} records, such as row {row}, fit no sequence of {way} "
+                f"classes × {per_class} records: lower `way` or the records per class"
             )
     return Sequences(*(np.array(column, np.int32) for column in zip(*dealt)))
 
 
 def stream(index: LibraryIndex, count: int, *, way: int, per_class: int, seed: int) -> Sequences:
-    """The first `count` sequences of epoch after epoch; a longer stream begins with a shorter one."""
+    """The first `count` sequences, epoch after epoch; a longer stream begins with a shorter."""
     epochs: list[Sequences] = []
     while sum(len(e.rows) for e in epochs) < count:
         seeds = (seed, len(epochs))
@@ -127,7 +128,8 @@ def _deal(chosen, per_class, labels, patients, decks, members, rng) -> np.ndarra
     # The scarcest class chooses its patients first.
     for s in sorted(range(len(chosen)), key=lambda s: len(members[chosen[s]])):
         others = np.delete(chosen, s)
-        deck, everyone, hand = decks[chosen[s]], members[chosen[s]], []
+        deck, everyone = decks[chosen[s]], members[chosen[s]]
+        hand: list[int] = []
         # Most of a deck fits: look at a few times more cards than needed before all of them.
         look = 4 * per_class
         take(hand, deck[:look], others)

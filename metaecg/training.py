@@ -10,7 +10,7 @@ from jax import lax
 
 from metaecg import episodes as episodes_lib
 from metaecg import tasks as tasks_lib
-from metaecg.augment import Augmentation, augment
+from metaecg.augment import NO_AUGMENTATION, Augmentation, augment
 from metaecg.meta import Update
 from metaecg.sequences import Sequences
 from metaecg.types import Array, ArrayTree, Learner, LibraryIndex, Task, TrainState
@@ -27,7 +27,7 @@ class Data(NamedTuple):
 
     signals: Array
     scale: Array
-    index: LibraryIndex
+    index: LibraryIndex  # type: ignore[assignment]  # shadows tuple.index, of no use here
 
 
 Draw = Callable[[Data, Array, Array], Task]
@@ -52,7 +52,7 @@ class EpisodeDraw:
     slots: int
     batch: int
     vary_shot: bool = False
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = NO_AUGMENTATION
 
     def __call__(self, data: Data, key: Array, step: Array) -> Task:
         first = step * self.batch
@@ -61,7 +61,9 @@ class EpisodeDraw:
         )
 
         def task(i, episode):
-            shot_key, augment_key = jax.random.split(jax.random.fold_in(jax.random.fold_in(key, 1), i))
+            shot_key, augment_key = jax.random.split(
+                jax.random.fold_in(jax.random.fold_in(key, 1), i)
+            )
             rows = jnp.concatenate([episode.support, episode.query])
             records = tasks_lib.millivolts(data.signals, data.scale, rows)
             records = augment(augment_key, records, self.augmentation)
@@ -76,7 +78,7 @@ class RecordDraw:
     """Draws a batch of records with their multi-hot labels, uniformly: supervised learning."""
 
     batch: int
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = NO_AUGMENTATION
 
     def __call__(self, data: Data, key: Array, step: Array) -> Task:
         row_key, augment_key = jax.random.split(jax.random.fold_in(key, step))
@@ -103,7 +105,7 @@ class SequenceDraw:
     slots: int
     batch: int
     conditions: bool = False
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = NO_AUGMENTATION
 
     def __call__(self, data: Data, key: Array, step: Array) -> Task:
         at = step * self.batch + jnp.arange(self.batch)

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Array = jax.Array
+Array = Any
+"""An array of jax, or of numpy where no device is needed."""
+
 ArrayTree = Any
 """A pytree of arrays: parameters, model state, optimiser state."""
 

@@ -15,6 +15,20 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 CLASSES, RECORDS, PATIENTS, SAMPLES, LEADS = 6, 180, 90, 24, 2
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compile_quickly(request):
+    """Compiling tiny programs is most of a test's time; in tests/data, where they run long, not."""
+    jax.config.update("jax_disable_most_optimizations", request.path.parent.name != "data")
+
+
+@pytest.fixture
+def optimised():
+    """Programs are compiled as they are in use."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture(scope="session")
 def index():
     """180 records of 90 patients in 6 classes: a third carries two classes, a few carry none."""

@@ -148,9 +148,7 @@ def test_state_carried_across_sequences_is_one_long_sequence():
     adam, thetas = optax.adam(0.1), slow_trajectory()[0]
     whole, _ = optimise(adam, thetas)
     with jax.enable_x64(True):
-        half, state = meta.meta_optimise(
-            theta_0(), jax.tree.map(lambda x: x[:3], thetas), adam
-        )
+        half, state = meta.meta_optimise(theta_0(), jax.tree.map(lambda x: x[:3], thetas), adam)
         rest, _ = meta.meta_optimise(half, jax.tree.map(lambda x: x[3:], thetas), adam, state)
         anew, _ = meta.meta_optimise(half, jax.tree.map(lambda x: x[3:], thetas), adam)
     np.testing.assert_allclose(rest["a"], whole["a"], rtol=1e-14)
@@ -218,9 +216,7 @@ def test_folded_trajectory_equals_the_stacked_one(sequences):
     """Mean θ_i over the sequences, one after another into the meta-optimiser."""
     start = variables().params
     update, apply = folded()
-    got, opt_state, metrics = apply(
-        variables(), update.init(start), sequences, jax.random.key(1)
-    )
+    got, opt_state, metrics = apply(variables(), update.init(start), sequences, jax.random.key(1))
     thetas, report = stacked()(start, sequences.records, sequences.labels)
     mean = jax.tree.map(lambda x: x.mean(0), thetas)
     star, state = meta.meta_optimise(start, mean, OUTER)

@@ -16,14 +16,14 @@ def default() -> ml_collections.ConfigDict:
             # What to learn from: a folder made by experiments.prepare, or 'synthetic'.
             "library": "synthetic",
             "protocol": "synthetic",
-            "synthetic": {"patients": 600, "hz": 100.0, "seconds": 10.0, "leads": ""},
+            "synthetic": {"patients": 1200, "hz": 100.0, "seconds": 10.0, "leads": ""},
             # The problem.
             "way": 5,
             "shot": 5,
             "query": 5,
             "vary_shot": False,
-            # The learner: snail, protonet, supervised, maml or finetune; the encoder: small, medium,
-            # residual, wide, lstm or rnn. `labels` are the slots of an episode, or 'conditions'.
+            # The learner: snail, protonet, supervised, maml or finetune; the encoder: small,
+            # medium, residual, wide, lstm or rnn.
             "learner": "snail",
             "encoder": "small",
             "encoder_options": {"norm": "batch"},
@@ -34,6 +34,11 @@ def default() -> ml_collections.ConfigDict:
                 "length": 0,  # positions of the longest sequence; 0: what way and shot need
             },
             "maml": {"rate": 0.05, "steps": 5, "first_order": False},
+            # Stages before the main one, each in a folder of its own within the work directory; 0
+            # steps leave one out. First the encoder learns all training conditions at once, then
+            # the head learns episodes on embeddings computed once, then both go on together.
+            "pretrain": {"steps": 0, "batch": 128, "learning_rate": 2e-3},
+            "head": {"steps": 0, "batch": 16, "learning_rate": 1e-3},
             # A run to start from: its encoder, and its head where that fits; '' starts from random
             # numbers. With freeze_encoder only the head learns, from embeddings computed once.
             "start_from": "",
@@ -64,6 +69,7 @@ def default() -> ml_collections.ConfigDict:
             "checkpoint_every": 500,
             "validate_every": 500,
             "validation_episodes": 300,
+            "smoke": False,
             # What experiments.evaluate measures; lists in a config are joined by +.
             "test_shots": "1+5+10",
             "test_episodes": 1000,
@@ -71,7 +77,9 @@ def default() -> ml_collections.ConfigDict:
     )
 
 
-def with_arguments(config: ml_collections.ConfigDict, arguments: str | None) -> ml_collections.ConfigDict:
+def with_arguments(
+    config: ml_collections.ConfigDict, arguments: str | None
+) -> ml_collections.ConfigDict:
     """Applies the `key=value,key.inner=value` behind the config's file name.
 
     Values become of the type of the default that they replace.
@@ -110,9 +118,22 @@ def validate(config: ml_collections.ConfigDict) -> None:
         )
     for key, allowed in choices.items():
         if config[key] not in allowed:
-            raise MetaecgError(f"config.{key} = {config[key]!r}: choose one of {', '.join(allowed)}")
-    positive = ("way", "shot", "query", "steps", "batch", "log_every", "checkpoint_every",
-                "validate_every", "validation_episodes", "test_episodes", "learning_rate")
+            raise MetaecgError(
+                f"config.{key} = {config[key]!r}: choose one of {', '.join(allowed)}"
+            )
+    positive = (
+        "way",
+        "shot",
+        "query",
+        "steps",
+        "batch",
+        "log_every",
+        "checkpoint_every",
+        "validate_every",
+        "validation_episodes",
+        "test_episodes",
+        "learning_rate",
+    )
     for key in positive:
         if config[key] <= 0:
             raise MetaecgError(f"config.{key} = {config[key]}: must be positive")
@@ -123,7 +144,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         )
     if config.freeze_encoder and (not config.start_from or config.learner != "snail"):
         raise MetaecgError(
-            "config.freeze_encoder needs learner=snail and start_from=DIR, a run whose encoder to use"
+            "config.freeze_encoder needs learner=snail and start_from=DIR, a run with an encoder"
         )
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")
@@ -145,4 +166,6 @@ def _parse(key: str, text: str, old: Any) -> Any:
             return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
         return type(old)(text)
     except (ValueError, KeyError):
-        raise MetaecgError(f"config argument {key}={text}: a {type(old).__name__} is needed") from None
+        raise MetaecgError(
+            f"config argument {key}={text}: a {type(old).__name__} is needed"
+        ) from None

@@ -1,6 +1,9 @@
 """Few-shot diagnosis of PTB-XL's rare statements, protocol ptbxl_rare.
 
     python -m experiments.train --config=experiments/configs/ptbxl.py:library=FOLDER --workdir=DIR
+
+Behind the file's name also: learner=protonet|supervised|maml|finetune, encoder=small|residual|…,
+way, shot, smoke=true (a few steps of everything, to see that it runs), and every other key.
 """
 
 from experiments.configs import common
@@ -10,12 +13,22 @@ def get_config(arguments: str | None = None):
     config = common.default()
     config.library = ""
     config.protocol = "ptbxl_rare"
+    config.encoder = "medium"
     config.way, config.shot, config.query = 5, 10, 5
     config.vary_shot = True
-    config.steps = 4000
-    config.batch = 4
+    config.snail.attention = "32x32+64x64+64x64"
+    config.snail.filters = 32
+    config.pretrain.steps = 2000
+    config.head.steps = 1200
+    config.steps = 800
+    config.learning_rate = 3e-4
+    config.validate_every = 200
     config.augmentation.scale = 0.2
     config.augmentation.lead_dropout = 0.1
     config.augmentation.wander = 0.1
     config.augmentation.crop = 0.9
-    return common.with_arguments(config, arguments)
+    config = common.with_arguments(config, arguments)
+    if config.smoke:
+        config.pretrain.steps = config.head.steps = config.steps = 2
+        config.validation_episodes, config.test_episodes = 20, 20
+    return config

@@ -1,6 +1,6 @@
-"""SNAIL on the built-in synthetic library.
+"""SNAIL on the built-in synthetic library: 5-way 5-shot on unseen conditions of unseen patients.
 
-    python -m experiments.train --config=experiments/configs/quickstart.py --workdir=workdirs/quickstart
+python -m experiments.train --config=experiments/configs/quickstart.py --workdir=workdirs/quickstart
 """
 
 from experiments.configs import common
@@ -14,10 +14,12 @@ def get_config(arguments: str | None = None):
     config.vary_shot = True
     config.snail.attention = "32x32+64x64+64x64"
     config.snail.filters = 32
-    config.steps = 600
-    config.batch = 4
+    config.pretrain.steps = 250
+    config.head.steps = 800
+    config.head.batch = 32
+    config.steps = 60
+    config.learning_rate = 1e-4
     config.validate_every = 200
-    config.checkpoint_every = 200
     config.test_episodes = 600
     config.test_shots = "1+5"
     return common.with_arguments(config, arguments)

@@ -42,8 +42,8 @@ def maml(
         return Variables({"encoder": params, "head": head}, variables)
 
     def logits(params: ArrayTree, task: Task, rows: Array) -> Array:
-        embeddings = encoder.apply({"params": params["encoder"]}, task.records[rows])
-        scores = probe.apply({"params": params["head"]}, nn.relu(embeddings))
+        embeddings: Array = encoder.apply({"params": params["encoder"]}, task.records[rows])
+        scores: Array = probe.apply({"params": params["head"]}, nn.relu(embeddings))
         return jnp.where(jnp.arange(way) < task.way, scores, -jnp.inf)
 
     def support_loss(params: ArrayTree, task: Task) -> Array:

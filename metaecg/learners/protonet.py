@@ -8,7 +8,7 @@ from metaecg.types import Array, Learner, Task
 
 
 class Prototypes(nn.Module):
-    """Logits −‖q − c_w‖² with c_w the mean of slot w's labelled records that the query sees (eq. 1-2).
+    """Logits −‖q − c_w‖², c_w the mean of slot w's labelled records that q sees (eq. 1-2).
 
     A slot of which a query sees nothing has its prototype at the origin.
     """
@@ -20,7 +20,9 @@ class Prototypes(nn.Module):
         """Returns logits [Q, W] of one task whose records are embeddings."""
         context, query = task.records[task.support], task.records[task.query]
         if self.cosine:
-            context, query = (x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-6) for x in (context, query))
+            context, query = (
+                x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-6) for x in (context, query)
+            )
         position = jnp.arange(len(context))[None, :]
         visible = (position < task.sees[:, None]) & (task.support >= 0)[None, :]
         weight = visible[:, :, None] * task.labels[task.support][None]

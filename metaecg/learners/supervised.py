@@ -36,6 +36,9 @@ def supervised(encoder: nn.Module, *, num_conditions: int, cosine: bool = False)
         return losses.binary_cross_entropy(logits, tasks.labels).mean(), (state, {})
 
     def classify(params: ArrayTree, state: ArrayTree, tasks: Task) -> Array:
-        return jax.nn.log_softmax(jax.vmap(lambda task: centroids.apply({}, task))(tasks))
+        logits: Array = jax.vmap(lambda task: centroids.apply({}, task))(tasks)
+        return jax.nn.log_softmax(logits)
 
-    return embedding_learner(init, loss, lambda p, s, x: nn.relu(embed(p["encoder"], s, x)), classify)
+    return embedding_learner(
+        init, loss, lambda p, s, x: nn.relu(embed(p["encoder"], s, x)), classify
+    )

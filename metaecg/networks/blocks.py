@@ -40,7 +40,7 @@ class Streams(NamedTuple):
 
 
 class CausalConv(nn.Module):
-    """Kernel-2 causal convolution of dilation d: y_t = A x_{t−d} + B x_t + b, zero before the start."""
+    """Kernel-2 causal convolution of dilation d: y_t = A x_{t−d} + B x_t + b, x_t = 0 for t < 0."""
 
     features: int
     dilation: int

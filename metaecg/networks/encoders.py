@@ -1,4 +1,4 @@
-"""Encoders: records [N, samples, leads] in mV to embeddings [N, D]; the source's four and `small`."""
+"""Encoders: records [N, samples, leads] in mV to embeddings [N, D]."""
 
 import functools
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def conv_by_matmul(lhs: Array, rhs: Array, window_strides, padding, **_: Any) ->
     """`lax.conv_general_dilated` for `nn.Conv` over time, 'SAME' padding, as one matrix product.
 
     XLA's CPU backend compiles a convolution within a loop, or with a kernel of its own for each
-    member of a `vmap`, to code up to a hundred times slower than the same one outside; a matrix
+    member of a `vmap`, to code some fifty times slower than the same one outside; a matrix
     product stays fast in both.
 
     Args:

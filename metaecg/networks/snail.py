@@ -36,7 +36,9 @@ class Snail(nn.Module):
     def __call__(self, task: Task, train: bool = False) -> Array:
         """Returns logits [Q, W] of one episode; −∞ in slots it does not use."""
         if task.labels.shape[-1] != self.way:
-            raise ValueError(f"labels have {task.labels.shape[-1]} columns, the network {self.way} slots")
+            raise ValueError(
+                f"labels have {task.labels.shape[-1]} columns, the network {self.way} slots"
+            )
         if task.support.shape[0] >= self.length:
             raise ValueError(
                 f"{task.support.shape[0]} support records do not fit a network of length "

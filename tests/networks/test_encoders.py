@@ -295,6 +295,7 @@ def test_both_convolutions_give_the_same_embeddings_from_the_same_parameters(nam
     )
 
 
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("name", ["small", "residual"])
 def test_gradients_within_a_loop_over_tasks_equal_those_outside(name):
     """XLA's fusions compute activations anew: a maximum must not lose its gradient by that."""

@@ -229,9 +229,7 @@ def test_padding_is_never_read():
 
 def test_fewer_shots_equal_an_episode_that_has_no_more():
     task, rows = few_shot(), jnp.arange(ROWS)
-    episode = Episode(
-        rows[:3], rows[:6], jnp.asarray(SLOTS[:6]), rows[6:], jnp.asarray(SLOTS[6:])
-    )
+    episode = Episode(rows[:3], rows[:6], jnp.asarray(SLOTS[:6]), rows[6:], jnp.asarray(SLOTS[6:]))
     one = jax.tree.map(np.asarray, tasks.few_shot(task.records, episode, WAY, jnp.int32(1)))
     first = task._replace(support=np.array([0, 1, 2], np.int32), sees=np.full(6, 3, np.int32))
     np.testing.assert_allclose(
@@ -369,7 +367,9 @@ def test_wrong_sizes_are_refused_with_the_numbers():
 
 
 def test_normalising_is_the_paper_network_on_embeddings_of_mean_0_and_variance_1():
-    task = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32) if x.dtype == float else x, few_shot())
+    task = jax.tree.map(
+        lambda x: jnp.asarray(x, jnp.float32) if x.dtype == float else x, few_shot()
+    )
     normalised = Snail(way=WAY, length=LENGTH, **{**TINY, "normalise": True})
     variables = normalised.init(jax.random.key(0), task)
     centred = task.records - task.records.mean(-1, keepdims=True)

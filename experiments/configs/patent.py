@@ -1,0 +1,28 @@
+"""The source's own setting: 30-s, 200-Hz ECGs of one lead, figure 3, the trajectory update.
+
+    python -m experiments.train --config=experiments/configs/patent.py --workdir=workdirs/patent
+
+By default on synthetic ECGs; with library=FOLDER on any library of one lead, 30 s at 200 Hz, as of
+
+    python -m experiments.prepare --source=wfdb --input=DIR --hz=200 --seconds=30 --leads=II \\
+        --output=FOLDER
+"""
+
+from experiments.configs import common
+
+
+def get_config(arguments: str | None = None):
+    config = common.default()
+    config.synthetic.patients = 1200
+    config.synthetic.hz = 200.0  # [0042]
+    config.synthetic.seconds = 30.0  # [0042]
+    config.synthetic.leads = "II"
+    config.encoder = "residual"  # [0047], fig. 3
+    # M classes of k records make a sequence: k = shot + query [0051].
+    config.way, config.shot, config.query = 5, 2, 2
+    config.update_from_flattened_dict({"update": "trajectory"})
+    config.optimizer = "adam"  # the meta-optimiser [0057]
+    config.steps = 100
+    config.batch = 1
+    config.test_shots = "1+2"
+    return common.with_arguments(config, arguments)
