@@ -368,7 +368,7 @@ def test_wrong_sizes_are_refused_with_the_numbers():
 
 def test_normalising_is_the_paper_network_on_embeddings_of_mean_0_and_variance_1():
     task = few_shot()
-    normalised = Snail(way=WAY, length=LENGTH, normalise=True, **TINY)
+    normalised = Snail(way=WAY, length=LENGTH, **{**TINY, "normalise": True})
     centred = task.records - task.records.mean(-1, keepdims=True)
     scaled = task._replace(records=centred / centred.std(-1, keepdims=True))
     with jax.enable_x64(True):
