@@ -23,18 +23,7 @@ from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.errors import MetaecgError
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of a trained run")
-_COMPARE = flags.DEFINE_list("compare", [], "other trained runs for the same table")
-_LIBRARY = flags.DEFINE_string("library", None, "library to draw from instead of the run's own")
-_PROTOCOL = flags.DEFINE_string("protocol", None, "protocol instead of the run's own")
-_PART = flags.DEFINE_enum("part", "test", ["test", "validation"], "part of the protocol")
-_EPISODES = flags.DEFINE_integer("episodes", None, "episodes of each kind", lower_bound=2)
-_SHOTS = flags.DEFINE_list("shots", None, "shots to measure, such as 1,5,10")
-_WAY = flags.DEFINE_integer("way", None, "classes of an episode", lower_bound=2)
-_SEED = flags.DEFINE_integer("seed", 0, "seed of the episodes")
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "file of the results; WORKDIR/results.json if not given"
-)
+FLAGS = flags.FLAGS
 
 
 def evaluate(
@@ -111,17 +100,30 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def define_flags() -> None:
+    flags.DEFINE_string("workdir", None, "folder of a trained run")
+    flags.DEFINE_list("compare", [], "other trained runs for the same table")
+    flags.DEFINE_string("library", None, "library to draw from instead of the run's own")
+    flags.DEFINE_string("protocol", None, "protocol instead of the run's own")
+    flags.DEFINE_enum("part", "test", ["test", "validation"], "part of the protocol")
+    flags.DEFINE_integer("episodes", None, "episodes of each kind", lower_bound=2)
+    flags.DEFINE_list("shots", None, "shots to measure, such as 1,5,10")
+    flags.DEFINE_integer("way", None, "classes of an episode", lower_bound=2)
+    flags.DEFINE_integer("seed", 0, "seed of the episodes")
+    flags.DEFINE_string("output", None, "file of the results; WORKDIR/results.json if not given")
+
+
 def main(_) -> None:
-    if _WORKDIR.value is None:
+    if FLAGS.workdir is None:
         raise MetaecgError("--workdir is needed (see --help)")
     began = time.monotonic()
-    folders = [Path(f).expanduser() for f in (_WORKDIR.value, *_COMPARE.value)]
+    folders = [Path(f).expanduser() for f in (FLAGS.workdir, *FLAGS.compare)]
     loaded = {folder.name: trained.load(folder) for folder in folders}
     main_run = next(iter(loaded.values()))
     config = main_run.config
     loaded["random encoder, nearest centroid"] = trained.untrained(main_run)
-    if _LIBRARY.value:
-        library = open_library(Path(_LIBRARY.value).expanduser())
+    if FLAGS.library:
+        library = open_library(Path(FLAGS.library).expanduser())
     else:
         library = assemble.library(config)
     shape, trained_on = library.signals.shape[1:], main_run.facts["record"]
@@ -130,26 +132,26 @@ def main(_) -> None:
             f"library: {library.hz} Hz, leads {' '.join(library.leads)}; the run was trained on "
             f"{trained_on['hz']} Hz, leads {' '.join(trained_on['leads'])}: prepare it alike"
         )
-    wanted = _SHOTS.value or config.test_shots.split("+")
+    wanted = FLAGS.shots or config.test_shots.split("+")
     if not all(shot.isdigit() and int(shot) for shot in wanted):
         raise MetaecgError(f"--shots={','.join(wanted)}: write numbers, such as 1,5,10")
     shots = [int(shot) for shot in wanted]
-    protocol = protocols.load(_PROTOCOL.value or config.protocol)
+    protocol = protocols.load(FLAGS.protocol or config.protocol)
     rows = evaluate(
         loaded,
         library,
         protocol,
-        part=_PART.value,
-        way=_WAY.value or config.way,
+        part=FLAGS.part,
+        way=FLAGS.way or config.way,
         shots=shots,
-        episodes=_EPISODES.value or config.test_episodes,
-        seed=_SEED.value,
+        episodes=FLAGS.episodes or config.test_episodes,
+        seed=FLAGS.seed,
     )
     results = {
         "command": f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}",
-        "seed": _SEED.value,
+        "seed": FLAGS.seed,
         "protocol": protocol.name,
-        "part": _PART.value,
+        "part": FLAGS.part,
         "library": {"fingerprint": library.fingerprint, "records": len(library), "shape": shape},
         "runs": {
             name: {"step": run.step, "config": run.config.to_dict()} for name, run in loaded.items()
@@ -165,11 +167,12 @@ def main(_) -> None:
         "rows": rows,
         "note": "Research software, not a medical device.",
     }
-    output = Path(_OUTPUT.value).expanduser() if _OUTPUT.value else folders[0] / "results.json"
+    output = Path(FLAGS.output).expanduser() if FLAGS.output else folders[0] / "results.json"
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     print(table(rows))
-    print(f"\n{_PART.value} part of {protocol.name}; details in {output}")
+    print(f"\n{FLAGS.part} part of {protocol.name}; details in {output}")
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.run(main)

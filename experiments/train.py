@@ -6,6 +6,7 @@ Run again with the same --workdir, it goes on from the latest checkpoint.
 """
 
 import functools
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -23,28 +24,33 @@ from metaecg.checkpoints import Checkpoints
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "configuration, FILE.py[:key=value,…]")
-_WORKDIR = flags.DEFINE_string("workdir", None, "folder of this run; resumed if it holds one")
+FLAGS = flags.FLAGS
 
 
 def train(config, folder: Path) -> dict[str, Any]:
     """Runs the stages of a configuration; returns the best validation accuracy and its step."""
     common.validate(config)
-    config = config.copy_and_resolve_references()
+    stages = []
     supervised = {"learner": "supervised", "update": "episodic", "optimizer": "adamw"}
     for name, changes, applies in (
         ("pretrain", supervised, config.learner != "supervised"),
         ("head", {"freeze_encoder": True}, config.learner == "snail"),
     ):
         if applies and config[name].steps:
-            stage = config.copy_and_resolve_references()
-            stage.update({**changes, **config[name].to_dict()})
-            stage.pretrain.steps = stage.head.steps = 0
-            print(f"stage {name}: {stage.steps} steps in {folder / name}")
-            train_stage(stage, folder / name)
-            config.start_from = str(folder / name)
-            config[name].steps = 0
-    return train_stage(config, folder)
+            stages.append((folder / name, {**changes, **config[name].to_dict()}))
+    previous = None
+    for where, changes in (*stages, (folder, {})):
+        stage = config.copy_and_resolve_references()
+        stage.update(changes)
+        stage.pretrain.steps = stage.head.steps = 0
+        if previous:
+            # Relative, so that the work directory can be moved.
+            stage.start_from = workdir.INSIDE + os.path.relpath(previous, where)
+        if stages:
+            print(f"{stage.learner}, {stage.steps} steps, in {where}")
+        best = train_stage(stage, where)
+        previous = where
+    return best
 
 
 def train_stage(config, folder: Path) -> dict[str, Any]:
@@ -68,7 +74,7 @@ def train_stage(config, folder: Path) -> dict[str, Any]:
     }
     workdir.save_config(folder, config, facts)
 
-    source = trained.load(Path(config.start_from).expanduser()) if config.start_from else None
+    source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
     if config.freeze_encoder and source:
         whole = assemble.learner(config, conditions)
         parts = {k: assemble.embedded(p, whole, source.variables) for k, p in parts.items()}
@@ -175,14 +181,20 @@ def _feasible_shot(part: assemble.Part, config) -> int:
     raise MetaecgError(f"validation part: {reason}")
 
 
+def define_flags() -> None:
+    config_flags.DEFINE_config_file("config", None, "configuration, FILE.py[:key=value,…]")
+    flags.DEFINE_string("workdir", None, "folder of this run; resumed if it holds one")
+
+
 def main(_) -> None:
-    if _CONFIG.value is None or _WORKDIR.value is None:
+    if FLAGS.config is None or FLAGS.workdir is None:
         raise MetaecgError("--config and --workdir are needed (see --help)")
-    folder = Path(_WORKDIR.value).expanduser()
-    meta = train(_CONFIG.value, folder)
+    folder = Path(FLAGS.workdir).expanduser()
+    meta = train(FLAGS.config, folder)
     print(f"best validation accuracy {meta['best']:.3f} at step {meta.get('best_step')}")
-    print(f"next: python -m experiments.evaluate --workdir={_WORKDIR.value}")
+    print(f"next: python -m experiments.evaluate --workdir={FLAGS.workdir}")
 
 
 if __name__ == "__main__":
+    define_flags()
     cli.run(main)

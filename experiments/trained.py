@@ -52,7 +52,7 @@ def load(folder: Path) -> Trained:
         raise MetaecgError(f"{folder}/checkpoints/best: no checkpoint yet; train first")
     variables, meta = restored
     if config.freeze_encoder:
-        source = load(Path(config.start_from).expanduser()).variables
+        source = load(workdir.other(folder, config.start_from)).variables
         params = {**variables.params, "encoder": source.params["encoder"]}
         variables = Variables(params, source.state)
     return Trained(config, facts, learner, config.way, variables, meta["best_step"])

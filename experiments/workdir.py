@@ -1,6 +1,7 @@
 """A run's folder: config.json, metrics.jsonl, checkpoints/latest and checkpoints/best."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,16 @@ import ml_collections
 
 from experiments.configs import common
 from metaecg.errors import MetaecgError
+
+INSIDE = "workdir:"
+"""Before a path that is relative to the work directory it stands in, not to where one is."""
+
+
+def other(folder: Path, path: str) -> Path:
+    """The folder of another run, as config.start_from names it in the run of `folder`."""
+    if path.startswith(INSIDE):
+        return Path(os.path.normpath(folder / path.removeprefix(INSIDE)))
+    return Path(path).expanduser()
 
 
 class Metrics:

@@ -30,10 +30,16 @@ def shard_tasks(draw: Draw, mesh: Mesh, batch: int) -> Draw:
         raise MetaecgError(
             f"batch = {batch} does not divide by the {devices} devices: use a multiple"
         )
-    spec = NamedSharding(mesh, PartitionSpec("episodes"))
+    episodes = NamedSharding(mesh, PartitionSpec("episodes"))
+    records = NamedSharding(mesh, PartitionSpec(None, "episodes"))
 
     def sharded(*args) -> Task:
-        return jax.lax.with_sharding_constraint(draw(*args), spec)
+        tasks = draw(*args)
+        if tasks.records.shape[0] == 1:  # one batch of records, not a batch of episodes
+            spread = (tasks.records, tasks.labels)
+            spread = jax.lax.with_sharding_constraint(spread, records)
+            return tasks._replace(records=spread[0], labels=spread[1])
+        return jax.lax.with_sharding_constraint(tasks, episodes)
 
     return sharded
 
