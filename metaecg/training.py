@@ -30,6 +30,11 @@ class Data(NamedTuple):
     index: LibraryIndex  # type: ignore[assignment]  # shadows tuple.index, of no use here
 
 
+def _stream(key: Array, number: int) -> Array:
+    """The root of a stream of keys beside that of the episodes, which are 0, 1, 2 … of `key`."""
+    return jax.random.fold_in(jax.random.fold_in(key, 2**31 - 1), number)
+
+
 Draw = Callable[[Data, Array, Array], Task]
 """(data, key, step) -> the batch of tasks of that step."""
 
@@ -61,9 +66,7 @@ class EpisodeDraw:
         )
 
         def task(i, episode):
-            shot_key, augment_key = jax.random.split(
-                jax.random.fold_in(jax.random.fold_in(key, 1), i)
-            )
+            shot_key, augment_key = jax.random.split(jax.random.fold_in(_stream(key, 1), i))
             rows = jnp.concatenate([episode.support, episode.query])
             records = tasks_lib.millivolts(data.signals, data.scale, rows)
             records = augment(augment_key, records, self.augmentation)
@@ -81,7 +84,7 @@ class RecordDraw:
     augmentation: Augmentation = NO_AUGMENTATION
 
     def __call__(self, data: Data, key: Array, step: Array) -> Task:
-        row_key, augment_key = jax.random.split(jax.random.fold_in(key, step))
+        row_key, augment_key = jax.random.split(jax.random.fold_in(_stream(key, 1), step))
         rows = jax.random.randint(row_key, (self.batch,), 0, data.index.num_records)
         records = tasks_lib.millivolts(data.signals, data.scale, rows)
         labels = data.index.labels[rows].astype(jnp.float32)
@@ -115,7 +118,7 @@ class SequenceDraw:
         else:
             labels = jax.nn.one_hot(jnp.asarray(self.plan.slots)[at], self.slots)
         records = tasks_lib.millivolts(data.signals, data.scale, rows)
-        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(key, 1), i))(at)
+        keys = jax.vmap(lambda i: jax.random.fold_in(_stream(key, 1), i))(at)
         records = jax.vmap(lambda k, x: augment(k, x, self.augmentation))(keys, records)
         return jax.vmap(tasks_lib.group)(records, labels)
 
@@ -136,7 +139,7 @@ def train_step(
     and is counted in `skipped`.
     """
     tasks = draw(data, key, state.step)
-    step_key = jax.random.fold_in(jax.random.fold_in(key, 2), state.step)
+    step_key = jax.random.fold_in(_stream(key, 2), state.step)
     variables, opt_state, metrics = update.apply(state.variables, state.opt_state, tasks, step_key)
     new, old = (variables, opt_state), (state.variables, state.opt_state)
     finite = jnp.isfinite(metrics["loss"]) & _stays_finite(old, new)
