@@ -155,6 +155,7 @@ def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
         inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
         width=length if config["update"] == "reptile" else inner.width,
         steps=inner.steps,
+        permute_slots=inner.permute_slots,
     )
 
 

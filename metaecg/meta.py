@@ -146,6 +146,7 @@ def trajectory(
     inner: optax.GradientTransformation,
     width: int,
     steps: int = 1,
+    permute_slots: bool = False,
 ) -> Update:
     """The source's update: tasks are sample sequences, and every window of them a group.
 
@@ -159,6 +160,9 @@ def trajectory(
       inner: optimiser of a group's loss.
       width: records in a window.
       steps: inner updates on each group.
+      permute_slots: name the slots anew in every group. Neighbouring groups share most of their
+        records: where these keep their slots, θ_i learns them by heart instead of learning to
+        read them from the context, and θ* knows nothing of other sequences.
     """
 
     def apply(variables: Variables, opt_state, tasks: Task, key: Array):
@@ -167,7 +171,11 @@ def trajectory(
         groups = windows(length, width)
 
         def walk(theta, state, inner_state, records, labels, at, key):
-            group = jax.tree.map(lambda x: x[None], tasks_lib.group(records[at], labels[at]))
+            labels = labels[at]
+            if permute_slots:
+                key, slot_key = jax.random.split(key)
+                labels = jax.random.permutation(slot_key, labels, axis=1)
+            group = jax.tree.map(lambda x: x[None], tasks_lib.group(records[at], labels))
 
             def loss(params, group):
                 return learner.loss(params, state, group, key)[0]

@@ -47,7 +47,14 @@ def default() -> ml_collections.ConfigDict:
             # reptile (a trajectory of one group). `optimizer` is the meta-optimiser of the latter.
             # Read it as config["update"]: config.update is a method of ConfigDict.
             "update": "episodic",
-            "inner": {"optimizer": "sgd", "rate": 0.01, "steps": 1, "width": 10, "clip": 1.0},
+            "inner": {
+                "optimizer": "sgd",
+                "rate": 0.01,
+                "steps": 1,
+                "width": 25,
+                "clip": 1.0,
+                "permute_slots": True,
+            },
             "optimizer": "adamw",
             "learning_rate": 1e-3,
             "weight_decay": 1e-4,

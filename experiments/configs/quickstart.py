@@ -1,6 +1,8 @@
 """SNAIL on the built-in synthetic library: 5-way 5-shot on unseen conditions of unseen patients.
 
 python -m experiments.train --config=experiments/configs/quickstart.py --workdir=workdirs/quickstart
+
+Two CPU cores, seed 0: three minutes; test accuracy .815 ± .009 (5-shot), .709 ± .010 (1-shot).
 """
 
 from experiments.configs import common
