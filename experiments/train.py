@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from experiments import assemble, cli, trained, workdir
 from experiments.configs import common
-from metaecg import evaluation, parallel, training
+from metaecg import episodes, evaluation, parallel, training
 from metaecg.checkpoints import Checkpoints
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
@@ -73,6 +73,11 @@ def train_stage(config, folder: Path) -> dict[str, Any]:
         "protocol": protocol.name,
     }
     workdir.save_config(folder, config, facts)
+
+    if isinstance(run.draw, training.EpisodeDraw):
+        # Feasible, and by the rules: no record and no patient twice, own class and no other's.
+        size = {"way": config.way, "shot": config.shot, "query": config.query}
+        evaluation.draw_episodes(parts["train"].data, jax.random.key(config.seed), 16, **size)
 
     source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
     if config.freeze_encoder and source:
@@ -146,12 +151,38 @@ def train_stage(config, folder: Path) -> dict[str, Any]:
                 latest.save(state, meta)
     latest.close()
     best.close()
+    if first < step and (rows := _visited(run.draw, parts["train"], train_key, step)) is not None:
+        index = parts["train"].data.index
+        share = len(np.unique(rows)) / max(1, int(np.asarray(index.labels).any(1).sum()))
+        by_class = dict(
+            zip(parts["train"].classes, episodes.coverage(index, rows).round(3).tolist())
+        )
+        metrics_file.write(step=step, coverage=share, coverage_by_class=by_class)
+        print(f"{share:.1%} of the training part's labelled records were in an episode")
     return meta
+
+
+def _visited(draw: training.Draw, part: assemble.Part, key, steps: int) -> np.ndarray | None:
+    """Rows of the first steps, dealt or sampled again; None where records are drawn singly."""
+    if isinstance(draw, training.SequenceDraw):
+        return draw.plan.rows[: steps * draw.batch]
+    if not isinstance(draw, training.EpisodeDraw):
+        return None
+    sample = jax.jit(
+        functools.partial(
+            episodes.sample_episodes, count=256, way=draw.way, shot=draw.shot, query=draw.query
+        )
+    )
+    count, rows = steps * draw.batch, []
+    for start in range(0, count, 256):
+        drawn = sample(key, start, index=part.data.index)
+        rows.append(np.concatenate([drawn.support, drawn.query], axis=1)[: count - start])
+    return np.concatenate(rows)
 
 
 def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
     """Returns a function from variables to scores on fixed validation episodes."""
-    episodes = evaluation.draw_episodes(
+    drawn = evaluation.draw_episodes(
         part.data,
         key,
         config.validation_episodes,
@@ -161,7 +192,7 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
     )
 
     def validate(variables):
-        predictions = evaluation.predict(run.learner, variables, part.data, episodes, run.slots)
+        predictions = evaluation.predict(run.learner, variables, part.data, drawn, run.slots)
         scores = evaluation.summarise(predictions, part.classes)
         return {k: v for k, v in scores.items() if isinstance(v, float)}
 
@@ -170,8 +201,6 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
 
 def _feasible_shot(part: assemble.Part, config) -> int:
     """The most examples, up to 5, that the rare classes of validation allow."""
-    from metaecg import episodes
-
     for shot in range(min(config.shot, 5), 0, -1):
         try:
             episodes.check_feasible(part.data.index, way=config.way, shot=shot, query=config.query)

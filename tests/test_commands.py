@@ -138,3 +138,8 @@ def test_shipped_configurations_are_valid():
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(MetaecgError, match=r"config.json: missing; is .* the --workdir"):
         workdir.load(tmp_path)
+
+
+def test_episodes_that_the_training_part_cannot_fill_are_refused(toy, tmp_path):
+    with pytest.raises(MetaecgError, match="largest feasible shot is 11"):
+        train.train(config(toy, ",shot=30,pretrain.steps=0,head.steps=0"), tmp_path / "short")

@@ -20,6 +20,7 @@ def get_config(arguments: str | None = None):
     config.encoder = "residual"  # [0047], fig. 3
     # M classes of k records make a sequence: k = shot + query [0051].
     config.way, config.shot, config.query = 5, 2, 2
+    config.inner.width = 10
     config.update_from_flattened_dict({"update": "trajectory"})
     config.optimizer = "adam"  # the meta-optimiser [0057]
     config.steps = 100
