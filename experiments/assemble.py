@@ -151,7 +151,7 @@ def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
     length = config.way * (config.shot + config.query)
     return meta.trajectory(
         built,
-        optimizer(config),
+        meta_optimizer(config),
         inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
         width=length if config["update"] == "reptile" else inner.width,
         steps=inner.steps,
@@ -159,11 +159,15 @@ def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
     )
 
 
+def meta_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """SGD or Adam, as the source has it [0057]; fed the pseudo-gradients φ − θ_i."""
+    rule = optax.adam if config.meta.optimizer == "adam" else optax.sgd
+    return rule(config.meta.rate)
+
+
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
-    """The (meta-)optimiser; the schedule counts its own updates, n a step for a trajectory."""
+    """The optimiser of the episodic update: clipped, warmed up, then along the schedule."""
     updates = config.steps
-    if config["update"] == "trajectory":
-        updates *= config.way * (config.shot + config.query) - config.inner.width + 1
     rate: optax.ScalarOrSchedule = config.learning_rate
     if config.schedule == "cosine":
         warmup = min(config.warmup, updates // 2)
@@ -174,9 +178,7 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
         rule = optax.adam(rate)
     else:
         rule = optax.adamw(rate, weight_decay=config.weight_decay)
-    if config["update"] == "episodic":
-        return optax.chain(optax.clip_by_global_norm(config.clip), rule)
-    return rule
+    return optax.chain(optax.clip_by_global_norm(config.clip), rule)
 
 
 def example_task(samples: int, leads: int, labels: int) -> Task:

@@ -125,6 +125,10 @@ def test_configurations_refuse_what_they_do_not_know():
         quickstart.get_config("steps")
     with pytest.raises(MetaecgError, match=r"config\.learner = 'snial': choose one of snail"):
         common.validate(quickstart.get_config("learner=snial"))
+    with pytest.raises(MetaecgError, match=r"config\.meta\.optimizer = 'lion': choose one of adam"):
+        common.validate(quickstart.get_config("meta.optimizer=lion"))
+    with pytest.raises(MetaecgError, match=r"inner\.width = 51: .* windows of 2 to 50"):
+        common.validate(quickstart.get_config("update=trajectory,inner.width=51"))
     with pytest.raises(MetaecgError, match=r"config\.library is empty"):
         common.validate(ptbxl.get_config())
 

@@ -44,17 +44,20 @@ def default() -> ml_collections.ConfigDict:
             "start_from": "",
             "freeze_encoder": False,
             # The update: episodic (gradient of the episodes' loss), trajectory (the source's) or
-            # reptile (a trajectory of one group). `optimizer` is the meta-optimiser of the latter.
-            # Read it as config["update"]: config.update is a method of ConfigDict.
+            # reptile (a trajectory of one group). Read it as config["update"]: config.update is a
+            # method of ConfigDict.
             "update": "episodic",
+            # Of trajectory and reptile: how a group's loss is minimised, and the meta-optimiser.
             "inner": {
-                "optimizer": "sgd",
-                "rate": 0.01,
+                "optimizer": "adam",
+                "rate": 1e-3,
                 "steps": 1,
                 "width": 25,
                 "clip": 1.0,
                 "permute_slots": True,
             },
+            "meta": {"optimizer": "sgd", "rate": 0.2},
+            # Of episodic.
             "optimizer": "adamw",
             "learning_rate": 1e-3,
             "weight_decay": 1e-4,
@@ -119,14 +122,15 @@ def validate(config: ml_collections.ConfigDict) -> None:
         "optimizer": ("adamw", "adam", "sgd"),
         "schedule": ("cosine", "constant"),
     }
-    if config.inner.optimizer not in ("adam", "sgd"):
-        raise MetaecgError(
-            f"config.inner.optimizer = {config.inner.optimizer!r}: choose one of adam, sgd"
-        )
     for key, allowed in choices.items():
         if config[key] not in allowed:
             raise MetaecgError(
                 f"config.{key} = {config[key]!r}: choose one of {', '.join(allowed)}"
+            )
+    for key in ("inner", "meta"):
+        if config[key].optimizer not in ("adam", "sgd"):
+            raise MetaecgError(
+                f"config.{key}.optimizer = {config[key].optimizer!r}: choose one of adam, sgd"
             )
     positive = (
         "way",
@@ -144,6 +148,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
     for key in positive:
         if config[key] <= 0:
             raise MetaecgError(f"config.{key} = {config[key]}: must be positive")
+    records = config.way * (config.shot + config.query)
+    if config["update"] == "trajectory" and not 2 <= config.inner.width <= records:
+        raise MetaecgError(
+            f"config.inner.width = {config.inner.width}: a sequence of {config.way} classes × "
+            f"{config.shot + config.query} records has windows of 2 to {records}"
+        )
     if not config.library:
         raise MetaecgError(
             "config.library is empty: give the folder made by experiments.prepare, as "

@@ -22,7 +22,6 @@ def get_config(arguments: str | None = None):
     config.way, config.shot, config.query = 5, 2, 2
     config.inner.width = 10
     config.update_from_flattened_dict({"update": "trajectory"})
-    config.optimizer = "adam"  # the meta-optimiser [0057]
     config.steps = 100
     config.batch = 1
     config.test_shots = "1+2"

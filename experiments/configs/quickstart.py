@@ -24,4 +24,10 @@ def get_config(arguments: str | None = None):
     config.validate_every = 200
     config.test_episodes = 600
     config.test_shots = "1+5"
-    return common.with_arguments(config, arguments)
+    config = common.with_arguments(config, arguments)
+    if config["update"] != "episodic":
+        # A sequence holds n groups, each an update: fewer. Arguments have the last word.
+        config.head.steps, config.head.batch = 200, 2
+        config.steps, config.batch = 20, 1
+        config = common.with_arguments(config, arguments)
+    return config
