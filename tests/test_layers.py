@@ -26,12 +26,16 @@ LEVELS = [
     ("meta",),
     ("training",),
     ("evaluation", "parallel", "checkpoints"),
+    ("diagnosis", "plots"),
+    ("report",),
 ]
 ONLY_IN = {
     "orbax": ("checkpoints",),
     "wfdb": ("data",),
     "pandas": ("data",),
     "scipy": ("data",),
+    "pyedflib": ("data",),
+    "pydicom": ("data",),
     "matplotlib": ("plots", "report"),
     "absl": (),
     "ml_collections": (),
