@@ -26,7 +26,7 @@ LEVELS = [
     ("meta",),
     ("training",),
     ("evaluation", "parallel", "checkpoints"),
-    ("diagnosis", "plots"),
+    ("diagnosis", "paper", "plots"),
     ("report",),
 ]
 ONLY_IN = {
@@ -36,7 +36,7 @@ ONLY_IN = {
     "scipy": ("data",),
     "pyedflib": ("data",),
     "pydicom": ("data",),
-    "matplotlib": ("plots", "report"),
+    "matplotlib": ("paper", "plots", "report"),
     "absl": (),
     "ml_collections": (),
     "experiments": (),
