@@ -1,4 +1,4 @@
-"""Learners that adapt by gradient: MAML, FOMAML, and the classifier that Reptile trains."""
+"""Learners that adapt by gradient: MAML, FOMAML, ANIL, and the classifier that Reptile trains."""
 
 import flax.linen as nn
 import jax
@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from metaecg import losses
+from metaecg.learners.embedded import from_head
 from metaecg.types import Array, ArrayTree, Learner, Task, Variables
 
 
@@ -82,3 +83,46 @@ def maml(
         return jax.vmap(one)(tasks)
 
     return Learner(init, predict, loss)
+
+
+class AdaptedLinear(nn.Module):
+    """A linear layer that descends the support's loss before it answers; all queries see it all.
+
+    Its parameters are where the descent starts, and are learned through it.
+    """
+
+    way: int
+    rate: float = 0.05
+    steps: int = 5
+
+    @nn.compact
+    def __call__(self, task: Task) -> Array:
+        """Returns logits [Q, W] of one task whose records are embeddings."""
+        features = nn.relu(task.records)
+        kernel = self.param("kernel", nn.initializers.zeros, (features.shape[-1], self.way))
+        bias = self.param("bias", nn.initializers.zeros, (self.way,))
+        used = jnp.arange(self.way) < task.way
+        real = (task.support >= 0)[:, None]
+        labels = task.labels[task.support] * real
+
+        def logits(head: ArrayTree, rows: Array) -> Array:
+            return jnp.where(used, features[rows] @ head[0] + head[1][None], -jnp.inf)
+
+        def support_loss(head: ArrayTree) -> Array:
+            log_probs = jax.nn.log_softmax(logits(head, task.support))
+            loss = jnp.sum(jnp.where(labels > 0, labels * log_probs, 0))
+            return -loss / jnp.maximum(real.sum(), 1)
+
+        def step(head: ArrayTree, _):
+            gradient = jax.grad(support_loss)(head)
+            return jax.tree.map(lambda p, g: p - self.rate * g, head, gradient), None
+
+        return logits(lax.scan(step, (kernel, bias), None, length=self.steps)[0], task.query)
+
+
+def anil(encoder: nn.Module, *, way: int, rate: float = 0.05, steps: int = 5) -> Learner:
+    """MAML whose inner loop moves the last layer alone (Raghu et al. 2020, ANIL).
+
+    A record's embedding does not depend on the episode, so that any encoder serves.
+    """
+    return from_head(encoder, AdaptedLinear(way, rate, steps))

@@ -10,6 +10,7 @@ from metaecg.networks.encoders import (
     encoder,
 )
 from metaecg.networks.snail import Snail
+from metaecg.networks.transformer import Transformer
 
 __all__ = [
     "ENCODERS",
@@ -18,6 +19,7 @@ __all__ = [
     "Identity",
     "Residual",
     "Snail",
+    "Transformer",
     "Wide",
     "encoder",
 ]
