@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from metaecg import evaluation, learners, meta, sequences, training
+from metaecg import draws, evaluation, learners, meta, sequences, streaming
 from metaecg.augment import Augmentation
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
@@ -18,11 +18,14 @@ from metaecg.networks import Identity
 from metaecg.networks import encoder as build_encoder
 from metaecg.types import Learner, LibraryIndex, Task, TrainState, Variables
 
+PROCESS = "{process}"
+"""Stands in config.library for the number of the process."""
+
 
 class Part(NamedTuple):
     """One part of a protocol: what to draw from, its classes, and its rows in the library."""
 
-    data: training.Data
+    data: draws.Data
     classes: tuple[str, ...]
     rows: np.ndarray
 
@@ -32,7 +35,7 @@ class Experiment(NamedTuple):
 
     config: ml_collections.ConfigDict
     learner: Learner
-    draw: training.Draw
+    draw: draws.Draw
     update: meta.Update
     slots: int
 
@@ -47,14 +50,19 @@ def library(config: ml_collections.ConfigDict) -> Library:
         return synthetic.library(
             patients=options.patients, hz=options.hz, seconds=options.seconds, leads=leads
         )
-    return open_library(Path(config.library).expanduser())
+    # A folder for each process, where a library is parted between hosts.
+    path = config.library.replace(PROCESS, str(jax.process_index()))
+    return open_library(Path(path).expanduser())
 
 
-def part(library: Library, protocol: protocols.Protocol, name: str) -> Part:
-    """Gathers one part of a protocol into arrays for the device."""
+def part(
+    library: Library, protocol: protocols.Protocol, name: str, *, resident: bool = True
+) -> Part:
+    """One part of a protocol; `resident` loads its signals, otherwise they stay where they are."""
     split = protocols.split(library, protocol, name)
-    data = training.Data(
-        signals=jnp.asarray(library.signals[split.rows]),
+    rows = streaming.Rows(library.signals, split.rows)
+    data = draws.Data(
+        signals=jnp.asarray(rows[:]) if resident else rows,
         scale=jnp.float32(library.scale),
         index=LibraryIndex(labels=split.labels, patients=split.patients),
     )
@@ -95,7 +103,15 @@ def learner(
             literal_dilations=config.snail.literal_dilations,
         )
     if config.learner == "protonet":
-        return learners.protonet(encoder)
+        return learners.protonet(encoder, cosine=config.cosine)
+    if config.learner == "matching":
+        return learners.matching(encoder)
+    if config.learner == "anil":
+        adapted = {"rate": config.maml.rate, "steps": config.maml.steps}
+        return learners.anil(encoder, way=config.way, **adapted)
+    if config.learner == "transformer":
+        length = longest_context(config) + 1
+        return learners.transformer(encoder, way=config.way, length=length, **config.transformer)
     if config.learner in ("maml", "finetune"):
         return learners.maml(
             encoder,
@@ -103,7 +119,26 @@ def learner(
             **config.maml,
             through_adaptation=config.learner == "maml",
         )
-    return learners.supervised(encoder, num_conditions=num_conditions)
+    return learners.supervised(encoder, num_conditions=num_conditions, cosine=config.cosine)
+
+
+class Limits(NamedTuple):
+    """What a learner can read: `slots` classes and `records` of support (None: any), in order?"""
+
+    slots: int | None
+    records: int | None
+    ordered: bool
+
+
+def limits(config: ml_collections.ConfigDict) -> Limits:
+    """The limits that a configured learner was built with."""
+    if config.learner == "snail":
+        return Limits(config.way, (config.snail.length or longest_context(config) + 1) - 1, True)
+    if config.learner == "transformer":
+        ordered = not config.transformer.order_free
+        return Limits(config.way, longest_context(config) if ordered else None, ordered)
+    fixed = config.learner in ("maml", "anil", "finetune")
+    return Limits(config.way if fixed else None, None, False)
 
 
 def longest_context(config: ml_collections.ConfigDict) -> int:
@@ -118,9 +153,9 @@ def experiment(
     """Builds learner, draw and update; `index` is needed to train by sample sequences."""
     built = learner(config, num_conditions, embedded=config.freeze_encoder)
     augmentation = Augmentation() if config.freeze_encoder else Augmentation(**config.augmentation)
-    draw: training.Draw
+    draw: draws.Draw
     if config.learner == "supervised":
-        draw = training.RecordDraw(config.batch, augmentation)
+        draw = draws.RecordDraw(config.batch, augmentation)
     elif config["update"] != "episodic" and index is not None:
         plan = sequences.stream(
             index,
@@ -129,9 +164,9 @@ def experiment(
             per_class=config.shot + config.query,
             seed=config.seed,
         )
-        draw = training.SequenceDraw(plan, config.way, config.batch, False, augmentation)
+        draw = draws.SequenceDraw(plan, config.way, config.batch, False, augmentation)
     else:
-        draw = training.EpisodeDraw(
+        draw = draws.EpisodeDraw(
             config.way,
             config.shot,
             config.query,
@@ -146,16 +181,22 @@ def experiment(
 def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
     if config["update"] == "episodic":
         return meta.episodic(built, optimizer(config))
-    inner = config.inner
-    rule = optax.adam(inner.rate) if inner.optimizer == "adam" else optax.sgd(inner.rate)
-    length = config.way * (config.shot + config.query)
+    inner, length = config.inner, config.way * (config.shot + config.query)
+    width = length if config["update"] == "reptile" else inner.width
+    rate: optax.ScalarOrSchedule = inner.rate
+    if inner.carry and config.schedule == "cosine":
+        rate = optax.cosine_decay_schedule(
+            inner.rate, config.steps * (length - width + 1) * inner.steps
+        )
+    rule = optax.adam(rate) if inner.optimizer == "adam" else optax.sgd(rate)
     return meta.trajectory(
         built,
         meta_optimizer(config),
         inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
-        width=length if config["update"] == "reptile" else inner.width,
+        width=width,
         steps=inner.steps,
         permute_slots=inner.permute_slots,
+        carry_inner=inner.carry,
     )
 
 

@@ -7,28 +7,33 @@ Run again with the same --workdir, it goes on from the latest checkpoint.
 
 import functools
 import os
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
 from ml_collections import config_flags
-from tqdm import tqdm
 
-from experiments import assemble, cli, trained, workdir
+from experiments import assemble, cli, loop, trained, workdir
 from experiments.configs import common
-from metaecg import episodes, evaluation, parallel, training
-from metaecg.checkpoints import Checkpoints
+from metaecg import draws, episodes, evaluation, parallel, sequences, streaming, training
 from metaecg.data import protocols
+from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
 
+STREAM_FROM = 8 * 2**30
+"""Bytes of a training part above which config.signals = 'auto' reads it from disk step by step."""
+
 
 def train(config, folder: Path) -> dict[str, Any]:
-    """Runs the stages of a configuration; returns the best validation accuracy and its step."""
+    """Runs the stages of a configuration; returns the best validation accuracy and its step.
+
+    Raises:
+      loop.Terminated: SIGTERM came; the same call goes on.
+    """
     common.validate(config)
     stages = []
     supervised = {"learner": "supervised", "update": "episodic", "optimizer": "adamw"}
@@ -39,29 +44,41 @@ def train(config, folder: Path) -> dict[str, Any]:
         if applies and config[name].steps:
             stages.append((folder / name, {**changes, **config[name].to_dict()}))
     previous = None
-    for where, changes in (*stages, (folder, {})):
-        stage = config.copy_and_resolve_references()
-        stage.update(changes)
-        stage.pretrain.steps = stage.head.steps = 0
-        if previous:
-            # Relative, so that the work directory can be moved.
-            stage.start_from = workdir.INSIDE + os.path.relpath(previous, where)
-        if stages:
-            print(f"{stage.learner}, {stage.steps} steps, in {where}")
-        best = train_stage(stage, where)
-        previous = where
+    with loop.SigTerm() as sigterm:
+        data = _open(config)
+        for where, changes in (*stages, (folder, {})):
+            stage = config.copy_and_resolve_references()
+            stage.update(changes)
+            stage.pretrain.steps = stage.head.steps = 0
+            if previous:
+                # Relative, so that the work directory can be moved.
+                stage.start_from = workdir.INSIDE + os.path.relpath(previous, where)
+            if stages and parallel.is_main():
+                print(f"{stage.learner}, {stage.steps} steps, in {where}")
+            best = train_stage(stage, where, data, sigterm)
+            previous = where
     return best
 
 
-def train_stage(config, folder: Path) -> dict[str, Any]:
-    """Trains to the configured number of steps; goes on where an earlier run of it stopped."""
+class _Opened(NamedTuple):
+    """A library, the parts to train and validate on, and what config.json says of them."""
+
+    library: Library
+    parts: dict[str, assemble.Part]
+    facts: dict[str, Any]
+
+
+def _open(config) -> _Opened:
     library = assemble.library(config)
     protocol = protocols.load(config.protocol)
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
     protocols.check_disjoint(splits)
-    parts = {p: assemble.part(library, protocol, p) for p in ("train", "validation")}
-    conditions, index = len(parts["train"].classes), parts["train"].data.index
-    run = assemble.experiment(config, conditions, index)
+    size = len(splits["train"].rows) * library.signals[0].nbytes
+    streamed = config.signals == "streamed" or (config.signals == "auto" and size > STREAM_FROM)
+    parts = {
+        p: assemble.part(library, protocol, p, resident=not streamed)
+        for p in ("train", "validation")
+    }
     facts = {
         "record": {
             "hz": library.hz,
@@ -72,9 +89,17 @@ def train_stage(config, folder: Path) -> dict[str, Any]:
         "library_fingerprint": library.fingerprint,
         "protocol": protocol.name,
     }
-    workdir.save_config(folder, config, facts)
+    return _Opened(library, parts, facts)
 
-    if isinstance(run.draw, training.EpisodeDraw):
+
+def train_stage(config, folder: Path, data: _Opened, sigterm: loop.SigTerm) -> dict[str, Any]:
+    """Trains to the configured number of steps; goes on where an earlier run of it stopped."""
+    parts, conditions = data.parts, len(data.parts["train"].classes)
+    run = assemble.experiment(config, conditions, parts["train"].data.index)
+    if parallel.is_main():
+        workdir.save_config(folder, config, data.facts)
+
+    if isinstance(run.draw, draws.EpisodeDraw):
         # Feasible, and by the rules: no record and no patient twice, own class and no other's.
         size = {"way": config.way, "shot": config.shot, "query": config.query}
         evaluation.draw_episodes(parts["train"].data, jax.random.key(config.seed), 16, **size)
@@ -85,99 +110,66 @@ def train_stage(config, folder: Path) -> dict[str, Any]:
         parts = {k: assemble.embedded(p, whole, source.variables) for k, p in parts.items()}
 
     mesh = parallel.mesh()
-    data = parallel.replicate(parts["train"].data, mesh)
-    draw = parallel.shard_tasks(run.draw, mesh, config.batch)
+    part = parts["train"]
+    if not isinstance(part.data.signals, streaming.Rows):
+        part = part._replace(data=parallel.replicate(part.data, mesh))
     key = jax.random.key(config.seed)
     init_key, train_key, validation_key = (jax.random.fold_in(key, i) for i in range(3))
-    start = functools.partial(training.init, run.learner, run.update, draw)
-    validate = _validator(config, run, parts["validation"], validation_key)
 
-    # 1. the latest checkpoint of this folder; 2. another run; 3. random numbers.
-    latest = Checkpoints(folder / "checkpoints" / "latest")
-    best = Checkpoints(folder / "checkpoints" / "best", keep=1)
-    restored = latest.restore(jax.eval_shape(start, data, init_key))
-    if restored:
-        state, meta = restored
-        state = parallel.replicate(state, mesh)
-        print(f"resuming {folder} at step {int(state.step)}")
-    else:
-        state, meta = parallel.jit_replicated(start, mesh)(data, init_key), {"best": -1.0}
+    start = functools.partial(training.init, run.learner, run.update, run.draw)
+    first = _first(run.draw, part.data)
+
+    def begin():
+        state = parallel.jit_replicated(start, mesh)(first, init_key)
         if source and not config.freeze_encoder:
             state = parallel.replicate(assemble.start_from(state, source.variables), mesh)
+        return state
 
-    step = int(state.step)
-    metrics_file = workdir.Metrics(folder / "metrics.jsonl")
-    compiled: dict[int, Any] = {}
-    window: list[dict[str, jax.Array]] = []
-    per_dispatch = config.steps_per_dispatch or (1 if jax.default_backend() == "cpu" else 20)
-    began, first = time.monotonic(), step
-    with tqdm(total=config.steps, initial=step, unit="step", mininterval=1) as bar:
-        while step < config.steps:
-            # Dispatches end where a validation or a checkpoint is due.
-            due = min(
-                every - step % every for every in (config.validate_every, config.checkpoint_every)
-            )
-            count = min(per_dispatch, due, config.steps - step)
-            if count not in compiled:
-                compiled[count] = parallel.jit_replicated(
-                    functools.partial(
-                        training.train_steps, steps=count, draw=draw, update=run.update
-                    ),
-                    mesh,
-                    donate_argnums=0,
-                )
-            state, metrics = compiled[count](state, data, train_key)
-            window.append(metrics)
-            step += count
-            bar.update(count)
-            if sum(len(m["loss"]) for m in window) >= config.log_every or step == config.steps:
-                values = {k: float(np.mean([np.mean(m[k]) for m in window])) for k in metrics}
-                window = []
-                rate = (step - first) * config.batch / (time.monotonic() - began)
-                metrics_file.write(step=step, **values, rate=rate, skipped=int(state.skipped))
-                shown = {"loss": f"{values['loss']:.3f}", "tasks/s": f"{rate:.1f}"}
-                bar.set_postfix(shown, refresh=False)
-            if step % config.validate_every == 0 or step == config.steps:
-                scores = validate(state.variables)
-                metrics_file.write(step=step, validation=scores)
-                tqdm.write(
-                    f"step {step}: validation accuracy "
-                    f"{scores['accuracy']:.3f} ± {scores['accuracy_ci95']:.3f}"
-                )
-                if scores["accuracy"] > meta["best"]:
-                    meta = {"best": scores["accuracy"], "best_step": step}
-                    best.save(state, meta)
-            if step % config.checkpoint_every == 0 or step == config.steps:
-                latest.save(state, meta)
-    latest.close()
-    best.close()
-    if first < step and (rows := _visited(run.draw, parts["train"], train_key, step)) is not None:
-        index = parts["train"].data.index
-        share = len(np.unique(rows)) / max(1, int(np.asarray(index.labels).any(1).sum()))
-        by_class = dict(
-            zip(parts["train"].classes, episodes.coverage(index, rows).round(3).tolist())
-        )
-        metrics_file.write(step=step, coverage=share, coverage_by_class=by_class)
-        print(f"{share:.1%} of the training part's labelled records were in an episode")
+    job = loop.Job(
+        run=run,
+        part=part,
+        mesh=mesh,
+        key=train_key,
+        like=parallel.like(jax.eval_shape(start, first, init_key), mesh),
+        begin=begin,
+        validate=_validator(config, run, parts["validation"], validation_key),
+        record_ids=np.asarray(data.library.ids)[part.rows],
+    )
+    if isinstance(run.draw, draws.SequenceDraw) and parallel.is_main():
+        _say_epoch(run.draw, part)
+    meta = loop.run(job, folder, sigterm)
+    if parallel.is_main():
+        _log_coverage(job, folder, meta["stream"])
     return meta
 
 
-def _visited(draw: training.Draw, part: assemble.Part, key, steps: int) -> np.ndarray | None:
-    """Rows of the first steps, dealt or sampled again; None where records are drawn singly."""
-    if isinstance(draw, training.SequenceDraw):
-        return draw.plan.rows[: steps * draw.batch]
-    if not isinstance(draw, training.EpisodeDraw):
-        return None
-    sample = jax.jit(
-        functools.partial(
-            episodes.sample_episodes, count=256, way=draw.way, shot=draw.shot, query=draw.query
-        )
-    )
-    count, rows = steps * draw.batch, []
-    for start in range(0, count, 256):
-        drawn = sample(key, start, index=part.data.index)
-        rows.append(np.concatenate([drawn.support, drawn.query], axis=1)[: count - start])
-    return np.concatenate(rows)
+def _first(draw: draws.Draw, data: draws.Data) -> draws.Data | draws.Gathered:
+    """Data for the shapes of a first step: empty records where the signals are on disk."""
+    if not isinstance(data.signals, streaming.Rows):
+        return data
+    plan = jax.tree.map(np.asarray, draw.plan(data.index, jax.random.key(0), 0))
+    empty = np.zeros((*plan.rows.shape, *data.signals.shape[1:]), data.signals.dtype)
+    return draws.Gathered(plan, empty, np.float32(data.scale))
+
+
+def _say_epoch(draw: draws.SequenceDraw, part: assemble.Part) -> None:
+    curve = sequences.coverage_curve(part.data.index, draw.sequences)
+    if curve[-1] == 1:
+        print(f"all of the training part's records are visited in {curve.argmax() + 1} sequences")
+
+
+def _log_coverage(job: loop.Job, folder: Path, stream: int) -> None:
+    """Writes and prints the share of the training part's labelled records that were drawn."""
+    index, steps = job.part.data.index, job.run.config.steps
+    log = workdir.Metrics(folder / "metrics.jsonl")
+    if log.says("coverage_by_class"):
+        return
+    rows = loop.visited(job, steps, stream)
+    labelled = np.asarray(index.labels).any(1)
+    share = float(labelled[np.unique(rows)].sum() / max(1, labelled.sum()))
+    by_class = dict(zip(job.part.classes, episodes.coverage(index, rows).round(3).tolist()))
+    log.write(step=steps, coverage=share, coverage_by_class=by_class)
+    print(f"{share:.1%} of the training part's labelled records were in a task")
 
 
 def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
@@ -194,7 +186,8 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
     def validate(variables):
         predictions = evaluation.predict(run.learner, variables, part.data, drawn, run.slots)
         scores = evaluation.summarise(predictions, part.classes)
-        return {k: v for k, v in scores.items() if isinstance(v, float)}
+        # Hosts with libraries of their own measure different numbers: the main one's count.
+        return parallel.from_main({k: v for k, v in scores.items() if isinstance(v, float)})
 
     return validate
 
@@ -213,13 +206,28 @@ def _feasible_shot(part: assemble.Part, config) -> int:
 def define_flags() -> None:
     config_flags.DEFINE_config_file("config", None, "configuration, FILE.py[:key=value,…]")
     flags.DEFINE_string("workdir", None, "folder of this run; resumed if it holds one")
+    flags.DEFINE_string(
+        "coordinator",
+        None,
+        "HOST:PORT of process 0 where several processes train together; 'auto' on a cluster that "
+        "says so itself (SLURM, Open MPI, TPU pod slice)",
+    )
+    flags.DEFINE_integer("num_processes", None, "how many there are", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "which this is, from 0", lower_bound=0)
 
 
 def main(_) -> None:
     if FLAGS.config is None or FLAGS.workdir is None:
         raise MetaecgError("--config and --workdir are needed (see --help)")
     folder = Path(FLAGS.workdir).expanduser()
-    meta = train(FLAGS.config, folder)
+    parallel.start(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+    try:
+        meta = train(FLAGS.config, folder)
+    except loop.Terminated as stop:
+        print(f"{stop}; the same command goes on from there")
+        return
+    if not parallel.is_main():
+        return
     print(f"best validation accuracy {meta['best']:.3f} at step {meta.get('best_step')}")
     print(f"next: python -m experiments.evaluate --workdir={FLAGS.workdir}")
 

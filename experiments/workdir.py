@@ -22,14 +22,46 @@ def other(folder: Path, path: str) -> Path:
 
 
 class Metrics:
-    """Appends one JSON object a line to metrics.jsonl."""
+    """Appends one JSON object a line to metrics.jsonl, each with its `step`.
 
-    def __init__(self, path: Path):
-        self._path = path
+    Args:
+      path: the file.
+      write: False in processes that leave it to another.
+    """
+
+    def __init__(self, path: Path, *, write: bool = True):
+        self._path, self._write = path, write
 
     def write(self, **values: Any) -> None:
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+        if self._write:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(values) + "\n")
+
+    def says(self, field: str) -> bool:
+        """Whether some line has the field."""
+        return self._path.exists() and f'"{field}"' in self._path.read_text("utf-8")
+
+    def keep_until(self, step: int) -> None:
+        """Drops what a run that was killed logged after the checkpoint it goes on from."""
+        if self._write and self._path.exists():
+            kept = [
+                line for line in self._path.read_text("utf-8").splitlines() if _is_by(line, step)
+            ]
+            write_whole(self._path, "".join(line + "\n" for line in kept))
+
+
+def _is_by(line: str, step: int) -> bool:
+    try:
+        return json.loads(line)["step"] <= step
+    except (ValueError, KeyError, TypeError):  # the last line of a process that was killed
+        return False
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file such that, whatever happens, the old or the new one is there whole."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
 
 
 def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str, Any]) -> None:
@@ -47,9 +79,10 @@ def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str
     path = folder / "config.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(mine, indent=1, ensure_ascii=False))
+        write_whole(path, json.dumps(mine, indent=1, ensure_ascii=False))
         return
-    old = load(folder)
+    # Settings that came with a later version have their default in a run that lacks them.
+    old = {**load(folder), "config": load_config(folder).to_dict()}
     differ = _differences(mine, old)
     if differ:
         raise MetaecgError(

@@ -1,8 +1,10 @@
 """Checkpoints of a training run, the only module that knows Orbax; no pickle on disk."""
 
+import contextlib
 import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +34,31 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def save(self, state: TrainState, meta: dict[str, Any]) -> None:
-        """Starts to write a state and JSON facts about it; the write ends in the background."""
+        """Starts to write a state and JSON facts about it; the write ends in the background.
+
+        A run that goes on from an earlier checkpoint meets its own later ones again: one that is
+        whole and the same is left alone, any other is replaced.
+
+        Raises:
+          CheckpointError: it cannot be written, now or an earlier one in the background.
+        """
+        step = int(state.step)
         variables, rest = _parts(state)
         digests = {"variables": digest(variables), "rest": digest(rest), "meta": _facts(meta)}
         meta = {**meta, "digest": digests}
+        self.wait()
+        if step in self._manager.all_steps():
+            found = self._read(step, {"variables": variables._asdict(), "rest": rest})
+            if found and found[1]["digest"] == digests:
+                return
+            self._manager.delete(step)
         args = ocp.args.Composite(
             variables=ocp.args.StandardSave(variables._asdict()),
             rest=ocp.args.StandardSave(rest),
             meta=ocp.args.JsonSave(meta),
         )
-        self._manager.save(int(state.step), args=args, force=True)
+        with self._writing():
+            self._manager.save(step, args=args, force=True)
 
     def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """Reads the newest checkpoint that is whole; damaged ones are passed over with a warning.
@@ -69,36 +86,62 @@ class Checkpoints:
         return None if found is None else (Variables(**found[0]["variables"]), found[1])
 
     def wait(self) -> None:
-        """Returns when everything is on disk."""
-        self._manager.wait_until_finished()
+        """Returns when everything is on disk.
+
+        Raises:
+          CheckpointError: something could not be written; earlier checkpoints are still there.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
-        self._manager.close()
+        """Waits and gives up the folder."""
+        with self._writing():
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Orbax and TensorStore raise many types
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(
+                f"{self.directory}: a checkpoint could not be written ({reason}); earlier ones are "
+                "untouched: make room and run the same command again"
+            ) from error
 
     def _newest(self, **like: ArrayTree) -> tuple[dict[str, ArrayTree], dict[str, Any]] | None:
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
-            try:
-                args = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
-                restored = self._manager.restore(
-                    step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
-                )
-                meta = restored["meta"]
-                if meta["digest"].get("meta", _facts(meta)) != _facts(meta):
-                    raise ValueError("meta differs from its sha256")
-                for name in like:
-                    if digest(restored[name]) != meta["digest"][name]:
-                        raise ValueError(f"{name} differs from its sha256")
-                return {name: restored[name] for name in like}, meta
-            except Exception as error:  # Orbax raises many types for damaged files
-                reason = " ".join(str(error).split())[:200]
-                logging.warning("checkpoint %s/%d cannot be read: %s", self.directory, step, reason)
+            if found := self._read(step, like):
+                return found
         if steps:
             raise CheckpointError(
                 f"{self.directory}: none of the checkpoints {sorted(steps)} can be read; restore "
                 "them from a backup, or train again in another --workdir"
             )
         return None
+
+    def _read(
+        self, step: int, like: dict[str, ArrayTree]
+    ) -> tuple[dict[str, ArrayTree], dict[str, Any]] | None:
+        """The named parts of a checkpoint and its facts; None, with a warning, if it is damaged."""
+        try:
+            args = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
+            restored = self._manager.restore(
+                step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
+            )
+            meta = restored["meta"]
+            if meta["digest"].get("meta", _facts(meta)) != _facts(meta):
+                raise ValueError("meta differs from its sha256")
+            for name in like:
+                if digest(restored[name]) != meta["digest"][name]:
+                    raise ValueError(f"{name} differs from its sha256")
+            return {name: restored[name] for name in like}, meta
+        except Exception as error:  # Orbax raises many types for damaged files
+            reason = " ".join(str(error).split())[:200]
+            logging.warning("checkpoint %s/%d cannot be read: %s", self.directory, step, reason)
+            return None
 
 
 def _parts(state: TrainState) -> tuple[Variables, dict[str, ArrayTree]]:

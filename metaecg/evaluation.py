@@ -1,6 +1,8 @@
 """Many episodes to numbers that can be trusted: accuracy, intervals, AUROC, calibration."""
 
 import functools
+import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg import episodes as episodes_lib
-from metaecg import losses
+from metaecg import losses, statistics
 from metaecg import tasks as tasks_lib
 from metaecg.training import Data
 from metaecg.types import Array, Episode, Learner, Variables
@@ -45,18 +47,26 @@ def draw_episodes(
 
 
 def embed(learner: Learner, variables: Variables, data: Data, batch: int = 256) -> Array:
-    """Embeds every record of a part once: float [R, D]."""
+    """Embeds every record of a part once, a batch of signals at a time: float [R, D]."""
     embed_records = learner.embed
     if embed_records is None:
         raise ValueError("this learner does not embed records by themselves")
     rows = np.arange(data.index.num_records)
     padded = np.resize(rows, -(-len(rows) // batch) * batch).reshape(-1, batch)
+    parts = [_embed(embed_records, variables, data.signals[r], data.scale) for r in padded]
+    return jnp.concatenate(parts)[: len(rows)]
 
-    @jax.jit
-    def run(variables, data, rows):
-        return embed_records(*variables, tasks_lib.millivolts(data.signals, data.scale, rows))
 
-    return jnp.concatenate([run(variables, data, r) for r in padded])[: len(rows)]
+# Compiled once for each learner, not once for each call: a training validates many times.
+@functools.partial(jax.jit, static_argnums=0)
+def _embed(embed_records, variables, signals, scale):
+    return embed_records(*variables, signals.astype(jnp.float32) * scale)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _answer(answer, slots, variables, records, episodes):
+    tasks = jax.vmap(lambda x, episode: tasks_lib.few_shot(x, episode, slots))(records, episodes)
+    return jnp.exp(answer(*variables, tasks))[..., : episodes.classes.shape[-1]]
 
 
 def predict(
@@ -79,63 +89,22 @@ def predict(
       embeddings: what `embed` returned, to use it for several kinds of episodes.
       batch: episodes predicted at a time.
     """
-    way, count = episodes.classes.shape[-1], len(episodes.classes)
+    count = len(episodes.classes)
     if embeddings is None and learner.embed is not None:
         embeddings = embed(learner, variables, data)
-
-    @jax.jit
-    def run(variables, data, embeddings, chunk):
-        def task(episode):
-            rows = jnp.concatenate([episode.support, episode.query])
-            if embeddings is None:
-                records = tasks_lib.millivolts(data.signals, data.scale, rows)
-            else:
-                records = embeddings[rows]
-            return tasks_lib.few_shot(records, episode, slots)
-
-        answer = learner.predict
-        if embeddings is not None and learner.classify is not None:
-            answer = learner.classify
-        return jnp.exp(answer(*variables, jax.vmap(task)(chunk)))[..., :way]
-
-    padded = np.resize(np.arange(count), -(-count // batch) * batch).reshape(-1, batch)
-    chunks = (jax.tree.map(lambda x, rows=rows: x[rows], episodes) for rows in padded)
-    probs = [np.asarray(run(variables, data, embeddings, chunk)) for chunk in chunks]
+    answer = learner.predict
+    if embeddings is not None and learner.classify is not None:
+        answer = learner.classify
+    probs = []
+    for at in np.resize(np.arange(count), -(-count // batch) * batch).reshape(-1, batch):
+        chunk = jax.tree.map(lambda x, at=at: x[at], episodes)
+        rows = np.concatenate([chunk.support, chunk.query], axis=1)
+        if embeddings is None:
+            records = data.signals[rows].astype(np.float32) * data.scale
+        else:
+            records = embeddings[rows]
+        probs.append(np.asarray(_answer(answer, slots, variables, records, chunk)))
     return Predictions(episodes, np.concatenate(probs)[:count])
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """Mean and half-width of its 95 % interval over episodes, 1.96 s/√E."""
-    values = np.asarray(values, float)
-    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-    return float(values.mean()), float(half)
-
-
-def patient_interval(
-    correct: np.ndarray, patients: np.ndarray, draws: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of the accuracy by resampling patients, the independent units of a library.
-
-    Episodes re-use the records of rare classes, so that the interval over episodes only says how
-    well the accuracy *on these patients* is known; this one says how well it is on others.
-
-    Args:
-      correct: bool [...], whether each query was answered rightly.
-      patients: int [...], whose record each query was.
-      draws: bootstrap samples of the patients, with replacement.
-      seed: of the bootstrap.
-
-    Returns:
-      (low, high).
-    """
-    _, who = np.unique(patients, return_inverse=True)
-    who = who.reshape(-1)
-    asked = np.bincount(who).astype(float)
-    right = np.bincount(who, weights=np.asarray(correct, float).reshape(-1))
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(asked), np.full(len(asked), 1 / len(asked)), size=draws)
-    low, high = np.quantile((weights @ right) / (weights @ asked), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def summarise(
@@ -146,11 +115,12 @@ def summarise(
     Args:
       predictions: what the learner said.
       classes: names of the index's columns.
-      patients: int [R], to add `accuracy_patients95`, the interval by patient bootstrap.
+      patients: int [R], to add `accuracy_patients95`, the interval by patient bootstrap, and
+        `reuse`, how often records were asked.
 
     Returns:
       accuracy and its 95 % half-width over episodes; macro-AUROC (one class against the episode's
-      others, mean over classes); ECE and Brier score; per class: queries, recall, AUROC; and the
+      others, mean over classes); ECE, the reliability behind it and Brier score; per class: queries, recall, AUROC; and the
       confusion matrix, rows the truth.
     """
     episodes, probs = predictions
@@ -170,14 +140,16 @@ def summarise(
             per_class[name] = {
                 "queries": total,
                 "recall": float(confusion[c, c] / total),
-                "auroc": auroc(scores[mine], positive[mine]),
+                "auroc": statistics.auroc(scores[mine], positive[mine]),
             }
-    mean, half = interval(predictions.correct.mean(1))
+    mean, half = statistics.interval(predictions.correct.mean(1))
     flat, labels = probs.reshape(-1, way), np.eye(way)[episodes.query_slots.ravel()]
     extra: dict[str, Any] = {}
     if patients is not None:
-        who = np.asarray(patients)[episodes.query]
-        extra["accuracy_patients95"] = patient_interval(predictions.correct, who)
+        patients = np.asarray(patients)
+        who = patients[episodes.query]
+        extra["accuracy_patients95"] = statistics.patient_interval(predictions.correct, who)
+        extra["reuse"] = reuse(episodes, patients)
     return {
         "accuracy": mean,
         "accuracy_ci95": half,
@@ -185,21 +157,22 @@ def summarise(
         "macro_auroc": float(np.mean([c["auroc"] for c in per_class.values()])),
         "ece": float(losses.calibration_error(jnp.asarray(flat), jnp.asarray(labels))),
         "brier": float(losses.brier(jnp.asarray(flat), jnp.asarray(labels))),
+        "reliability": statistics.reliability(flat, episodes.query_slots.ravel()),
         "episodes": len(probs),
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }
 
 
-def auroc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: P(a positive scores above a negative), ties counted half."""
-    positive = np.asarray(positive, bool)
-    _, rank, ties = np.unique(scores, return_inverse=True, return_counts=True)
-    average_rank = np.cumsum(ties) - (ties - 1) / 2
-    n, m = int(positive.sum()), int((~positive).sum())
-    if not n or not m:
-        return float("nan")
-    return float((average_rank[rank][positive].sum() - n * (n + 1) / 2) / (n * m))
+def reuse(episodes: Episode, patients: np.ndarray) -> dict[str, float]:
+    """How evenly the episodes ask: distinct records and patients, and uses of a record."""
+    _, uses = np.unique(np.asarray(episodes.query), return_counts=True)
+    return {
+        "records": len(uses),
+        "patients": len(np.unique(patients[episodes.query])),
+        "mean_uses": float(uses.mean()),
+        "most_uses": int(uses.max()),
+    }
 
 
 def paired_difference(a: Predictions, b: Predictions) -> tuple[float, float]:
@@ -208,6 +181,58 @@ def paired_difference(a: Predictions, b: Predictions) -> tuple[float, float]:
     Raises:
       ValueError: the two did not answer the same episodes.
     """
-    if not all(np.array_equal(x, y) for x, y in zip(a.episodes, b.episodes)):
+    return statistics.interval(_gap(a, b).mean(1))
+
+
+def paired_over_patients(
+    a: Predictions, b: Predictions, patients: np.ndarray
+) -> tuple[float, float, float]:
+    """Accuracy of a minus that of b for other patients: 95 % interval and two-sided p.
+
+    Both come from resampling the patients that the queries were of; p from their spread.
+
+    Returns:
+      (low, high, p); p of one comparison, to be adjusted where there are several.
+
+    Raises:
+      ValueError: the two did not answer the same episodes.
+    """
+    gap, who = _gap(a, b), np.asarray(patients)[a.episodes.query]
+    means = statistics.patient_means(gap, who)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high), statistics.p_value(float(gap.mean()), float(means.std()))
+
+
+def _gap(a: Predictions, b: Predictions) -> np.ndarray:
+    """float [E, Q]: 1 where a alone was right, −1 where b alone was."""
+    asked = ((p.episodes.query, p.episodes.query_slots, p.episodes.classes) for p in (a, b))
+    support = (np.sort(p.episodes.support, axis=-1) for p in (a, b))
+    if not all(np.array_equal(x, y) for x, y in (*zip(*asked), tuple(support))):
         raise ValueError("a paired difference needs predictions of the same episodes")
-    return interval(a.correct.mean(1) - b.correct.mean(1))
+    return a.correct.astype(float) - b.correct
+
+
+def over_orders(said: Sequence[Predictions]) -> tuple[Predictions, dict[str, float]]:
+    """Answers to the same episodes, their support read in several orders.
+
+    Args:
+      said: the answers of each order.
+
+    Returns:
+      The answers by the mean of the log-probabilities, and the sensitivity to order: the number of
+      orders, the least and greatest accuracy of one, its standard deviation, and the share of
+      answers that an order changes, mean over all pairs of orders.
+    """
+    logs = np.mean([np.log(np.maximum(p.probs, 1e-30)) for p in said], axis=0)
+    probs = np.exp(logs - logs.max(-1, keepdims=True))
+    answers = np.array([p.probs.argmax(-1) for p in said])
+    accuracies = [float(p.correct.mean()) for p in said]
+    pairs = [np.mean(a != b) for a, b in itertools.combinations(answers, 2)]
+    sensitivity = {
+        "orders": len(said),
+        "least": min(accuracies),
+        "greatest": max(accuracies),
+        "deviation": float(np.std(accuracies)),
+        "changed": float(np.mean(pairs)) if pairs else 0.0,
+    }
+    return said[0]._replace(probs=probs / probs.sum(-1, keepdims=True)), sensitivity

@@ -147,6 +147,7 @@ def trajectory(
     width: int,
     steps: int = 1,
     permute_slots: bool = False,
+    carry_inner: bool = False,
 ) -> Update:
     """The source's update: tasks are sample sequences, and every window of them a group.
 
@@ -163,11 +164,13 @@ def trajectory(
       permute_slots: name the slots anew in every group. Neighbouring groups share most of their
         records: where these keep their slots, θ_i learns them by heart instead of learning to
         read them from the context, and θ* knows nothing of other sequences.
+      carry_inner: hand the inner optimiser's state (Adam's averages, the step of a schedule) from
+        each batch of sequences to the next, its mean over the batch, instead of starting anew.
     """
 
     def apply(variables: Variables, opt_state, tasks: Task, key: Array):
-        theta_0, length = variables.params, tasks.records.shape[1]
-        count = tasks.records.shape[0]
+        theta_0, (count, length) = variables.params, tasks.records.shape[:2]
+        opt_state, inner_state = opt_state
         groups = windows(length, width)
 
         def walk(theta, state, inner_state, records, labels, at, key):
@@ -193,7 +196,7 @@ def trajectory(
             thetas, states, inner_states, report = jax.vmap(walk, (0, 0, 0, 0, 0, None, 0))(
                 thetas, states, inner_states, tasks.records, tasks.labels, at, keys
             )
-            mean = jax.tree.map(lambda x: x.mean(0), thetas)
+            mean = mean_over_sequences(thetas)
             phi, opt_state = advance(phi, opt_state, mean, meta_optimizer)
             distance = optax.tree.norm(optax.tree.sub(mean, theta_0))
             report = jax.tree.map(jnp.mean, report)
@@ -202,20 +205,28 @@ def trajectory(
         def repeat(tree: ArrayTree) -> ArrayTree:
             return jax.tree.map(lambda x: jnp.repeat(x[None], count, 0), tree)
 
-        carry = (*map(repeat, (theta_0, variables.state, inner.init(theta_0))), theta_0, opt_state)
+        def mean_over_sequences(tree: ArrayTree) -> ArrayTree:
+            return jax.tree.map(lambda x: x.mean(0).astype(x.dtype), tree)
+
+        carry = (*map(repeat, (theta_0, variables.state, inner_state)), theta_0, opt_state)
         keys = jax.random.split(key, len(groups))
         carry, (report, distance) = lax.scan(visit, carry, (groups, keys))
-        _, states, _, phi, opt_state = carry
-        state = jax.tree.map(lambda x: x.mean(0), states)
+        _, states, inner_states, phi, opt_state = carry
+        state = mean_over_sequences(states)
+        if carry_inner:
+            inner_state = mean_over_sequences(inner_states)
         metrics = {
             "loss": report.before.mean(),
             "loss_after": report.after.mean(),
             "gradient_norm": report.gradient_norm.mean(),
             "distance": distance[-1],
         }
-        return Variables(phi, state), opt_state, metrics
+        return Variables(phi, state), (opt_state, inner_state), metrics
 
-    return Update(meta_optimizer.init, apply)
+    def init(params: ArrayTree):
+        return meta_optimizer.init(params), inner.init(params)
+
+    return Update(init, apply)
 
 
 def episodic(learner: Learner, optimizer: optax.GradientTransformation) -> Update:

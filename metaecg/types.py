@@ -190,9 +190,11 @@ class TrainState(NamedTuple):
       variables: the learner's parameters and state.
       opt_state: the (meta-)optimiser's state.
       skipped: int32 [], updates skipped because loss or gradient was not finite.
+      failing: int32 [], how many of the last updates in a row were.
     """
 
     step: Array
     variables: Variables
     opt_state: ArrayTree
     skipped: Array
+    failing: Array

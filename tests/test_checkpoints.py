@@ -31,7 +31,7 @@ def state(step):
     variables = Variables(params, {"batch_stats": {"mean": jnp.full(4, step / 7)}})
     optimizer = optax.adam(0.1)
     _, opt_state = optimizer.update(params, optimizer.init(params))
-    return TrainState(jnp.int32(step), variables, opt_state, jnp.int32(step % 3))
+    return TrainState(jnp.int32(step), variables, opt_state, jnp.int32(step % 3), jnp.int32(0))
 
 
 LIKE = jax.eval_shape(lambda: state(1))

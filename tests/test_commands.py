@@ -9,40 +9,20 @@ from jax.sharding import AxisType
 
 from experiments import evaluate, train, trained, workdir
 from experiments.configs import common, patent, ptbxl, quickstart
+from experiments.trials import toy
 from metaecg import parallel
 from metaecg.data import protocols
-from metaecg.data.library import Library, save
 from metaecg.errors import MetaecgError
-
-ARGUMENTS = (
-    "way=2,shot=1,query=1,batch=2,steps=4,log_every=2,validate_every=2,checkpoint_every=2,"
-    "validation_episodes=4,test_episodes=6,pretrain.steps=2,pretrain.batch=8,head.steps=2,"
-    "head.batch=2,snail.attention=4x4+4x4,snail.filters=4"
-)
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    """A library of nine easy conditions and a protocol that parts them; returns both paths."""
-    folder = tmp_path_factory.mktemp("toy")
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.eye(9, dtype=bool), 12, axis=0)
-    wave = np.sin(np.arange(128)[None, :, None] * (1 + labels.argmax(1)[:, None, None]) / 9)
-    signals = (500 * wave + rng.normal(0, 50, (108, 128, 2))).astype(np.int16)
-    vocabulary = tuple("ABCDEFGHI")
-    library = Library(
-        signals=signals, labels=labels, vocabulary=vocabulary, patients=np.arange(108)
-    )
-    save(library, folder / "library")
-    split = {"train": "ABC", "validation": "DEF", "test": "GHI"}
-    protocol = {"membership": "any", **{part: list(codes) for part, codes in split.items()}}
-    (folder / "protocol.json").write_text(json.dumps(protocol))
-    return folder / "library", folder / "protocol.json"
+def settings(tmp_path_factory):
+    """A library of nine easy conditions and a protocol that parts them."""
+    return toy.write(tmp_path_factory.mktemp("toy"))
 
 
-def config(toy, more=""):
-    library, protocol = toy
-    return quickstart.get_config(f"library={library},protocol={protocol},{ARGUMENTS}{more}")
+def config(settings, more=""):
+    return quickstart.get_config(settings + more)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,9 +35,9 @@ def one_device():
 
 
 @pytest.fixture(scope="module")
-def run(toy, tmp_path_factory):
+def run(settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    train.train(config(toy), folder)
+    train.train(config(settings), folder)
     return folder
 
 
@@ -73,28 +53,28 @@ def test_training_leaves_all_stages_in_the_work_directory(run):
         assert trained.load(folder).step in (2, 4)
 
 
-def test_a_run_stopped_half_way_ends_as_one_that_was_not(toy, run, tmp_path):
+def test_a_run_stopped_half_way_ends_as_one_that_was_not(settings, run, tmp_path):
     import shutil
 
     folder = tmp_path / "half"
     shutil.copytree(run, folder)
     shutil.rmtree(folder / "checkpoints" / "latest" / "4")
     (folder / "metrics.jsonl").unlink()
-    train.train(config(toy), folder)
+    train.train(config(settings), folder)
     assert losses(folder) == {4: losses(run)[4]}
 
 
-def test_another_configuration_is_refused_naming_what_differs(toy, run):
+def test_another_configuration_is_refused_naming_what_differs(settings, run):
     with pytest.raises(MetaecgError, match=r"config.learning_rate \(0.0001 there, 0.5 here\)"):
-        train.train(config(toy, ",learning_rate=0.5"), run)
+        train.train(config(settings, ",learning_rate=0.5"), run)
 
 
-def test_all_learners_of_a_table_answer_the_same_episodes(toy, run):
+def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
     loaded = {folder.name: trained.load(folder) for folder in (run, run / "head", run / "pretrain")}
     loaded["random"] = trained.untrained(next(iter(loaded.values())))
-    library = train.assemble.library(config(toy))
+    library = train.assemble.library(config(settings))
     options = {"part": "test", "way": 2, "shots": [1, 2], "episodes": 6, "seed": 0}
-    rows = evaluate.evaluate(loaded, library, protocols.load(str(toy[1])), **options)
+    rows = evaluate.evaluate(loaded, library, protocols.load(config(settings).protocol), **options)
     # SNAIL was built for one shot and is left out of two.
     assert [(r["learner"], r["shot"]) for r in rows] == [
         *((name, 1) for name in loaded),
@@ -109,9 +89,9 @@ def test_all_learners_of_a_table_answer_the_same_episodes(toy, run):
 
 
 @pytest.mark.parametrize("update", ["trajectory", "reptile"])
-def test_the_sources_update_trains(toy, tmp_path, update):
+def test_the_sources_update_trains(settings, tmp_path, update):
     arguments = f",update={update},pretrain.steps=0,head.steps=0,steps=2,encoder_options.norm=group"
-    best = train.train(config(toy, arguments + ",inner.width=3,batch=1"), tmp_path / update)
+    best = train.train(config(settings, arguments + ",inner.width=3,batch=1"), tmp_path / update)
     assert 0 <= best["best"] <= 1
     assert all(np.isfinite(loss) for loss in losses(tmp_path / update).values())
 
@@ -144,6 +124,6 @@ def test_a_folder_without_a_run_is_named(tmp_path):
         workdir.load(tmp_path)
 
 
-def test_episodes_that_the_training_part_cannot_fill_are_refused(toy, tmp_path):
+def test_episodes_that_the_training_part_cannot_fill_are_refused(settings, tmp_path):
     with pytest.raises(MetaecgError, match="largest feasible shot is 11"):
-        train.train(config(toy, ",shot=30,pretrain.steps=0,head.steps=0"), tmp_path / "short")
+        train.train(config(settings, ",shot=30,pretrain.steps=0,head.steps=0"), tmp_path / "short")

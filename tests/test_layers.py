@@ -16,17 +16,19 @@ MODULES = {
     for path in ROOT.rglob("*.py")
 }
 CORE = ("types", "errors", "episodes", "sequences", "tasks", "losses", "augment", "networks")
-CORE += ("learners", "meta", "training", "evaluation")
+CORE += ("learners", "meta", "draws", "streaming", "training", "evaluation", "statistics", "benchmark", "detection")
 # From the bottom up; a module may import modules on its own level or below.
 LEVELS = [
     ("errors", "types"),
-    ("episodes", "sequences", "losses", "augment", "tasks"),
+    ("episodes", "sequences", "losses", "augment", "tasks", "statistics"),
     ("networks",),
     ("learners",),
     ("meta",),
-    ("training",),
-    ("evaluation", "parallel", "checkpoints"),
+    ("draws",),
+    ("training", "streaming"),
+    ("benchmark", "detection", "evaluation", "parallel", "checkpoints"),
     ("diagnosis", "paper", "plots"),
+    ("pages",),
     ("report",),
 ]
 ONLY_IN = {
@@ -36,7 +38,7 @@ ONLY_IN = {
     "scipy": ("data",),
     "pyedflib": ("data",),
     "pydicom": ("data",),
-    "matplotlib": ("paper", "plots", "report"),
+    "matplotlib": ("pages", "paper", "plots"),
     "absl": (),
     "ml_collections": (),
     "experiments": (),

@@ -9,12 +9,12 @@ import optax
 import pytest
 from tiny import Tiny
 
-from metaecg import learners, meta, parallel, training
+from metaecg import draws, learners, meta, parallel, training
 from metaecg.augment import Augmentation
 from metaecg.checkpoints import Checkpoints
 from metaecg.types import Learner, Task, TrainState, Variables
 
-DRAW = training.EpisodeDraw(way=3, shot=2, query=2, slots=4, batch=8, vary_shot=True)
+DRAW = draws.EpisodeDraw(way=3, shot=2, query=2, slots=4, batch=8, vary_shot=True)
 KEY = jax.random.key(5)
 
 
@@ -93,7 +93,7 @@ def test_resumed_from_a_checkpoint_equals_uninterrupted_to_the_bit(step, data, t
 
 
 def test_task_i_is_the_same_in_any_batch_and_on_any_number_of_devices(data):
-    larger = training.EpisodeDraw(3, 2, 2, 4, batch=16, vary_shot=True)
+    larger = draws.EpisodeDraw(3, 2, 2, 4, batch=16, vary_shot=True)
     mesh = parallel.mesh()
     sharded = jax.jit(parallel.shard_tasks(larger, mesh, 16))(data, KEY, 0)
     assert len(sharded.records.sharding.device_set) == 8
@@ -132,7 +132,7 @@ def test_shots_vary_from_one_to_all(drawn):
 
 
 def test_records_are_drawn_with_the_library_s_labels(data):
-    draw = jax.jit(training.RecordDraw(batch=64))
+    draw = jax.jit(draws.RecordDraw(batch=64))
     task = jax.tree.map(np.asarray, draw(data, KEY, 0))
     volts = np.asarray(data.signals).astype(np.float32) * np.float32(0.001)
     row_of = {x.tobytes(): row for row, x in enumerate(volts)}
@@ -143,8 +143,8 @@ def test_records_are_drawn_with_the_library_s_labels(data):
 
 
 def test_augmentation_is_drawn_for_each_record_and_step(data):
-    draw = jax.jit(training.RecordDraw(64, Augmentation(scale=0.5)))
-    one = training.RecordDraw(64)
+    draw = jax.jit(draws.RecordDraw(64, Augmentation(scale=0.5)))
+    one = draws.RecordDraw(64)
     plain, loud = (np.asarray(d(data, KEY, 0).records[0]) for d in (jax.jit(one), draw))
     gains = np.abs(loud).max((1, 2)) / np.abs(plain).max((1, 2))
     np.testing.assert_allclose(loud, plain * gains[:, None, None], rtol=1e-4, atol=1e-5)

@@ -16,14 +16,17 @@ def default() -> ml_collections.ConfigDict:
             # What to learn from: a folder made by experiments.prepare, or 'synthetic'.
             "library": "synthetic",
             "protocol": "synthetic",
+            # Where signals are while training: 'resident' on the devices, 'streamed' from disk a
+            # step at a time, or 'auto': streamed where the training part is above 8 GiB.
+            "signals": "auto",
             "synthetic": {"patients": 1200, "hz": 100.0, "seconds": 10.0, "leads": ""},
             # The problem.
             "way": 5,
             "shot": 5,
             "query": 5,
             "vary_shot": False,
-            # The learner: snail, protonet, supervised, maml or finetune; the encoder: small,
-            # medium, residual, wide, lstm or rnn.
+            # The learner: snail, transformer, protonet, matching, supervised, maml, anil or
+            # finetune; the encoder: small, medium, residual, wide, lstm or rnn.
             "learner": "snail",
             "encoder": "small",
             "encoder_options": {"norm": "batch"},
@@ -33,6 +36,15 @@ def default() -> ml_collections.ConfigDict:
                 "literal_dilations": False,
                 "length": 0,  # positions of the longest sequence; 0: what way and shot need
             },
+            "transformer": {
+                "width": 128,
+                "layers": 2,
+                "heads": 4,
+                "order_free": True,
+                "readout": "prototypes",  # or slots
+            },
+            "cosine": False,  # protonet and supervised compare by angle
+            # Of anil too: rate and steps of the inner descent.
             "maml": {"rate": 0.05, "steps": 5, "first_order": False},
             # Stages before the main one, each in a folder of its own within the work directory; 0
             # steps leave one out. First the encoder learns all training conditions at once, then
@@ -55,6 +67,7 @@ def default() -> ml_collections.ConfigDict:
                 "width": 25,
                 "clip": 1.0,
                 "permute_slots": True,
+                "carry": False,  # the optimiser's state, from sequence to sequence
             },
             "meta": {"optimizer": "sgd", "rate": 0.2},
             # Of episodic.
@@ -76,6 +89,9 @@ def default() -> ml_collections.ConfigDict:
             # The loop.
             "steps_per_dispatch": 0,  # 0: 1 on CPU, 20 on accelerators
             "log_every": 20,
+            # After so many steps in a row that were not finite: once, back to the latest
+            # checkpoint with other episodes; then stop.
+            "patience": 20,
             "checkpoint_every": 500,
             "validate_every": 500,
             "validation_episodes": 300,
@@ -100,12 +116,14 @@ def with_arguments(
     for item in filter(None, (arguments or "").split(",")):
         key, found, text = item.partition("=")
         if not found:
-            raise MetaecgError(f"config argument {item!r}: write key=value")
+            raise MetaecgError(f"config argument {item[:60]!r}: write key=value")
         flat = _flat(config)
         if key not in flat:
             near = difflib.get_close_matches(key, flat, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise MetaecgError(f"config has no key {key!r}{hint} (there are {', '.join(flat)})")
+            raise MetaecgError(
+                f"config has no key {key[:60]!r}{hint} (there are {', '.join(flat)})"
+            )
         config.update_from_flattened_dict({key: _parse(key, text, flat[key])})
     return config
 
@@ -117,10 +135,20 @@ def validate(config: ml_collections.ConfigDict) -> None:
       MetaecgError: names the key, its value and what it may be.
     """
     choices = {
-        "learner": ("snail", "protonet", "supervised", "maml", "finetune"),
+        "learner": (
+            "snail",
+            "transformer",
+            "protonet",
+            "matching",
+            "supervised",
+            "maml",
+            "anil",
+            "finetune",
+        ),
         "update": ("episodic", "trajectory", "reptile"),
         "optimizer": ("adamw", "adam", "sgd"),
         "schedule": ("cosine", "constant"),
+        "signals": ("auto", "resident", "streamed"),
     }
     for key, allowed in choices.items():
         if config[key] not in allowed:
@@ -132,6 +160,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
             raise MetaecgError(
                 f"config.{key}.optimizer = {config[key].optimizer!r}: choose one of adam, sgd"
             )
+    for key, value in _flat(config).items():
+        if isinstance(value, int | float) and not 0 <= value < 1 << 31:  # nor NaN
+            raise MetaecgError(f"config.{key}: a number from 0 to {(1 << 31) - 1} is needed")
     positive = (
         "way",
         "shot",
@@ -139,6 +170,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         "steps",
         "batch",
         "log_every",
+        "patience",
         "checkpoint_every",
         "validate_every",
         "validation_episodes",
@@ -184,5 +216,5 @@ def _parse(key: str, text: str, old: Any) -> Any:
         return type(old)(text)
     except (ValueError, KeyError):
         raise MetaecgError(
-            f"config argument {key}={text}: a {type(old).__name__} is needed"
+            f"config argument {key}={ascii(text[:60])[1:-1]}: a {type(old).__name__} is needed"
         ) from None
