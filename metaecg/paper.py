@@ -14,7 +14,7 @@ MM = 1 / 25.4
 
 # All in mm.
 PER_SECOND, PER_MILLIVOLT = 25.0, 10.0
-_ROW, _EDGE, _PULSE, _TITLE, _FOOT = 25.0, 5.0, 10.0, 10.0, 5.0
+_EDGE, _PULSE, _TITLE, _FOOT = 5.0, 10.0, 10.0, 5.0
 _COLUMNS = (("I", "II", "III"), ("AVR", "AVL", "AVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
 
 
@@ -41,7 +41,7 @@ def ecg(
       seconds: at most as much is shown, from the start.
 
     Returns:
-      A figure of the paper's size in mm: 270 × 120 for twelve leads of 10 s.
+      A figure of the paper's size in mm: 270 × 135 for twelve leads of 10 s.
     """
     signal_mv = np.asarray(signal_mv, float)
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads):
@@ -67,14 +67,15 @@ def ecg(
     seconds_across = max(start + last - first for *_, (_, first, last, start) in rows) / hz
     width = max(2 * _EDGE + _PULSE + PER_SECOND * seconds_across, 60.0)
     width = 5 * float(np.ceil(width / 5 - 1e-6))  # whole large squares
-    height = _TITLE + _ROW * len(rows) + _FOOT
+    tall = 30.0 if len(rows) <= 4 else 25.0  # so that it fits on A4
+    height = _TITLE + tall * len(rows) + _FOOT
     figure = Figure(figsize=(width * MM, height * MM))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
     _paper(axes, width, height)
     pen: dict[str, Any] = {"color": "black", "linewidth": 0.7, "solid_joinstyle": "round"}
     for r, row in enumerate(rows):
-        base = height - _TITLE - _ROW * (r + 0.6)
+        base = height - _TITLE - tall * (r + 0.6)
         pulse = np.array([(0, 0), (1.5, 0), (1.5, 10), (6.5, 10), (6.5, 0), (8, 0)])
         axes.plot(pulse[:, 0] + _EDGE, pulse[:, 1] + base, gid="pulse", **pen)
         for lead, first, last, start in row:
@@ -88,8 +89,8 @@ def ecg(
             if start:
                 axes.plot([x[0], x[0]], [base - 2, base + 2], **pen | {"linewidth": 0.4})
     axes.text(_EDGE, height - 6.5, plain(title), size=10)
-    part = f"   first {shown:g} of {whole:g} s" if whole > shown + 0.5 / hz else ""
-    axes.text(_EDGE, 1.8, f"25 mm/s   10 mm/mV{part}", size=8)
+    part = f"  ·  first {shown:g} of {whole:g} s" if whole > shown + 0.5 / hz else ""
+    axes.text(_EDGE, 1.8, f"25 mm/s  ·  10 mm/mV{part}", size=8)
     return figure
 
 

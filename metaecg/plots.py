@@ -120,12 +120,12 @@ def calibration(
     """Accuracy against confidence over bins [B], and how many answers are in each."""
     confidence, accuracy, count = (np.asarray(x, float) for x in (confidence, accuracy, count))
     used = count > 0
-    figure = Figure(figsize=(100 * MM, 110 * MM), layout="constrained")
+    figure = Figure(figsize=(84 * MM, 100 * MM), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     top.plot([0, 1], [0, 1], color="#555555", linestyle=":", linewidth=1, label="as sure as right")
     half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / np.maximum(count, 1))[used]
     style: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 4, "capsize": 2}
-    top.errorbar(confidence[used], accuracy[used], half, label="measured, 95 % interval", **style)
+    top.errorbar(confidence[used], accuracy[used], half, label="measured, 95 %", **style)
     top.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1), title=title)
     top.legend(loc="upper left")
     bottom.bar(confidence[used], count[used] / count.sum(), width=0.8 / len(count), color=BLUE)
@@ -199,7 +199,7 @@ def probabilities(
 ) -> Figure:
     """Ranked probabilities with their intervals; the `marked` classes stand out."""
     order = np.argsort(probs, kind="stable")
-    figure, axes = _one(150, 22 + 8.0 * len(labels))
+    figure, axes = _one(125, 22 + 8.0 * len(labels))
     for row, i in enumerate(order):
         strong = labels[i] in marked
         hatch = "" if strong else "////"  # told apart without colour, too

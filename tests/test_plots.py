@@ -35,7 +35,7 @@ def test_twelve_leads_are_true_to_scale():
     signal[50, 0] = 1.0  # 1 mV in lead I at 0.5 s
     signal[900, 1] = -0.5
     figure = plots.ecg(signal, 100, LEADS, title="a $5 name")
-    np.testing.assert_allclose(figure.get_size_inches() / MM, (270, 115))
+    np.testing.assert_allclose(figure.get_size_inches() / MM, (270, 135))
     (_, x, y), *_ = [line for line in lines(figure, "lead I") if line[0] == "lead I"]
     assert x[50] - x[0] == pytest.approx(0.5 * 25)
     assert y[50] - y[0] == pytest.approx(10.0)
@@ -50,7 +50,7 @@ def test_twelve_leads_are_true_to_scale():
         assert np.ptp(y) == pytest.approx(10.0)  # 1 mV
         assert x[3] - x[2] == pytest.approx(5.0)  # 0.2 s
     said = texts(figure)
-    assert "25 mm/s   10 mm/mV" in said
+    assert "25 mm/s  ·  10 mm/mV" in said
     assert r"a \$5 name" in said
     assert said.count("III (flat)") == 1
     assert said.count("II") == 2
@@ -77,9 +77,9 @@ def test_the_grid_has_lines_each_mm_and_each_5_mm():
 @pytest.mark.parametrize(
     ("samples", "leads", "size", "strips", "footer"),
     [
-        (3000, ("II", "V1"), (270, 65), 2, "25 mm/s   10 mm/mV   first 10 of 30 s"),
-        (400, LEADS, (220, 165), 12, "25 mm/s   10 mm/mV"),
-        (100, ("II",), (60, 40), 1, "25 mm/s   10 mm/mV"),
+        (3000, ("II", "V1"), (270, 75), 2, "25 mm/s  ·  10 mm/mV  ·  first 10 of 30 s"),
+        (400, LEADS, (220, 165), 12, "25 mm/s  ·  10 mm/mV"),
+        (100, ("II",), (60, 45), 1, "25 mm/s  ·  10 mm/mV"),
     ],
 )
 def test_other_leads_and_lengths(samples, leads, size, strips, footer):

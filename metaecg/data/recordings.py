@@ -197,6 +197,10 @@ def adapt(
         notes.append(note)
     if bandpass:
         notes.append(f"band-pass {bandpass[0]:g}–{bandpass[1]:g} Hz")
+    if len(signal) / recording.hz < target.samples / hz - 1 / hz:
+        notes.append(
+            f"only {len(signal) / recording.hz:g} of the {samples / hz:g} s that the model reads"
+        )
     if missing:
         notes.append(
             f"MISSING LEADS {' '.join(missing)}: read as zero, so that the answer may be wrong"

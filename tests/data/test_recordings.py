@@ -454,6 +454,7 @@ def test_adapting_says_all_that_it_does():
         "not read by the model: I V1",
         "250 Hz to 500 Hz",
         "4000 samples padded with zeros to 6000",
+        "only 8 of the 12 s that the model reads",
         "nothing above 125 Hz is in it, the model expects it",
     )
     assert not adapted[4000:].any()
