@@ -170,7 +170,7 @@ def _due(config, every: str, step: int) -> bool:
 
 
 def _dispatches(job: Job, key, first: int) -> Iterator[tuple[int, Data | Gathered]]:
-    """Yields how many steps to take at once, and their data; dispatches end where something is due."""
+    """Yields how many steps to take at once, up to where something is due, and their data."""
     config, data = job.run.config, job.part.data
     if isinstance(data.signals, streaming.Rows):
         shared = assemble.PROCESS not in config.library

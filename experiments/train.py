@@ -165,7 +165,7 @@ def _log_coverage(job: loop.Job, folder: Path, stream: int) -> None:
     if log.says("coverage_by_class"):
         return
     rows = loop.visited(job, steps, stream)
-    labelled = np.asarray(index.labels).any(1)
+    labelled = np.asarray(index.labels).any(axis=1)
     share = float(labelled[np.unique(rows)].sum() / max(1, labelled.sum()))
     by_class = dict(zip(job.part.classes, episodes.coverage(index, rows).round(3).tolist()))
     log.write(step=steps, coverage=share, coverage_by_class=by_class)

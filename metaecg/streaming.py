@@ -76,7 +76,7 @@ def gather(
         if shared:
             shape = (*plan.rows.shape, *data.signals.shape[1:])
             signals = jax.make_array_from_callback(
-                shape, sharding, lambda at: data.signals[plan.rows[at[:2]]]
+                shape, sharding, lambda at: data.signals[plan.rows[at[0], at[1]]]
             )
         else:
             signals, plan = jax.tree.map(

@@ -20,8 +20,10 @@ def init(
     """Returns the state before the first step."""
     init_key, draw_key = jax.random.split(key)
     variables = learner.init(init_key, draw(data, draw_key, jnp.int32(0)))
-    zero = jnp.int32(0)
-    return TrainState(zero, variables, update.init(variables.params), zero, zero)
+    step, skipped, failing = (
+        jnp.int32(0) for _ in range(3)
+    )  # one buffer could not be donated twice
+    return TrainState(step, variables, update.init(variables.params), skipped, failing)
 
 
 def train_step(

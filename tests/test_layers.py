@@ -16,7 +16,8 @@ MODULES = {
     for path in ROOT.rglob("*.py")
 }
 CORE = ("types", "errors", "episodes", "sequences", "tasks", "losses", "augment", "networks")
-CORE += ("learners", "meta", "draws", "streaming", "training", "evaluation", "statistics", "benchmark", "detection")
+CORE += ("learners", "meta", "draws", "streaming", "training", "evaluation")
+CORE += ("statistics", "benchmark", "detection")
 # From the bottom up; a module may import modules on its own level or below.
 LEVELS = [
     ("errors", "types"),
