@@ -1,0 +1,133 @@
+"""A trained learner as two functions of arrays, and what it says over orders of its support."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from metaecg.errors import MetaecgError
+from metaecg.types import Array, Learner, Task, Variables
+
+
+class Frozen(NamedTuple):
+    """A learner with its variables inside: all that a diagnosis needs of it.
+
+    Attributes:
+      embed: float32 [N, samples, leads], mV -> float32 [N, D].
+      classify: a batch of tasks whose records are embeddings -> log-probabilities [B, Q, W].
+      slots: width W of the labels; None where the learner takes any.
+      longest: most support records it reads; None where there is no limit.
+      ordered: the answer depends on the order of the support and on who stands in which slot.
+    """
+
+    embed: Callable[[Array], Array]
+    classify: Callable[[Task], Array]
+    slots: int | None = None
+    longest: int | None = None
+    ordered: bool = False
+
+
+def freeze(
+    learner: Learner,
+    variables: Variables,
+    *,
+    slots: int | None = None,
+    longest: int | None = None,
+    ordered: bool = False,
+) -> Frozen:
+    """Freezes a learner that embeds records by themselves; see `Frozen` for the arguments.
+
+    Raises:
+      MetaecgError: the learner adapts to every episode as a whole (MAML, fine-tuning).
+    """
+    embed, classify = learner.embed, learner.classify
+    if embed is None or classify is None:
+        raise MetaecgError(
+            "this learner does not embed records by themselves, so that its support cannot be "
+            "kept for new queries; choose learner=snail, protonet or supervised"
+        )
+    run_embed = jax.jit(lambda v, records: embed(*v, records))
+    run_classify = jax.jit(lambda v, tasks: classify(*v, tasks))
+    return Frozen(
+        lambda records: run_embed(variables, records),
+        lambda tasks: run_classify(variables, tasks),
+        slots,
+        longest,
+        ordered,
+    )
+
+
+class Reading(NamedTuple):
+    """Ways to read a support: B of them.
+
+    Attributes:
+      support: int32 [B, S], its rows in the order they are read; -1 is padding, on the left.
+      places: int32 [B, way], the slot in which each label stands.
+    """
+
+    support: np.ndarray
+    places: np.ndarray
+
+
+def readings(
+    frozen: Frozen, count: int, way: int, orders: int, rng: np.random.Generator
+) -> Reading:
+    """Random orders of `count` support records, with labels in random slots.
+
+    A learner that does not depend on the order is read once.
+    """
+    if not frozen.ordered:
+        orders = 1
+    support = rng.permuted(np.tile(np.arange(count, dtype=np.int32), (orders, 1)), axis=1)
+    places = rng.permuted(np.tile(np.arange(way, dtype=np.int32), (orders, 1)), axis=1)
+    return Reading(support, places)
+
+
+def without_each(reading: Reading) -> Reading:
+    """Every reading without each record in turn: row b·S + s is reading b without record s."""
+    count = reading.support.shape[1]
+    left_out = np.tile(np.arange(count), len(reading.support))
+    support = np.repeat(reading.support, count, axis=0)
+    gone = support == left_out[:, None]
+    first = np.argsort(~gone, axis=1, kind="stable")  # its place becomes padding, on the left
+    support = np.take_along_axis(np.where(gone, -1, support), first, axis=1)
+    return Reading(support, np.repeat(reading.places, count, axis=0))
+
+
+def log_probs(
+    frozen: Frozen, embeddings: np.ndarray, labels: np.ndarray, reading: Reading
+) -> np.ndarray:
+    """What a learner says of queries, support read in several ways.
+
+    Args:
+      frozen: the learner.
+      embeddings: float32 [B, S + Q, D] or [1, S + Q, D], the support's records, then the queries.
+      labels: int [B, S] or [1, S], the label of each support record.
+      reading: B ways to read it.
+
+    Returns:
+      float32 [B, Q, way], in the order of the labels.
+    """
+    batch, way = reading.places.shape
+    shared = (len(embeddings), labels.shape[1])
+    total, count = embeddings.shape[1], labels.shape[1]
+    if len(embeddings) not in (1, batch) or len(labels) not in (1, batch):
+        raise ValueError(f"{batch} readings of {shared} do not fit together")
+    slots = way if frozen.slots is None else frozen.slots
+    if way > slots:
+        raise MetaecgError(f"{way} labels do not fit the {slots} slots of this model")
+    mine = np.take_along_axis(reading.places, np.broadcast_to(labels, (batch, count)), axis=1)
+    one_hot = np.zeros((batch, total, slots), np.float32)
+    one_hot[:, :count] = np.eye(slots, dtype=np.float32)[mine]
+    queries = np.arange(count, total, dtype=np.int32)
+    tasks = Task(
+        records=np.broadcast_to(embeddings, (batch, *embeddings.shape[1:])),
+        labels=one_hot,
+        support=reading.support,
+        query=np.broadcast_to(queries, (batch, len(queries))),
+        sees=np.full((batch, len(queries)), count, np.int32),
+        way=np.full(batch, way, np.int32),
+    )
+    said = np.asarray(frozen.classify(tasks))
+    return np.take_along_axis(said, reading.places[:, None, :], axis=2)
