@@ -47,7 +47,7 @@ def diagnosis_page(
             for w in diagnosis.warnings
         )
         html += _ecg(signal, hz, leads, name) + _probabilities(diagnosis)
-        html += "<h3>Examples that the answer rests on most</h3>\n"
+        html += "<h3>Examples behind the answer</h3>\n"
         html += _evidence(diagnosis, support, hz, leads)
         html += "<h3>What was done to the recording</h3>\n"
         html += items(notes) if notes else "<p>Nothing: it was in the model's form.</p>\n"
@@ -116,7 +116,7 @@ def _answer(diagnosis: Any) -> str:
         kind, said = "answer", f"{diagnosis.answer}, probability {prob:.0%}."
     return (
         f'<div class="{kind}" role="note"><p><strong>{escape(said)}</strong></p><p>Plausible: '
-        f"{escape(plausible)}. Such a list misses the true diagnosis in about "
+        f"{escape(plausible)}. Answers and lists like these are wrong in about "
         f"{diagnosis.error_rate:.0%} of recordings like those of the validation, if the true "
         "diagnosis is among the candidates.</p></div>\n"
     )
@@ -143,7 +143,7 @@ def _probabilities(d: Any) -> str:
     ]
     bars = plots.probabilities(d.labels, d.probs, d.low, d.high, marked=d.plausible)
     alt = "Probabilities: " + ", ".join(f"{row[0]} {row[2]} (from {row[3]})" for row in rows)
-    head = ("diagnosis", "plausible", "probability", "over orders of the examples")
+    head = ("diagnosis", "plausible", "probability", "over orders")
     drawn = figure(bars, alt, "Full bars: plausible; hatched: not.")
     return side_by_side(drawn, table(head, rows, numbers=2))
 
@@ -161,7 +161,12 @@ def _evidence(diagnosis: Any, support: Sequence[tuple], hz: float, leads: Sequen
             + (f"would be {change}" if abs(points) >= 0.05 else "would stay the same")
         )
         html.append(_ecg(signal, hz, leads, f"{label} — {name}", caption))
-    return "".join(html) or "<p>None was named.</p>\n"
+    if not html:
+        return "<p>None was named.</p>\n"
+    return (
+        "<p>Weight: share of the answer by likeness to the recording. What the probability is "
+        "without an example was computed with it left out.</p>\n" + "".join(html)
+    )
 
 
 def _scores(results: Mapping[str, Any]) -> str:

@@ -28,6 +28,8 @@ LEVELS = [
     ("draws",),
     ("training", "streaming"),
     ("benchmark", "detection", "evaluation", "parallel", "checkpoints"),
+    ("frozen",),
+    ("calibration",),
     ("diagnosis", "paper", "plots"),
     ("pages",),
     ("report",),
