@@ -128,7 +128,7 @@ def calibration(
     top.errorbar(confidence[used], accuracy[used], half, label="measured, 95 %", **style)
     top.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1), title=title)
     top.legend(loc="upper left")
-    bottom.bar(confidence[used], count[used] / count.sum(), width=0.8 / len(count), color=BLUE)
+    bottom.bar(confidence[used], count[used] / count.sum(), width=0.05, color=BLUE)
     bottom.set(xlabel="confidence (probability of the answer)", ylabel="share")
     for axis in (top.xaxis, top.yaxis, bottom.yaxis):
         axis.set_major_formatter(PercentFormatter(1, 0))

@@ -60,8 +60,8 @@ def evaluation_page(results: Mapping[str, Any], curves: Sequence[Mapping[str, An
     """The page of `experiments.evaluate`.
 
     Args:
-      results: what it wrote to results.json. Where the rows have `reliability`, a mapping of
-        `confidence`, `accuracy` and `count` to a value a bin, calibration is drawn.
+      results: what it wrote to results.json. Where the rows have `reliability`, a list of
+        bins with `confidence`, `accuracy` and `count`, calibration is drawn.
       curves: rows of the run's metrics.jsonl.
 
     Returns:
@@ -238,7 +238,9 @@ def _classes(row: Mapping[str, Any]) -> str:
 def _reliability(row: Mapping[str, Any]) -> str:
     bins = row["reliability"]
     kind = f"{row['way']}-way {row['shot']}-shot"
-    values = [np.asarray(bins[key], float) for key in ("confidence", "accuracy", "count")]
+    values = [
+        np.array([b[key] for b in bins], float) for key in ("confidence", "accuracy", "count")
+    ]
     alt = f"Calibration, {kind}: " + ", ".join(
         f"confidence {c:.0%} accuracy {a:.0%} ({int(n)})" for c, a, n in zip(*values) if n
     )

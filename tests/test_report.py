@@ -107,7 +107,8 @@ def results():
             "confusion": confusion.tolist(),
         } | more  # fmt: skip
 
-    bins = {"confidence": [0.5, 0.7, 0.9], "accuracy": [0.4, 0.0, 0.8], "count": [10, 0, 20]}
+    bins = [{"confidence": 0.5, "accuracy": 0.4, "count": 10}]
+    bins += [{"confidence": 0.9, "accuracy": 0.8, "count": 20}]
     return {
         "command": "python -m experiments.evaluate", "seed": 0, "protocol": "p", "part": "test",
         "library": {"fingerprint": "cd" * 32}, "machine": {"jax": "1"}, "seconds": 1.25,
