@@ -120,8 +120,8 @@ def summarise(
 
     Returns:
       accuracy and its 95 % half-width over episodes; macro-AUROC (one class against the episode's
-      others, mean over classes); ECE, the reliability behind it and Brier score; per class: queries, recall, AUROC; and the
-      confusion matrix, rows the truth.
+      others, mean over classes); ECE, the reliability behind it and Brier score; per class:
+      queries, recall, AUROC; and the confusion matrix, rows the truth.
     """
     episodes, probs = predictions
     way, count = probs.shape[-1], len(classes)

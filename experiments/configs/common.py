@@ -7,6 +7,9 @@ import ml_collections
 
 from metaecg.errors import MetaecgError
 
+HEADS = ("snail", "transformer", "matching", "anil")
+"""Learners with parameters of their own over the embeddings."""
+
 
 def default() -> ml_collections.ConfigDict:
     """Returns all settings; a config file changes those it cares about."""
@@ -113,11 +116,11 @@ def with_arguments(
     Raises:
       MetaecgError: an unknown key (names the nearest one) or a value of the wrong type.
     """
+    flat = _flat(config)
     for item in filter(None, (arguments or "").split(",")):
         key, found, text = item.partition("=")
         if not found:
             raise MetaecgError(f"config argument {item[:60]!r}: write key=value")
-        flat = _flat(config)
         if key not in flat:
             near = difflib.get_close_matches(key, flat, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -153,16 +156,18 @@ def validate(config: ml_collections.ConfigDict) -> None:
     for key, allowed in choices.items():
         if config[key] not in allowed:
             raise MetaecgError(
-                f"config.{key} = {config[key]!r}: choose one of {', '.join(allowed)}"
+                f"config.{key} = {config[key]!r:.60}: choose one of {', '.join(allowed)}"
             )
     for key in ("inner", "meta"):
         if config[key].optimizer not in ("adam", "sgd"):
             raise MetaecgError(
-                f"config.{key}.optimizer = {config[key].optimizer!r}: choose one of adam, sgd"
+                f"config.{key}.optimizer = {config[key].optimizer!r:.60}: choose one of adam, sgd"
             )
     for key, value in _flat(config).items():
         if isinstance(value, int | float) and not 0 <= value < 1 << 31:  # nor NaN
             raise MetaecgError(f"config.{key}: a number from 0 to {(1 << 31) - 1} is needed")
+        if isinstance(value, str) and len(value) > 1000:
+            raise MetaecgError(f"config.{key}: {len(value)} characters; at most 1000 are taken")
     positive = (
         "way",
         "shot",
@@ -191,9 +196,25 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "config.library is empty: give the folder made by experiments.prepare, as "
             "--config=FILE.py:library=FOLDER"
         )
-    if config.freeze_encoder and (not config.start_from or config.learner != "snail"):
+    if config.freeze_encoder and (not config.start_from or config.learner not in HEADS):
         raise MetaecgError(
-            "config.freeze_encoder needs learner=snail and start_from=DIR, a run with an encoder"
+            "config.freeze_encoder needs start_from=DIR, a run with an encoder, and a learner "
+            f"with a head: {', '.join(HEADS)}"
+        )
+    if config.learner in ("maml", "anil") and config["update"] != "episodic":
+        raise MetaecgError(
+            f"config.update = {config['update']!r}: {config.learner} adapts to the whole "
+            "support and needs update=episodic (Reptile trains learner=finetune)"
+        )
+    transformer = config.transformer
+    if transformer.heads < 1 or transformer.width % transformer.heads:
+        raise MetaecgError(
+            f"config.transformer.width = {transformer.width}: must be a multiple of "
+            f"transformer.heads = {transformer.heads}"
+        )
+    if transformer.readout not in ("prototypes", "slots"):
+        raise MetaecgError(
+            f"config.transformer.readout = {transformer.readout!r}: choose one of prototypes, slots"
         )
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")

@@ -1,0 +1,97 @@
+"""Who stands in a table: trained runs, and their encoders under probes."""
+
+from typing import NamedTuple
+
+import jax
+
+from experiments import assemble, trained
+from metaecg import evaluation
+from metaecg.data import protocols
+from metaecg.data.library import Library
+from metaecg.errors import MetaecgError
+from metaecg.learners import probes
+from metaecg.types import Array, Learner, Variables
+
+RANDOM = "random encoder, nearest centroid"
+
+
+class Contender(NamedTuple):
+    """One row's learner.
+
+    Attributes:
+      learner, variables: what answers.
+      embeddings: [R, D] of the measured part; None where records are not embedded by themselves.
+      limits: what it can read.
+    """
+
+    learner: Learner
+    variables: Variables
+    embeddings: Array | None
+    limits: assemble.Limits
+
+    def fits(self, way: int, shot: int) -> bool:
+        """Whether it can read such episodes."""
+        slots, records, _ = self.limits
+        return way <= (slots or way) and way * shot <= (records or way * shot)
+
+    def slots(self, way: int) -> int:
+        """Width of the labels it takes in episodes of that way."""
+        return self.limits.slots or way
+
+
+def line_up(
+    runs: dict[str, trained.Trained],
+    probe_names: list[str],
+    measured: assemble.Part,
+    library: Library,
+    protocol: protocols.Protocol,
+) -> dict[str, Contender]:
+    """The runs by name, and under each that embeds records a row for each probe.
+
+    Raises:
+      MetaecgError: there is no such probe.
+    """
+    if unknown := [name for name in probe_names if name not in probes.PROBES]:
+        raise MetaecgError(
+            f"--probes: no probe {unknown[0]!r}; there are {', '.join(probes.PROBES)}"
+        )
+    free = assemble.Limits(None, None, False)
+    rows: dict[str, Contender] = {}
+    training = assemble.part(library, protocol, "train", resident=False) if probe_names else None
+    for name, run in runs.items():
+        learner, limits = run.learner, assemble.limits(run.config)
+        if name == RANDOM:
+            learner = probes.with_probe(learner, probes.centroid)
+        embeddings = None
+        if learner.embed is not None:
+            embeddings = evaluation.embed(learner, run.variables, measured.data)
+        rows[name] = Contender(learner, run.variables, embeddings, limits)
+        if embeddings is None or training is None:
+            continue
+        known = probes.base(
+            evaluation.embed(learner, run.variables, training.data), training.data.index
+        )
+        encoder = "random encoder" if name == RANDOM else name
+        for probe in probe_names:
+            reading = probes.with_probe(learner, probes.PROBES[probe](known))
+            rows[f"{encoder} + {probe}"] = Contender(reading, run.variables, embeddings, free)
+    return rows
+
+
+def check_unseen(runs: dict[str, trained.Trained], classes: tuple[str, ...]) -> None:
+    """Asserts that no run was trained on a class that it is to be measured on.
+
+    Raises:
+      MetaecgError: one was; names it and the classes.
+    """
+    for name, run in runs.items():
+        if seen := sorted(set(run.facts["classes"]["train"]) & set(classes)):
+            raise MetaecgError(
+                f"{name} was trained on {len(seen)} of the classes to be measured, such as "
+                f"{seen[0]}; give --seen to score it as a yardstick of full labels"
+            )
+
+
+def count(variables: Variables) -> int:
+    """Parameters of a learner."""
+    return sum(x.size for x in jax.tree.leaves(variables.params))

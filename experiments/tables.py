@@ -1,0 +1,77 @@
+"""Results as Markdown tables."""
+
+from typing import Any
+
+
+def episodes(rows: list[dict[str, Any]]) -> str:
+    """N-way episodes: a row a learner and shot."""
+    lines = [
+        "| learner | episodes | accuracy | ± 95 % | over patients | macro-AUROC | ECE "
+        "| first − this | over patients | p (Holm) |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        low, high = row["accuracy_patients95"]
+        gap = "| | "
+        if "difference" in row:
+            mean, half = row["difference"]
+            below, above = row["difference_patients95"]
+            p = "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
+            gap = f"{mean:+.3f} ± {half:.3f} | {below:+.3f} to {above:+.3f} | {p}"
+        lines.append(
+            f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {row['accuracy']:.3f} "
+            f"| {row['accuracy_ci95']:.3f} | {low:.3f}–{high:.3f} | {row['macro_auroc']:.3f} "
+            f"| {row['ece']:.3f} | {gap} |"
+        )
+    return "\n".join(lines)
+
+
+def detection(rows: list[dict[str, Any]]) -> str:
+    """Detection: means over classes, intervals over patients."""
+    lines = [
+        "| learner | K with, K without | AUROC | AUPRC | AUPRC, half of records with X "
+        "| AUROC, first − this |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        macro = row["macro"]
+        cells = [
+            "{:.3f} ({:.3f}–{:.3f})".format(macro[name], *macro[f"{name}_ci95"])
+            for name in ("auroc", "auprc", "auprc_balanced")
+        ]
+        gap = (
+            "{:+.3f} ({:+.3f} to {:+.3f})".format(*row["difference"]["auroc"])
+            if ("difference" in row)
+            else ""
+        )
+        lines.append(f"| {row['learner']} | {row['shot']} | {' | '.join(cells)} | {gap} |")
+    return "\n".join(lines)
+
+
+def orders(rows: list[dict[str, Any]]) -> str:
+    """How far answers depend on the order in which the support is read."""
+    lines = [
+        "| learner | episodes | orders | accuracy of one, least–greatest | answers changed "
+        "| of their mean |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        if order := row.get("order"):
+            lines.append(
+                f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {order['orders']} "
+                f"| {order['least']:.3f}–{order['greatest']:.3f} | {order['changed']:.1%} "
+                f"| {row['accuracy']:.3f} |"
+            )
+    return "\n".join(lines)
+
+
+def leaks(rows: list[dict[str, Any]]) -> str:
+    """What the faults of public loaders add to the accuracy."""
+    lines = ["| learner | episodes | fault | accuracy | added |", "|---|---|---|---|---|"]
+    for row in rows:
+        added = "" if row["leak"] is None else "{:+.3f} ± {:.3f}".format(*row["added"])
+        lines.append(
+            f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {row['leak'] or 'none'} "
+            f"| {row['accuracy']:.3f} | {added} |"
+        )
+    return "\n".join(lines)
