@@ -1,9 +1,10 @@
-"""The bytes of a library's files and what is hashed of them."""
+"""The bytes of a library's files, what is hashed of them, and JSON that may be hostile."""
 
 import csv
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,66 @@ def csv_line(row: Iterable[str]) -> bytes:
     """One line of a CSV file, quoted where need be."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(row)  # so that a lone \r is quoted, too
-    return (line.getvalue()[:-2] + "\n").encode("utf-8")
+    # A file's name need not be UTF-8, and stands in quarantine.csv nevertheless.
+    return (line.getvalue()[:-2] + "\n").encode("utf-8", "backslashreplace")
 
 
 def combine(metadata: dict[str, Any], signals: str, records: str) -> str:
     """The fingerprint: sha256 of the metadata and of the hashes of the two files."""
     content = {"metadata": metadata, "signals": signals, "records": records}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+LARGEST_JSON = 1 << 24
+"""Bytes; the library.json of 100,000 statements is smaller."""
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of whatever origin.
+
+    Raises:
+      ValueError: it is too large, not UTF-8, no JSON, nested too deeply, repeats a key or holds a
+        number that is none (NaN, Infinity, 1e999).
+      OSError: it cannot be read, or is no file.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        content = file.read(LARGEST_JSON + 1)
+    if len(content) > LARGEST_JSON:
+        raise ValueError(f"larger than {LARGEST_JSON} bytes")
+    try:
+        value = json.loads(
+            content.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_no_key_twice,
+        )
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"not JSON ({error})") from None
+    return value
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not a number")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        _refuse_constant(text[:40])
+    return float(text)
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in value if keys.count(key) > 1)
+        raise ValueError(f"key {twice[:40]!r} is there twice")
+    return value
 
 
 def sha256(path: Path) -> str:

@@ -16,7 +16,14 @@ import numpy as np
 
 from metaecg.data import signal as steps
 from metaecg.data.wfdb_folder import Item
-from metaecg.data.wfdb_record import RecordError, read_header, read_signal
+from metaecg.data.wfdb_record import (
+    Header,
+    RecordError,
+    count_samples,
+    read_header,
+    read_signal,
+    unverified,
+)
 from metaecg.data.writing import Writer
 from metaecg.errors import MetaecgError
 
@@ -94,26 +101,37 @@ def transform(
         signal, _ = steps.bandpass(signal, hz, *target.bandpass)
     signal = note(steps.resample(signal, hz, target.hz))
     signal = note(steps.crop_or_pad(signal, target.samples))
-    done.append(steps.check_flat(signal, target.leads))
-    return steps.quantise(signal, target.scale), "; ".join(filter(None, done))
+    units_of_scale = steps.quantise(signal, target.scale)
+    done.append(steps.check_flat(units_of_scale, target.leads))
+    return units_of_scale, "; ".join(filter(None, done))
 
 
 def read(folder: Path, item: Item, target: Target) -> Outcome:
     """Reads one record of a folder and brings it into the library's form."""
     try:
-        if item.path.startswith("/") or ".." in item.path.split("/"):
-            raise RecordError("points outside the folder")
-        path = folder / f"{item.path}.hea"
-        header = read_header(path)
+        path, header = _header(folder, item)
         codes = header.codes if item.codes is None else item.codes
         if not codes:
             raise RecordError("no label")
+        for code in codes:
+            if not code.isprintable():
+                raise RecordError(f"label {code[:60]!r} is not printable")
         units, names = [c.unit for c in header.channels], [c.name for c in header.channels]
-        signal = read_signal(path, header)
+        signal = read_signal(path, header, folder)
         signal, done = transform(signal, header.hz, units, names, target)
-        return Outcome(signal, codes, done, "")
+        return Outcome(signal, codes, "; ".join(filter(None, (unverified(header), done))), "")
     except (MetaecgError, OSError) as error:
-        return Outcome(None, (), "", " ".join(str(error).split()))
+        reason = " ".join(str(error).split())
+        return Outcome(None, (), "", "".join(c if c.isprintable() else "?" for c in reason)[:300])
+
+
+def _header(folder: Path, item: Item) -> tuple[Path, Header]:
+    if item.path.startswith("/") or ".." in item.path.split("/"):
+        raise RecordError("points outside the folder")
+    if not item.path.isprintable():  # or not UTF-8
+        raise RecordError("its name is not printable; rename it")
+    path = folder / f"{item.path}.hea"
+    return path, read_header(path, folder)
 
 
 def import_records(
@@ -167,21 +185,23 @@ def import_records(
 
 
 def survey(folder: Path, items: Sequence[Item], most: int = 200) -> Target:
-    """The commonest rate, length and leads among up to `most` headers, spread over the items.
+    """The commonest rate, length and leads among up to `most` records, spread over the items.
 
     Raises:
-      MetaecgError: none of the headers can be read.
+      MetaecgError: there is no header whose file holds what it says.
     """
-    headers = []
+    headers, lengths, last = [], [], ""
     for item in items[:: max(1, len(items) // most)]:
         try:
-            headers.append(read_header(folder / f"{item.path}.hea"))
+            path, header = _header(folder, item)
+            lengths.append(count_samples(path, header, folder) / header.hz)
+            headers.append(header)
         except (MetaecgError, OSError) as error:
-            last = error
+            last = f"; the last: {item.path[:200]!r}: {error}"
     if not headers:
-        raise MetaecgError(f"{folder}: no header can be read; the last: {last}")
+        raise MetaecgError(f"{folder}: no header can be read, or no file is whole{last}")
     hz = _commonest(header.hz for header in headers)
-    seconds = _commonest(header.samples / header.hz for header in headers)
+    seconds = _commonest(lengths)
     leads = _commonest(
         tuple(steps.lead_name(channel.name) for channel in header.channels) for header in headers
     )

@@ -12,19 +12,20 @@ import csv
 import dataclasses
 import functools
 import hashlib
-import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metaecg.data.files import combine, csv_line, npy_header, sha256
+from metaecg.data.files import combine, csv_line, npy_header, read_json, sha256
 from metaecg.errors import MetaecgError
 
 FORMAT = "metaecg library"
 VERSION = 1
 COLUMNS = ("id", "patient", "source", "fold", "labels", "notes")
+FIELDS = ("hz", "leads", "scale", "vocabulary", "names", "kinds", "source", "processing")
 
 
 class LibraryError(MetaecgError):
@@ -113,12 +114,18 @@ class Library:
                 raise LibraryError(
                     f"library: {field} has {len(getattr(self, field))} entries instead of {length}"
                 )
+        texts = ("leads", "vocabulary", "names", "kinds", "ids", "sources", "notes", "processing")
+        for field in texts:
+            if not all(isinstance(text, str) for text in getattr(self, field)):
+                raise LibraryError(f"library: {field} must be text")
+        if not isinstance(self.source, str):
+            raise LibraryError(f"library: source is {self.source!r}, and must be text")
         for field in ("vocabulary", "ids", "leads"):
             if len(set(getattr(self, field))) != len(getattr(self, field)):
                 raise LibraryError(f"library: {field} has repeated entries")
         if bad := [code for code in self.vocabulary if not code or ";" in code]:
             raise LibraryError(f"library: vocabulary has the code {bad[0]!r}; ';' separates codes")
-        if not (self.hz > 0 and self.scale > 0):
+        if not (0 < self.hz < math.inf and 0 < self.scale < math.inf):
             raise LibraryError(f"library: hz {self.hz} and scale {self.scale} must be positive")
 
     def __len__(self) -> int:
@@ -135,15 +142,18 @@ class Library:
         signals = hashlib.sha256(npy_header(self.signals.shape))
         for start in range(0, len(self), 1024):
             signals.update(np.ascontiguousarray(self.signals[start : start + 1024], "<i2").data)
+        return combine(self.metadata(), signals.hexdigest(), self.records_sha256())
+
+    def records_sha256(self) -> str:
+        """sha256 of records.csv as it is written."""
         records = hashlib.sha256(csv_line(COLUMNS))
         for row in self.rows():
             records.update(csv_line(row))
-        return combine(self.metadata(), signals.hexdigest(), records.hexdigest())
+        return records.hexdigest()
 
     def metadata(self) -> dict[str, Any]:
         """What library.json says of all records, of JSON types."""
-        fields = ("hz", "leads", "scale", "vocabulary", "names", "kinds", "source", "processing")
-        values = {field: getattr(self, field) for field in fields}
+        values = {field: getattr(self, field) for field in FIELDS}
         return {
             "shape": list(self.signals.shape),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
@@ -174,52 +184,48 @@ def open_library(path: str | Path, verify: bool = True) -> Library:
     path = Path(path)
     remedy = "import it again with experiments.prepare"
     try:
-        about = json.loads((path / "library.json").read_text("utf-8"))
+        about = read_json(path / "library.json")
     except FileNotFoundError:
         raise LibraryError(f"{path}: no library.json; make one with experiments.prepare") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise LibraryError(f"{path}/library.json: not JSON ({error}); {remedy}") from None
+    except (ValueError, OSError) as error:
+        raise LibraryError(f"{path}/library.json: {error}; {remedy}") from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise LibraryError(f"{path}/library.json: format is not {FORMAT!r}; {remedy}")
     if about.get("version") != VERSION:
-        raise LibraryError(
-            f"{path}/library.json: version {about.get('version')} instead of {VERSION}; {remedy}"
-        )
+        found = f"{about.get('version')!r:.20} instead of {VERSION}"
+        raise LibraryError(f"{path}/library.json: version {found}; {remedy}")
     try:
-        metadata, files = about["metadata"], about["files"]
+        metadata, files = about["metadata"].copy(), about["files"]
         digests = [files[name]["sha256"] for name in ("signals.npy", "records.csv")]
         if combine(metadata, *digests) != about["fingerprint"]:
             raise LibraryError(f"{path}/library.json: fingerprint differs, edited; {remedy}")
         for name in ("signals.npy", "records.csv", "quarantine.csv"):
             _check_file(path / name, files[name], verify, remedy)
-        fields = dict(metadata)
-        shape = tuple(fields.pop("shape"))
-    except (KeyError, TypeError) as error:
+        signals = _map_signals(path / "signals.npy", metadata.pop("shape"), remedy)
+    except (KeyError, TypeError, AttributeError) as error:
         raise LibraryError(f"{path}/library.json: field {error} is missing; {remedy}") from None
-    try:
-        signals = np.load(path / "signals.npy", mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise LibraryError(f"{path}/signals.npy: {error}; {remedy}") from None
-    if signals.shape != shape:
-        raise LibraryError(
-            f"{path}/signals.npy: shape {signals.shape} instead of {shape}; {remedy}"
-        )
+    except OSError as error:
+        raise LibraryError(f"{path}: {error.strerror}; {remedy}") from None
     try:
         with open(path / "records.csv", encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
         ids, patients, sources, folds, codes, notes = zip(*rows[1:], strict=True)
         library = Library(
             signals=signals,
-            labels=multi_hot(codes, fields["vocabulary"]),
+            labels=multi_hot(codes, metadata["vocabulary"]),
             patients=np.array(patients, np.int32),
             ids=ids,
             sources=sources,
             folds=np.array(folds, np.int32),
             notes=notes,
-            **fields,
+            **{field: metadata[field] for field in FIELDS},
         )
-    except (ValueError, TypeError) as error:
-        raise LibraryError(f"{path}/records.csv: {error}; {remedy}") from None
+        # Whatever was sealed with hashes that fit: what was understood is what is written there.
+        records = library.records_sha256() if verify else digests[1]
+        if combine(library.metadata(), digests[0], records) != about["fingerprint"]:
+            raise LibraryError("not as experiments.prepare writes it, or library.json is not")
+    except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
+        raise LibraryError(f"{path}/records.csv: {error!s:.300}; {remedy}") from None
     library.__dict__["fingerprint"] = about["fingerprint"]
     return library
 
@@ -263,7 +269,7 @@ def dense(patients: np.ndarray) -> np.ndarray:
 
 def multi_hot(codes: Iterable[str], vocabulary: Iterable[str]) -> np.ndarray:
     """Codes joined by ';', one string a record, as bool [R, C]."""
-    column = {code: c for c, code in enumerate(vocabulary)}
+    column = {code: c for c, code in enumerate(dict.fromkeys(vocabulary))}
     carried_codes = [joined.split(";") if joined else [] for joined in codes]
     labels = np.zeros((len(carried_codes), len(column)), bool)
     for row, carried in enumerate(carried_codes):
@@ -274,12 +280,28 @@ def multi_hot(codes: Iterable[str], vocabulary: Iterable[str]) -> np.ndarray:
     return labels
 
 
+def _map_signals(path: Path, shape: Any, remedy: str) -> np.ndarray:
+    """Maps signals.npy, which begins with the header of this shape and holds what it says."""
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
+        raise LibraryError(f"{path.parent}/library.json: shape {str(shape)[:40]}; {remedy}")
+    header = npy_header(tuple(shape))
+    with open(path, "rb") as file:
+        found = file.read(len(header))
+    if (
+        found != header
+        or min(shape) < 1
+        or path.stat().st_size != len(header) + 2 * math.prod(shape)
+    ):
+        raise LibraryError(f"{path}: is not int16 {shape}, as library.json says; {remedy}")
+    return np.memmap(path, "<i2", "r", len(header), tuple(shape))
+
+
 def _check_file(path: Path, expected: dict[str, Any], verify: bool, remedy: str) -> None:
     if not path.is_file():
         raise LibraryError(f"{path}: missing; {remedy}")
     if path.stat().st_size != expected["bytes"]:
         raise LibraryError(
-            f"{path}: {path.stat().st_size} bytes instead of {expected['bytes']}; {remedy}"
+            f"{path}: {path.stat().st_size} bytes instead of {expected['bytes']!r:.20}; {remedy}"
         )
     if verify and sha256(path) != expected["sha256"]:
         raise LibraryError(f"{path}: sha256 differs, damaged or edited; {remedy}")

@@ -5,8 +5,6 @@ numbers measured on them stay comparable. One with several splits is loaded whol
 one split of it as ``ptbxl_21_5:0``.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from importlib import resources
 from itertools import combinations
@@ -15,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metaecg.data.files import read_json, sha256
 from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
 
@@ -88,34 +87,51 @@ def load(name_or_path: str) -> Protocol:
     """
     whole, _, number = name_or_path.partition(":")
     if whole in NAMES:
-        content = resources.files("metaecg.data").joinpath(f"protocols/{whole}.json").read_bytes()
-        if hashlib.sha256(content).hexdigest() != _SHA256[whole]:
-            raise ProtocolError(f"{whole}.json: edited (sha256 differs); install metaecg again")
-    elif whole.endswith(".json") and Path(whole).is_file():
-        content = Path(whole).read_bytes()
+        with resources.as_file(resources.files("metaecg.data") / f"protocols/{whole}.json") as file:
+            if sha256(file) != _SHA256[whole]:
+                raise ProtocolError(f"{whole}.json: edited (sha256 differs); install metaecg again")
+            fields = read_json(file)
+    elif whole.endswith(".json"):
+        try:
+            fields = read_json(Path(whole))
+        except FileNotFoundError:
+            raise ProtocolError(f"no protocol {whole[:200]!r}: no such file") from None
+        except (ValueError, OSError) as error:
+            raise ProtocolError(f"{whole[:200]}: no protocol: {error}") from None
     else:
-        raise ProtocolError(f"no protocol {whole!r}; there are {', '.join(NAMES)}, or a .json file")
+        raise ProtocolError(
+            f"no protocol {whole[:200]!r}; there are {', '.join(NAMES)}, or a .json file"
+        )
     try:
-        fields = json.loads(content)
         splits = tuple(
-            Classes(*(tuple(split.get(part, ())) for part in PARTS))
+            Classes(*(_codes(whole, part, split.get(part, [])) for part in PARTS))
             for split in fields.get("splits", [fields])
         )
-        text = str(fields["membership"])
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        text = fields["membership"]
+    except (KeyError, AttributeError, TypeError) as error:
         raise ProtocolError(f"{whole}: no protocol: {type(error).__name__} {error}") from None
-    matching = [rule for rule, texts in _MEMBERSHIP.items() if text.startswith(texts)]
-    if not matching:
-        raise ProtocolError(f"{whole}: membership {text!r} is not 'any' or 'single'")
+    matching = [rule for rule, texts in _MEMBERSHIP.items() if str(text).startswith(texts)]
+    if not matching or not isinstance(text, str):
+        raise ProtocolError(f"{whole}: membership {str(text)[:60]!r} is not 'any' or 'single'")
+    if not splits:
+        raise ProtocolError(f"{whole}: no split in it")
     for split in splits:
         codes = [code for part in split for code in part]
         if not split.train or not split.test or len(set(codes)) < len(codes):
             raise ProtocolError(f"{whole}: a split lacks train or test codes or repeats a code")
     if number:
-        if not number.isdigit() or int(number) >= len(splits):
-            raise ProtocolError(f"{name_or_path}: splits are numbered 0 to {len(splits) - 1}")
+        if number not in map(str, range(len(splits))):
+            raise ProtocolError(
+                f"{whole}:{number[:20]}: splits are numbered 0 to {len(splits) - 1}"
+            )
         splits = (splits[int(number)],)
     return Protocol(name_or_path, matching[0], splits)
+
+
+def _codes(file: str, part: str, codes: object) -> tuple[str, ...]:
+    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+        raise ProtocolError(f"{file}: {part} is {str(codes)[:40]!r} and no list of codes")
+    return tuple(codes)
 
 
 def split(library: Library, protocol: Protocol, part: str) -> Split:

@@ -4,13 +4,22 @@ Reference: Wagner et al., PTB-XL, a large publicly available electrocardiography
 Scientific Data 7, 154 (2020), doi 10.1038/s41597-020-0495-6.
 """
 
-import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from metaecg.data.statements import Statement
 from metaecg.data.wfdb_folder import Item, read_csv
 from metaecg.errors import MetaecgError
+
+# No literal_eval: what an attacker nests in it can exhaust the interpreter's stack.
+_CODE = re.compile(r"'([\w(][\w()/+ .-]{,60})': ")
+_PARSED = {
+    "strat_fold": re.compile(r"\d{1,6}", re.ASCII),
+    "scp_codes": re.compile(
+        rf"\{{(?:{_CODE.pattern}-?[\d.]{{1,20}}(?:, (?!\}})|(?=\}})))*\}}", re.ASCII
+    ),
+}
 
 
 def list_records(folder: Path, hz: float) -> list[Item]:
@@ -31,17 +40,20 @@ def list_records(folder: Path, hz: float) -> list[Item]:
         raise MetaecgError(f"{folder}: no records500 for {hz:g} Hz; download it, or use --hz=100")
     column = "filename_hr" if use_500 else "filename_lr"
     file = folder / "ptbxl_database.csv"
-    items = []
+    items: dict[str, Item] = {}
     for line, row in _rows(file, ("ecg_id", "patient_id", "scp_codes", "strat_fold", column)):
-        id, patient = row["ecg_id"], row["patient_id"]
-        try:
-            fold, codes = int(row["strat_fold"]), tuple(ast.literal_eval(row["scp_codes"]).keys())
-        except (ValueError, SyntaxError, AttributeError) as error:
-            raise MetaecgError(f"{file}: line {line}: strat_fold or scp_codes: {error}") from None
+        id, patient, fold, codes = (row[c] for c in ("ecg_id", "patient_id", *_PARSED))
+        for name, pattern in _PARSED.items():
+            if not pattern.fullmatch(row[name]):
+                raise MetaecgError(
+                    f"{file}: line {line}: strat_fold or scp_codes: {name} is {row[name][:60]!r}"
+                )
+        if id in items:
+            raise MetaecgError(f"{file}: line {line}: ecg_id {id[:60]} is there twice")
         # Patients are written as 15709.0; a record without one is a patient of its own.
         patient = patient.removesuffix(".0") or f"record {id}"
-        items.append(Item(row[column], id, patient, codes, fold))
-    return items
+        items[id] = Item(row[column], id, patient, tuple(_CODE.findall(codes)), int(fold))
+    return list(items.values())
 
 
 def statements(folder: Path) -> dict[str, Statement]:
@@ -52,9 +64,15 @@ def statements(folder: Path) -> dict[str, Statement]:
     """
     kinds = ("diagnostic", "form", "rhythm")
     table = {}
-    for _, row in _rows(folder / "scp_statements.csv", ("", "description", *kinds)):
+    file = folder / "scp_statements.csv"
+    for line, row in _rows(file, ("", "description", *kinds)):
+        code = row[""]
+        if code in table or not _CODE.fullmatch(f"'{code}': "):
+            raise MetaecgError(
+                f"{file}: line {line}: statement {code[:60]!r} is there twice, or is no code"
+            )
         applying = [kind for kind in kinds if row[kind] not in ("", "0.0", "0")]
-        table[row[""]] = Statement(row["description"], ";".join(applying))
+        table[code] = Statement(row["description"], ";".join(applying))
     return table
 
 

@@ -60,6 +60,9 @@ def _read_labels(file: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         raise MetaecgError(f"{file}: no such file; --labels is header, folders or a CSV file")
     rows: dict[str, tuple[str, tuple[str, ...]]] = {}
     for line, row in read_csv(file, ("path", "label")):
+        for text in (row["path"], row["label"], row.get("patient", "")):
+            if not text.isprintable():
+                raise MetaecgError(f"{file}: line {line}: {text[:60]!r} is not printable")
         path = re.sub(r"\.(hea|dat|mat)$", "", row["path"].strip().replace("\\", "/"))
         path = PurePosixPath(path).as_posix()
         patient = row.get("patient", "").strip() or path
@@ -77,17 +80,27 @@ def read_csv(file: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str
     """The rows of a CSV file with a line of column names, each with its line number.
 
     Raises:
-      MetaecgError: one of `columns` is missing, a row is short, or it is no UTF-8 CSV file.
+      MetaecgError: one of `columns` is missing, a column is there twice, a row is short or long, or
+        it is no UTF-8 CSV file.
     """
     try:
         with open(file, encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
+            # Strict: else a quotation mark without its pair swallows the rest of the file.
+            reader = csv.DictReader(lines, strict=True)
+            names = list(reader.fieldnames or ())
             for column in columns:
-                if column not in (reader.fieldnames or ()):
-                    raise MetaecgError(
-                        f"{file}: no column {column!r}; has {', '.join(reader.fieldnames or ())}"
-                    )
+                if column not in names:
+                    has = repr(", ".join(names)[:200])[1:-1]
+                    raise MetaecgError(f"{file}: no column {column!r}; has {has}")
+            for name in names:
+                if names.count(name) > 1:
+                    raise MetaecgError(f"{file}: column {name[:60]!r} is there twice")
             for row in reader:
+                if None in row:
+                    raise MetaecgError(
+                        f"{file}: line {reader.line_num} has more columns than the first; quote "
+                        "what holds a comma"
+                    )
                 if None in row.values():
                     raise MetaecgError(f"{file}: line {reader.line_num} lacks columns")
                 yield reader.line_num, row
