@@ -90,8 +90,8 @@ def run(job: Job, folder: Path, sigterm: SigTerm) -> dict[str, Any]:
     try:
         state, meta = _newest(job, latest)
         log.keep_until(int(state.step))
-        if state.step and parallel.is_main():
-            print(f"resuming {folder} at step {int(state.step)}")
+        if state.step:
+            _say(f"resuming {folder} at step {int(state.step)}")
         silent = None if parallel.is_main() else True  # None: where there is a terminal
         with tqdm(total=config.steps, unit="step", mininterval=1, disable=silent) as bar:
             while state.step < config.steps:
@@ -106,7 +106,7 @@ def run(job: Job, folder: Path, sigterm: SigTerm) -> dict[str, Any]:
                 meta["stream"] = 1
                 back = int(state.step)
                 log.write(step=failed, rolled_back_to=back)
-                bar.write(
+                _say(
                     f"step {failed}: the last {config.patience} or more were not finite; back to "
                     f"step {back}, on with other episodes"
                 )
@@ -149,7 +149,7 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
         if _due(config, "validate_every", step):
             scores = job.validate(parallel.local(state.variables))
             log.write(step=step, validation=scores)
-            bar.write(
+            _say(
                 f"step {step}: validation accuracy "
                 f"{scores['accuracy']:.3f} ± {scores['accuracy_ci95']:.3f}"
             )
@@ -163,6 +163,11 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
             latest.wait()
             raise Terminated(f"stopped by SIGTERM at step {step} of {config.steps}, saved")
     return state, meta
+
+
+def _say(line: str) -> None:
+    if parallel.is_main():
+        tqdm.write(line)
 
 
 def _due(config, every: str, step: int) -> bool:

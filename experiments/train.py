@@ -187,7 +187,8 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
         predictions = evaluation.predict(run.learner, variables, part.data, drawn, run.slots)
         scores = evaluation.summarise(predictions, part.classes)
         # Hosts with libraries of their own measure different numbers: the main one's count.
-        return parallel.from_main({k: v for k, v in scores.items() if isinstance(v, float)})
+        numbers = {k: v for k, v in scores.items() if isinstance(v, float)}
+        return {k: float(v) for k, v in parallel.from_main(numbers).items()}
 
     return validate
 

@@ -81,8 +81,12 @@ class Checkpoints:
         return TrainState(variables=Variables(**parts["variables"]), **parts["rest"]), meta
 
     def restore_variables(self, like: Variables) -> tuple[Variables, dict[str, Any]] | None:
-        """As `restore`, for the learner's variables alone: no optimiser needed."""
-        found = self._newest(variables=like._asdict())
+        """As `restore`, for the learner's variables alone, as NumPy arrays.
+
+        Needs no optimiser, and no devices or processes like those that saved them.
+        """
+        empty = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+        found = self._newest(variables=empty._asdict())
         return None if found is None else (Variables(**found[0]["variables"]), found[1])
 
     def wait(self) -> None:
