@@ -96,8 +96,9 @@ def learner(
             ) from None
         return learners.snail(
             encoder,
-            way=config.way,
+            way=width(config, num_conditions),
             length=config.snail.length or longest_context(config) + 1,
+            conditions=config.labels == "conditions",
             attention=attention,
             filters=config.snail.filters,
             literal_dilations=config.snail.literal_dilations,
@@ -141,9 +142,19 @@ def limits(config: ml_collections.ConfigDict) -> Limits:
     return Limits(config.way if fixed else None, None, False)
 
 
+def width(config: ml_collections.ConfigDict, num_conditions: int) -> int:
+    """Columns of the labels: the slots of an episode, or all conditions."""
+    return num_conditions if config.labels == "conditions" else config.way
+
+
+def by_sequences(config: ml_collections.ConfigDict) -> bool:
+    """Whether training deals sample sequences instead of drawing episodes."""
+    return config["update"] != "episodic" or config.labels == "conditions"
+
+
 def longest_context(config: ml_collections.ConfigDict) -> int:
     """Records that the context may hold: the support, or a whole sample sequence."""
-    per_class = config.shot if config["update"] == "episodic" else config.shot + config.query
+    per_class = config.shot + (config.query if by_sequences(config) else 0)
     return config.way * per_class
 
 
@@ -156,7 +167,7 @@ def experiment(
     draw: draws.Draw
     if config.learner == "supervised":
         draw = draws.RecordDraw(config.batch, augmentation)
-    elif config["update"] != "episodic" and index is not None:
+    elif by_sequences(config) and index is not None:
         plan = sequences.stream(
             index,
             config.steps * config.batch,
@@ -164,7 +175,8 @@ def experiment(
             per_class=config.shot + config.query,
             seed=config.seed,
         )
-        draw = draws.SequenceDraw(plan, config.way, config.batch, False, augmentation)
+        conditions = config.labels == "conditions"
+        draw = draws.SequenceDraw(plan, config.way, config.batch, conditions, augmentation)
     else:
         draw = draws.EpisodeDraw(
             config.way,
@@ -175,7 +187,8 @@ def experiment(
             config.vary_shot,
             augmentation,
         )
-    return Experiment(config, built, draw, _update(config, built), config.way)
+    slots = width(config, num_conditions)
+    return Experiment(config, built, draw, _update(config, built), slots)
 
 
 def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
@@ -195,7 +208,7 @@ def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
         inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
         width=width,
         steps=inner.steps,
-        permute_slots=inner.permute_slots,
+        permute_slots=inner.permute_slots and config.labels == "slots",
         carry_inner=inner.carry,
     )
 

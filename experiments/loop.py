@@ -55,7 +55,7 @@ class Job(NamedTuple):
       key: of the draws.
       like: shapes, types and shardings of the state.
       begin: () -> the state before the first step.
-      validate: variables -> scores, 'accuracy' among them.
+      validate: variables -> scores, the one to choose the best step by in front.
       record_ids: the library's names of the part's rows, for messages.
     """
 
@@ -149,12 +149,11 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
         if _due(config, "validate_every", step):
             scores = job.validate(parallel.local(state.variables))
             log.write(step=step, validation=scores)
-            _say(
-                f"step {step}: validation accuracy "
-                f"{scores['accuracy']:.3f} ± {scores['accuracy_ci95']:.3f}"
-            )
-            if scores["accuracy"] > meta["best"]:
-                meta = {**meta, "best": scores["accuracy"], "best_step": step}
+            metric, score = next(iter(scores.items()))
+            interval = f" ± {scores['accuracy_ci95']:.3f}" if "accuracy_ci95" in scores else ""
+            _say(f"step {step}: validation {metric} {score:.3f}{interval}")
+            if score > meta["best"]:
+                meta = {**meta, "metric": metric, "best": score, "best_step": step}
                 best.save(state, meta)
         stopped = parallel.any_process(sigterm.came) and step < config.steps
         if _due(config, "checkpoint_every", step) or stopped:

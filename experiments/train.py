@@ -17,7 +17,16 @@ from ml_collections import config_flags
 
 from experiments import assemble, cli, loop, trained, workdir
 from experiments.configs import common
-from metaecg import draws, episodes, evaluation, parallel, sequences, streaming, training
+from metaecg import (
+    draws,
+    episodes,
+    evaluation,
+    parallel,
+    sequences,
+    streaming,
+    training,
+    vocabulary,
+)
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
@@ -36,7 +45,12 @@ def train(config, folder: Path) -> dict[str, Any]:
     """
     common.validate(config)
     stages = []
-    supervised = {"learner": "supervised", "update": "episodic", "optimizer": "adamw"}
+    supervised = {
+        "learner": "supervised",
+        "labels": "slots",
+        "update": "episodic",
+        "optimizer": "adamw",
+    }
     for name, changes, applies in (
         ("pretrain", supervised, config.learner != "supervised"),
         ("head", {"freeze_encoder": True}, config.learner == "snail"),
@@ -79,6 +93,12 @@ def _open(config) -> _Opened:
         p: assemble.part(library, protocol, p, resident=not streamed)
         for p in ("train", "validation")
     }
+    if config.labels == "conditions":
+        by_patient = vocabulary.part_by_patient(parts["train"].data.index)
+        parts |= {
+            "held out": _take(parts["train"], by_patient.validation),
+            "train": _take(parts["train"], by_patient.train),
+        }
     facts = {
         "record": {
             "hz": library.hz,
@@ -90,6 +110,10 @@ def _open(config) -> _Opened:
         "protocol": protocol.name,
     }
     return _Opened(library, parts, facts)
+
+
+def _take(part: assemble.Part, rows: np.ndarray) -> assemble.Part:
+    return part._replace(data=vocabulary.take(part.data, rows), rows=part.rows[rows])
 
 
 def train_stage(config, folder: Path, data: _Opened, sigterm: loop.SigTerm) -> dict[str, Any]:
@@ -132,7 +156,11 @@ def train_stage(config, folder: Path, data: _Opened, sigterm: loop.SigTerm) -> d
         key=train_key,
         like=parallel.like(jax.eval_shape(start, first, init_key), mesh),
         begin=begin,
-        validate=_validator(config, run, parts["validation"], validation_key),
+        validate=(
+            _validator(config, run, parts["validation"], validation_key)
+            if config.labels == "slots"
+            else _conditions_validator(run, parts["train"], parts["held out"])
+        ),
         record_ids=np.asarray(data.library.ids)[part.rows],
     )
     if isinstance(run.draw, draws.SequenceDraw) and parallel.is_main():
@@ -193,6 +221,19 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
     return validate
 
 
+def _conditions_validator(run: assemble.Experiment, known: assemble.Part, held_out: assemble.Part):
+    """Returns a function from variables to scores on the training conditions of other patients."""
+    context = run.draw.sequences.rows[0]  # the first sequence of the training, complete
+
+    def validate(variables):
+        probs = vocabulary.diagnose(run.learner, variables, known.data, held_out.data, rows=context)
+        found = vocabulary.scores(probs, held_out.data.index.labels, held_out.classes)
+        mean = parallel.from_main({"macro_auroc": np.mean(list(found.values()))})
+        return {k: float(v) for k, v in mean.items()}
+
+    return validate
+
+
 def _feasible_shot(part: assemble.Part, config) -> int:
     """The most examples, up to 5, that the rare classes of validation allow."""
     for shot in range(min(config.shot, 5), 0, -1):
@@ -229,7 +270,8 @@ def main(_) -> None:
         return
     if not parallel.is_main():
         return
-    print(f"best validation accuracy {meta['best']:.3f} at step {meta.get('best_step')}")
+    metric = meta.get("metric", "accuracy")
+    print(f"best validation {metric} {meta['best']:.3f} at step {meta.get('best_step')}")
     print(f"next: python -m experiments.evaluate --workdir={FLAGS.workdir}")
 
 

@@ -42,7 +42,8 @@ def load(folder: Path) -> Trained:
     config = workdir.load_config(folder)
     conditions = len(facts["classes"]["train"])
     learner = assemble.learner(config, conditions)
-    like = jax.eval_shape(learner.init, jax.random.key(0), _example(facts, config.way))
+    width = assemble.width(config, conditions)
+    like = jax.eval_shape(learner.init, jax.random.key(0), _example(facts, width))
     if config.freeze_encoder:  # the checkpoint holds the head; the encoder is where it came from
         like = Variables({"encoder": {}, "head": like.params["head"]}, {})
     checkpoints = Checkpoints(folder / "checkpoints" / "best", keep=1)
@@ -55,7 +56,7 @@ def load(folder: Path) -> Trained:
         source = load(workdir.other(folder, config.start_from)).variables
         params = {**variables.params, "encoder": source.params["encoder"]}
         variables = Variables(params, source.state)
-    return Trained(config, facts, learner, config.way, variables, meta["best_step"])
+    return Trained(config, facts, learner, width, variables, meta["best_step"])
 
 
 def untrained(trained: Trained, seed: int = 0) -> Trained:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from experiments import evaluate, train, trained, workdir
+from experiments import measure, tables, train, trained, workdir
 from experiments.configs import common, patent, ptbxl, quickstart
 from experiments.trials import toy
 from metaecg import parallel
@@ -74,7 +74,7 @@ def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
     loaded["random"] = trained.untrained(next(iter(loaded.values())))
     library = train.assemble.library(config(settings))
     options = {"part": "test", "way": 2, "shots": [1, 2], "episodes": 6, "seed": 0}
-    found = evaluate.evaluate(loaded, library, protocols.load(config(settings).protocol), **options)
+    found = measure.measure(loaded, library, protocols.load(config(settings).protocol), **options)
     rows = found["rows"]
     # SNAIL was built for one shot and is left out of two.
     assert [(r["learner"], r["shot"]) for r in rows] == [
@@ -84,7 +84,7 @@ def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
     ]
     assert "difference" not in rows[0]
     assert len(rows[1]["difference"]) == 2
-    assert evaluate.report(found).count("-shot") == len(rows)
+    assert tables.report(found).count("-shot") == len(rows)
     assert set(rows[0]["per_class"]) <= {"G", "H", "I"}
     json.dumps(rows)
 
@@ -95,6 +95,15 @@ def test_the_sources_update_trains(settings, tmp_path, update):
     best = train.train(config(settings, arguments + ",inner.width=3,batch=1"), tmp_path / update)
     assert 0 <= best["best"] <= 1
     assert all(np.isfinite(loss) for loss in losses(tmp_path / update).values())
+
+
+def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp_path):
+    arguments = ",labels=conditions,update=trajectory,head.steps=0,pretrain.steps=0,steps=2"
+    best = train.train(config(settings, arguments + ",inner.width=3,batch=1"), tmp_path)
+    assert best["metric"] == "macro_auroc"
+    assert 0 <= best["best"] <= 1
+    run = trained.load(tmp_path)
+    assert run.slots == 3, "the conditions A, B and C, not the slots of an episode"
 
 
 def test_configurations_refuse_what_they_do_not_know():

@@ -17,7 +17,7 @@ MODULES = {
 }
 CORE = ("types", "errors", "episodes", "sequences", "tasks", "losses", "augment", "networks")
 CORE += ("learners", "meta", "draws", "streaming", "training", "evaluation")
-CORE += ("statistics", "benchmark", "detection")
+CORE += ("statistics", "benchmark", "detection", "vocabulary")
 # From the bottom up; a module may import modules on its own level or below.
 LEVELS = [
     ("errors", "types"),
@@ -28,7 +28,7 @@ LEVELS = [
     ("draws",),
     ("training", "streaming"),
     ("benchmark", "detection", "evaluation", "parallel", "checkpoints"),
-    ("frozen",),
+    ("frozen", "vocabulary"),
     ("calibration",),
     ("diagnosis", "paper", "plots"),
     ("pages",),

@@ -28,6 +28,10 @@ def default() -> ml_collections.ConfigDict:
             "shot": 5,
             "query": 5,
             "vary_shot": False,
+            # What labels mean: 'slots' of an episode, so that diagnoses never seen can be told
+            # apart; or the 'conditions' of the training part themselves, diagnosed in other
+            # patients.
+            "labels": "slots",
             # The learner: snail, transformer, protonet, matching, supervised, maml, anil or
             # finetune; the encoder: small, medium, residual, wide, lstm or rnn.
             "learner": "snail",
@@ -151,6 +155,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         "update": ("episodic", "trajectory", "reptile"),
         "optimizer": ("adamw", "adam", "sgd"),
         "schedule": ("cosine", "constant"),
+        "labels": ("slots", "conditions"),
         "signals": ("auto", "resident", "streamed"),
     }
     for key, allowed in choices.items():
@@ -216,6 +221,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise MetaecgError(
             f"config.transformer.readout = {transformer.readout!r}: choose one of prototypes, slots"
         )
+    if config.labels == "conditions" and config.learner != "snail":
+        raise MetaecgError(f"config.labels = 'conditions' needs learner=snail, not {config.learner}")
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")
 
