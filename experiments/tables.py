@@ -75,3 +75,35 @@ def leaks(rows: list[dict[str, Any]]) -> str:
             f"| {row['accuracy']:.3f} | {added} |"
         )
     return "\n".join(lines)
+
+
+TABLES = {
+    "rows": (
+        "Episodes",
+        episodes,
+        "± 95 % is over episodes; 'over patients' resamples the patients who were asked; p of all "
+        "differences of the table together, by Holm's method.",
+    ),
+    "order": ("Order of the support", orders, ""),
+    "detection": (
+        "Detection",
+        detection,
+        "One class against all else, mean over classes; intervals over patients.",
+    ),
+    "leaks": (
+        "Leaks",
+        leaks,
+        "'records': drawn with replacement, so that a query may stand in the support; 'patients': "
+        "a patient's other record may.",
+    ),
+}
+
+
+def report(found: dict[str, list[dict[str, Any]]]) -> str:
+    """All tables as Markdown."""
+    shown = found | {"order": [row for row in found["rows"] if "order" in row]}
+    return "\n\n".join(
+        "\n\n".join(filter(None, (f"## {title}", table(shown[name]), note)))
+        for name, (title, table, note) in TABLES.items()
+        if shown.get(name)
+    )

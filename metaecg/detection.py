@@ -78,8 +78,13 @@ def draw_questions(
         others = ~np.isin(patients, patients[rows])
         drawn.append((c, slot, rows[mixed], row_slots[mixed], others))
     classes, slots, support, support_slots, asked = (np.array(column) for column in zip(*drawn))
-    numbers = (x.astype(np.int32) for x in (classes, slots, support, support_slots))
-    return Questions(*numbers, asked)
+    return Questions(
+        classes.astype(np.int32),
+        slots.astype(np.int32),
+        support.astype(np.int32),
+        support_slots.astype(np.int32),
+        asked,
+    )
 
 
 def answer(

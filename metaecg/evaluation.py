@@ -205,9 +205,13 @@ def paired_over_patients(
 
 def _gap(a: Predictions, b: Predictions) -> np.ndarray:
     """float [E, Q]: 1 where a alone was right, −1 where b alone was."""
-    asked = ((p.episodes.query, p.episodes.query_slots, p.episodes.classes) for p in (a, b))
-    support = (np.sort(p.episodes.support, axis=-1) for p in (a, b))
-    if not all(np.array_equal(x, y) for x, y in (*zip(*asked), tuple(support))):
+
+    def problem(episodes: Episode) -> list[np.ndarray]:
+        order = np.argsort(episodes.support, axis=-1)  # in which it is read does not matter
+        support = [np.take_along_axis(x, order, -1) for x in episodes[1:3]]
+        return [episodes.classes, *support, episodes.query, episodes.query_slots]
+
+    if not all(map(np.array_equal, problem(a.episodes), problem(b.episodes))):
         raise ValueError("a paired difference needs predictions of the same episodes")
     return a.correct.astype(float) - b.correct
 

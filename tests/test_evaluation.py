@@ -10,55 +10,6 @@ from metaecg import evaluation, learners, tasks
 from metaecg.evaluation import Predictions
 from metaecg.types import Episode
 
-
-def test_auroc_literal():
-    """Of six pairs of a positive and a negative, four are in order and one is tied."""
-    scores, positive = np.array([0.9, 0.8, 0.3, 0.5, 0.3]), np.array([1, 0, 1, 0, 0])
-    assert evaluation.auroc(scores, positive) == pytest.approx(3.5 / 6)
-    assert evaluation.auroc(np.array([1.0, 2.0, 3.0]), np.array([0, 1, 1])) == 1
-    assert evaluation.auroc(np.array([1.0, 2.0, 3.0]), np.array([1, 0, 0])) == 0
-    assert evaluation.auroc(np.zeros(4), np.array([1, 0, 0, 1])) == 0.5
-    assert np.isnan(evaluation.auroc(np.array([1.0, 2.0]), np.array([1, 1])))
-
-
-@pytest.mark.parametrize("levels", [4, 1_000])
-def test_auroc_equals_all_pairs(levels):
-    rng = np.random.default_rng(levels)
-    scores, positive = rng.integers(0, levels, 80) / levels, rng.random(80) < 0.3
-    wins = [
-        1.0 if a > b else 0.5 if a == b else 0.0
-        for a in scores[positive]
-        for b in scores[~positive]
-    ]
-    assert evaluation.auroc(scores, positive) == pytest.approx(np.mean(wins))
-
-
-def test_interval_literal():
-    """Mean 0.5; s² = (0.25 · 4) / 3; 1.96 s / 2."""
-    mean, half = evaluation.interval(np.array([0.0, 1.0, 0.0, 1.0]))
-    assert mean == 0.5
-    assert half == pytest.approx(1.96 * np.sqrt(1 / 3) / 2)
-    assert evaluation.interval(np.full(9, 0.7)) == (pytest.approx(0.7), pytest.approx(0))
-    assert np.isnan(evaluation.interval(np.array([0.5]))[1])
-
-
-def test_patient_interval_of_one_answer_each_is_the_binomial_s():
-    correct = np.repeat([True, False], [160, 240])
-    low, high = evaluation.patient_interval(correct, np.arange(400))
-    half = 1.96 * np.sqrt(0.4 * 0.6 / 400)
-    assert low == pytest.approx(0.4 - half, abs=0.006)
-    assert high == pytest.approx(0.4 + half, abs=0.006)
-
-
-def test_patient_interval_does_not_narrow_when_the_same_patients_are_asked_again():
-    rng = np.random.default_rng(0)
-    correct, patients = rng.random(50) < 0.6, np.arange(50)
-    once = evaluation.patient_interval(correct, patients)
-    often = evaluation.patient_interval(np.tile(correct, (20, 1)), np.tile(patients, (20, 1)))
-    assert often == pytest.approx(once)
-    assert once[1] - once[0] > 0.2
-
-
 # Two episodes of three classes in two ways; the third episode's query of slot 1 is missed.
 EPISODES = Episode(
     classes=np.array([[0, 1], [2, 0]]),
@@ -83,6 +34,11 @@ def test_summary_literal():
     assert {name: c["auroc"] for name, c in per_class.items()} == {"a": 1, "b": 1, "c": 1}
     assert summary["macro_auroc"] == 1
     assert summary["brier"] == pytest.approx((0.02 + 0.72 + 0.08 + 0.18) / 4, rel=1e-5)
+    assert summary["reliability"][0] == {
+        "count": 1,
+        "confidence": pytest.approx(0.6),
+        "accuracy": 0,
+    }
     assert summary["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.3) / 4, rel=1e-5)
 
 
@@ -175,3 +131,55 @@ def test_embeddings_are_in_the_order_of_the_library(data, trained):
     np.testing.assert_allclose(
         learner.embed(*variables, volts), whole[jnp.array([3, 179])], rtol=1e-5, atol=1e-6
     )
+
+
+def test_differences_over_patients_count_each_patient_once():
+    """Patient 7 is asked in both episodes; a alone is right once, of patient 8."""
+    better = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.2, 0.8], [0.7, 0.3]]], np.float32)
+    a, b = Predictions(EPISODES, better), Predictions(EPISODES, PROBS)
+    patients = np.array([0, 1, 2, 3, 7, 8, 7, 9])
+    low, high, p = evaluation.paired_over_patients(a, b, patients)
+    assert low == 0
+    # In a draw of three patients 8 has at most three places, and then all four answers' gap is 1.
+    assert high == 1
+    assert 0.1 < p < 1
+    assert evaluation.paired_over_patients(a, a, patients) == (0, 0, 1)
+
+
+def test_the_same_episodes_read_in_another_order_are_paired_and_others_are_not():
+    a, b = Predictions(EPISODES, PROBS), Predictions(EPISODES, PROBS)
+    turned = EPISODES._replace(
+        support=EPISODES.support[:, ::-1], support_slots=EPISODES.support_slots[:, ::-1]
+    )
+    assert evaluation.paired_difference(a, b._replace(episodes=turned)) == (0, 0)
+    other = EPISODES._replace(query=EPISODES.query[::-1])
+    with pytest.raises(ValueError, match="same episodes"):
+        evaluation.paired_difference(a, b._replace(episodes=other))
+
+
+def test_orders_literal():
+    """Two of four answers change; the mean of the logs follows the surer order."""
+    other = np.array([[[0.9, 0.1], [0.05, 0.95]], [[0.2, 0.8], [0.4, 0.6]]], np.float32)
+    both = [Predictions(EPISODES, PROBS), Predictions(EPISODES, other)]
+    mean, sensitivity = evaluation.over_orders(both)
+    assert sensitivity == {
+        "orders": 2,
+        "least": 0.75,
+        "greatest": 0.75,
+        "deviation": 0,
+        "changed": 0.5,
+    }
+    first, second = np.sqrt(0.6 * 0.05), np.sqrt(0.4 * 0.95)
+    np.testing.assert_allclose(
+        mean.probs[0, 1], np.array([first, second]) / (first + second), rtol=1e-5
+    )
+    np.testing.assert_allclose(mean.probs.sum(-1), 1, rtol=1e-6)
+    alone, sensitivity = evaluation.over_orders(both[:1])
+    np.testing.assert_allclose(alone.probs, PROBS, rtol=1e-5)
+    assert sensitivity["changed"] == 0
+
+
+def test_reuse_literal():
+    again = EPISODES._replace(query=np.array([[4, 5], [4, 6]]))
+    counted = evaluation.reuse(again, np.array([0, 0, 0, 0, 1, 2, 1]))
+    assert counted == {"records": 3, "patients": 2, "mean_uses": 4 / 3, "most_uses": 2}

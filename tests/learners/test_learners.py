@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy import special
 from tiny import Tiny
 
 from metaecg import learners, losses, parallel, tasks
 from metaecg.checkpoints import Checkpoints
 from metaecg.learners import probes
+from metaecg.networks import Identity
 from metaecg.training import TrainState
 from metaecg.types import Learner, Variables
 
@@ -282,6 +284,44 @@ def test_protonet_literal():
     np.testing.assert_allclose(
         head.apply({}, task._replace(sees=np.array([1]))), [[-2, -2]], rtol=1e-6
     )
+
+
+def test_matching_literal():
+    """Cosines 1 and 0.6 for slot 0, 0.8 for slot 1, at scale 10."""
+    head = learners.matching(Tiny()).classify
+    records = np.array([[2, 0], [0.3, 0.4], [0.8, -0.6], [5, 0]], np.float32)
+    labels = np.eye(3, dtype=np.float32)[[0, 0, 1, 0]]
+    task = tasks.Task(records, labels, np.arange(3), np.array([3]), np.array([3]), np.int32(2))
+    params = {"encoder": {}, "head": {"log_scale": np.float32(np.log(10))}}
+    probs = np.exp(head(params, {}, jax.tree.map(lambda x: np.asarray(x)[None], task)))[0, 0]
+    votes = np.exp([10.0, 6.0, 8.0])
+    np.testing.assert_allclose(
+        probs, [votes[:2].sum() / votes.sum(), votes[2] / votes.sum(), 0], rtol=1e-4
+    )
+    # Before slot 1 was seen, it counts as a record opposite to the query.
+    early = task._replace(sees=np.array([2]))
+    probs = np.exp(head(params, {}, jax.tree.map(lambda x: np.asarray(x)[None], early)))[0, 0]
+    votes = np.exp([10.0, 6.0, -10.0])
+    np.testing.assert_allclose(probs[1], votes[2] / votes.sum(), rtol=1e-3)
+
+
+def test_anil_equals_gradient_descent_in_numpy(easy_tasks):
+    rng = np.random.default_rng(0)
+    records = rng.normal(0, 1, (8, 9, 5)).astype(np.float32)
+    batch = easy_tasks._replace(records=records)
+    params = {
+        "kernel": rng.normal(0, 1, (5, 3)).astype(np.float32),
+        "bias": rng.normal(0, 1, 3).astype(np.float32),
+    }
+    learner = learners.anil(Identity(), way=3, rate=0.3, steps=4)
+    found = np.exp(learner.classify({"encoder": {}, "head": params}, {}, batch))
+    for b in range(8):
+        x, kernel, bias = np.maximum(records[b], 0), params["kernel"], params["bias"]
+        for _ in range(4):
+            error = (special.softmax(x[:3] @ kernel + bias, axis=1) - batch.labels[b, :3]) / 3
+            kernel, bias = kernel - 0.3 * x[:3].T @ error, bias - 0.3 * error.sum(0)
+        expected = special.softmax(x[3:] @ kernel + bias, axis=1)
+        np.testing.assert_allclose(found[b], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_snail_of_conditions_answers_each_by_itself(easy_tasks):

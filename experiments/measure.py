@@ -1,0 +1,161 @@
+"""What is measured of a table's learners: episodes, orders of the support, leaks, detection."""
+
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments import assemble, contenders, trained
+from metaecg import benchmark, detection, evaluation, statistics
+from metaecg.data import protocols
+from metaecg.data.library import Library
+from metaecg.errors import MetaecgError
+from metaecg.types import Episode
+
+
+def measure(
+    runs: dict[str, trained.Trained],
+    library: Library,
+    protocol: protocols.Protocol,
+    *,
+    part: str,
+    way: int,
+    shots: list[int],
+    episodes: int,
+    seed: int,
+    query: int | None = None,
+    probes: list[str] | None = None,
+    orders: int = 0,
+    leaks: bool = False,
+    repeats: int = 0,
+    seen: bool = False,
+) -> dict[str, list[dict[str, Any]]]:
+    """Tables by name, each a list of rows; differences are paired with the first learner.
+
+    Args:
+      runs: trained runs by name.
+      library: what to draw from.
+      protocol: with one split.
+      part: of the protocol.
+      way, shots, episodes, seed: of the episodes; learners that cannot read as many examples are
+        left out of that shot.
+      query: records asked of each class; the fewest that a run was trained with if not given.
+      probes: names of probes that read every encoder as well.
+      orders: random orders of the support that learners of sequences read beside the first.
+      leaks: score with the faults of public loaders as well.
+      repeats: draws of examples for each class to be detected; 0 leaves detection out.
+      seen: runs may have been trained on the measured classes.
+    """
+    splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
+    protocols.check_disjoint(splits)
+    if not splits[part].classes:
+        raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
+    if not seen:
+        contenders.check_unseen(runs, splits[part].classes)
+    measured = assemble.part(library, protocol, part)
+    rows = contenders.line_up(runs, probes or [], measured, library, protocol)
+    query = query or min(run.config.query for run in runs.values())
+    found: dict[str, list[dict[str, Any]]] = {"rows": []}
+    for shot in shots:
+        drawn = benchmark.balanced(
+            measured.data.index, seed, episodes, way=way, shot=shot, query=query
+        )
+        able = {name: row for name, row in rows.items() if row.fits(way, shot)}
+        if short := sorted(rows.keys() - able.keys()):
+            print(f"{way}-way {shot}-shot is more than these can read: {', '.join(short)}")
+        found["rows"] += _episodes(able, measured, drawn, shot, orders)
+        if leaks:
+            found.setdefault("leaks", []).extend(_leaks(able, measured, drawn, shot, seed))
+        if repeats:
+            able = {n: r for n, r in rows.items() if r.fits(2, shot) and r.embeddings is not None}
+            found.setdefault("detection", []).extend(_detect(able, measured, shot, repeats, seed))
+    compared = [row for row in found["rows"] if "p" in row]
+    for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
+        row["p_holm"] = p
+    return found
+
+
+def _predict(row: contenders.Contender, part: assemble.Part, episodes: Episode):
+    slots = row.slots(episodes.classes.shape[-1])
+    return evaluation.predict(
+        row.learner, row.variables, part.data, episodes, slots, embeddings=row.embeddings
+    )
+
+
+def _episodes(
+    rows: dict[str, contenders.Contender],
+    part: assemble.Part,
+    episodes: Episode,
+    shot: int,
+    orders: int,
+) -> list[dict[str, Any]]:
+    patients = np.asarray(part.data.index.patients)
+    way = episodes.classes.shape[-1]
+    query = episodes.query.shape[-1] // way
+    found, first = [], None
+
+    def add(name: str, said: evaluation.Predictions, **more: Any) -> None:
+        nonlocal first
+        row = {"learner": name, "way": way, "shot": shot, "query": query, **more}
+        row |= evaluation.summarise(said, part.classes, patients)
+        if first is None:
+            first = said
+        else:
+            low, high, p = evaluation.paired_over_patients(first, said, patients)
+            row |= {"difference": evaluation.paired_difference(first, said)}
+            row |= {"difference_patients95": (low, high), "p": p}
+        found.append(row)
+
+    for name, contender in tqdm(rows.items(), unit="learner", desc=f"{shot}-shot", leave=False):
+        said = _predict(contender, part, episodes)
+        add(name, said)
+        if orders and contender.limits.ordered:
+            others = (benchmark.reordered(episodes, k) for k in range(1, orders))
+            every = [said, *(_predict(contender, part, other) for other in others)]
+            ensembled, sensitivity = evaluation.over_orders(every)
+            add(f"{name}, mean of {orders} orders", ensembled, order=sensitivity)
+    return found
+
+
+def _leaks(
+    rows: dict[str, contenders.Contender],
+    part: assemble.Part,
+    episodes: Episode,
+    shot: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Each learner's accuracy on clean episodes and, the classes the same, on leaky ones."""
+    drawn: dict[str | None, Episode] = {None: episodes}
+    drawn |= {x: benchmark.leaky(part.data.index, episodes, x, seed) for x in benchmark.LEAKS}
+    found = []
+    for name, contender in rows.items():
+        clean = np.zeros(0)
+        for leak, spoiled in drawn.items():
+            accuracy = _predict(contender, part, spoiled).correct.mean(1)
+            clean = accuracy if leak is None else clean
+            row: dict[str, Any] = {"learner": name, "way": episodes.classes.shape[-1]}
+            row |= {"shot": shot, "leak": leak, "accuracy": float(accuracy.mean())}
+            if leak is not None:
+                row["added"] = statistics.interval(accuracy - clean)
+            found.append(row)
+    return found
+
+
+def _detect(
+    rows: dict[str, contenders.Contender], part: assemble.Part, shot: int, repeats: int, seed: int
+) -> list[dict[str, Any]]:
+    index = part.data.index
+    questions = detection.draw_questions(index, seed, shot=shot, repeats=repeats)
+    found: list[dict[str, Any]] = []
+    first = None
+    for name, row in tqdm(rows.items(), unit="learner", desc="detection", leave=False):
+        probs = detection.answer(
+            row.learner, row.variables, row.embeddings, questions, row.slots(2)
+        )
+        scored = detection.score(questions, probs, index, part.classes)
+        found.append({"learner": name, "shot": shot, "repeats": repeats, **scored.summary})
+        if first is None:
+            first = scored
+        else:
+            found[-1]["difference"] = detection.difference(first, scored)
+    return found
