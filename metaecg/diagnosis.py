@@ -7,7 +7,7 @@ diagnosis = diagnoser(query)         # float32 [samples, leads] in mV
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -159,15 +159,16 @@ class Diagnoser:
         return dataclasses.replace(self, _support=fitted)
 
     @overload
-    def __call__(self, query: np.ndarray) -> Diagnosis | list[Diagnosis]: ...
-    @overload
     def __call__(self, query: Sequence[np.ndarray]) -> list[Diagnosis]: ...
+    @overload
+    def __call__(self, query: np.ndarray) -> Any: ...
 
     def __call__(self, query):
         """Diagnoses one recording, or several in one call.
 
         Args:
-          query: float32 [samples, leads] in mV, as the support; or [Q, samples, leads].
+          query: float32 [samples, leads] in mV, as the support; or [Q, samples, leads], or a
+            list of Q.
 
         Returns:
           A `Diagnosis`, or a list of Q.
@@ -175,14 +176,17 @@ class Diagnoser:
         Raises:
           MetaecgError: a recording is not finite or of another shape; `fit` was not called.
         """
-        query = np.asarray(query, np.float32)
-        if query.ndim == 2:
-            return self._block(query[None])[0]
+        if getattr(query, "ndim", 3) == 2:
+            return self([query])[0]
+        if not len(query):
+            return []
+        query = _checked(list(query), ["the query"] * len(query))
         found: list[Diagnosis] = []
         for first in range(0, len(query), _BLOCK):
             block = query[first : first + _BLOCK]
-            # Filled up, so that one program serves all.
-            whole = np.concatenate([block, np.repeat(block[:1], _BLOCK - len(block), axis=0)])
+            # Filled up, so that one program serves all numbers of queries but one.
+            fill = 0 if len(query) == 1 else _BLOCK - len(block)
+            whole = np.concatenate([block, np.repeat(block[:1], fill, axis=0)])
             found += self._block(whole)[: len(block)]
         return found
 
@@ -190,7 +194,6 @@ class Diagnoser:
         support = self._support
         if support is None:
             raise MetaecgError("this diagnoser has no labelled examples yet; call fit first")
-        queries = _checked(list(queries), ["the query"] * len(queries))
         if queries[0].size != support.outlines.shape[1]:
             raise MetaecgError(
                 f"the query has {queries.shape[1]} samples of {queries.shape[2]} leads, unlike the "

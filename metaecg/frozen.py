@@ -75,12 +75,12 @@ def readings(
 ) -> Reading:
     """Random orders of `count` support records, with labels in random slots.
 
-    A learner that does not depend on the order is read once.
+    A learner that does not depend on the order is read once, as the records come.
     """
-    if not frozen.ordered:
-        orders = 1
-    support = rng.permuted(np.tile(np.arange(count, dtype=np.int32), (orders, 1)), axis=1)
-    places = rng.permuted(np.tile(np.arange(way, dtype=np.int32), (orders, 1)), axis=1)
+    support = np.tile(np.arange(count, dtype=np.int32), (orders if frozen.ordered else 1, 1))
+    places = np.tile(np.arange(way, dtype=np.int32), (len(support), 1))
+    if frozen.ordered:
+        support, places = rng.permuted(support, axis=1), rng.permuted(places, axis=1)
     return Reading(support, places)
 
 
