@@ -8,6 +8,8 @@ Records that cannot be used are listed with their reason in the library's quaran
 """
 
 import os
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from metaecg.data import importing, ptbxl, wfdb_folder
 from metaecg.data import library as lib
 from metaecg.data import signal as steps
 from metaecg.data import statements as names
+from metaecg.data.wfdb_record import MOST_SAMPLES
 from metaecg.data.writing import Writer
 from metaecg.errors import MetaecgError
 
@@ -54,7 +57,7 @@ WORKERS = flags.DEFINE_integer(
 )
 LIMIT = flags.DEFINE_integer("limit", None, "Import the first records only.", lower_bound=1)
 PATIENTS = flags.DEFINE_integer("patients", 2000, "Of synthetic: how many.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "Of synthetic: seed of the generator.")
+SEED = flags.DEFINE_integer("seed", 0, "Of synthetic: seed of the generator.", lower_bound=0)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -72,12 +75,15 @@ def _generate() -> int:
             raise MetaecgError(f"--{flag.name} does not apply to --source=synthetic; leave it out")
     from metaecg.data import synthetic  # imports jax, which the readers do without
 
+    target = _target(importing.Target(100.0, 10.0, steps.STANDARD_LEADS))
+    if unknown := [lead for lead in target.leads if lead not in steps.STANDARD_LEADS]:
+        raise MetaecgError(f"--leads: {unknown[0]!r} is none of {', '.join(steps.STANDARD_LEADS)}")
     library = synthetic.library(
         patients=PATIENTS.value,
         seed=SEED.value,
-        hz=HZ.value or 100.0,
-        seconds=SECONDS.value or 10.0,
-        leads=LEADS.value,
+        hz=target.hz,
+        seconds=target.seconds,
+        leads=target.leads,
     )
     lib.save(library, _output(), overwrite=OVERWRITE.value)
     return 0
@@ -148,8 +154,14 @@ def _target(usual: importing.Target) -> importing.Target:
                 f"--bandpass={','.join(BANDPASS.value)}: two numbers in Hz, such as 0.5,40"
             ) from None
         target = target._replace(bandpass=(low, high))
-    if not (target.hz > 0 and target.samples > 0):
-        raise MetaecgError(f"--hz={target.hz:g} --seconds={target.seconds:g}: must be positive")
+    # The product first: what is not finite has no number of samples.
+    if not 0.5 < target.hz * target.seconds < MOST_SAMPLES / max(1, len(target.leads)):
+        raise MetaecgError(
+            f"--hz={target.hz:g} --seconds={target.seconds:g}: must be positive, and a record at "
+            f"most {MOST_SAMPLES} samples of all leads"
+        )
+    if not 0 < target.hz < 1e6:
+        raise MetaecgError(f"--hz={target.hz:g}: must be positive and below 1e6")
     return target
 
 
@@ -171,5 +183,12 @@ def _summary(library: lib.Library, quarantined: int, seconds: float) -> str:
     return "\n".join(lines)
 
 
+def _stop(*_) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the next ones, while the writer clears up
+    os.write(2, b"\nerror: stopped by SIGTERM; nothing is left behind\n")  # print may be under way
+    sys.exit(143)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     cli.run(main)

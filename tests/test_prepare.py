@@ -1,7 +1,9 @@
 """The command prepare, run as a user runs it, and how commands fail."""
 
+import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -149,12 +151,40 @@ def test_csv_labels_and_patients(records, tmp_path, run, capsys):
     assert "note:" not in capsys.readouterr().out
 
 
+def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
+    folder = tmp_path / "in"
+    for copy in range(200):
+        shutil.copytree(records / "my class", folder / str(copy))
+    output = tmp_path / "out" / "a"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.prepare", "--source=wfdb", f"--input={folder}",
+         f"--output={output}", "--workers=2"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    # The library is under way once its hidden folder is there.
+    while process.poll() is None and not (output.parent.is_dir() and any(output.parent.iterdir())):
+        time.sleep(0.01)
+    process.terminate()
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 143, error
+    assert "error: stopped by SIGTERM; nothing is left behind\n" in error
+    assert "Traceback" not in error
+    assert not list(output.parent.iterdir())
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"bandpass": ["5"]}, "--bandpass=5: two numbers"),
         ({"hz": -5.0}, "must be positive"),
         ({"seconds": 1e-9}, "must be positive"),
+        ({"seconds": float("inf")}, "--seconds=inf"),
+        ({"seconds": float("nan")}, "--seconds=nan"),
+        ({"seconds": 1e12}, "at most 134217728 samples"),
+        ({"hz": float("nan")}, "--hz=nan"),
+        ({"hz": 1e300, "seconds": 1e-299}, "--hz=1e\\+300"),
+        ({"source": "synthetic", "input": None, "hz": 0.0}, "must be positive"),
+        ({"source": "synthetic", "input": None, "leads": ["X9"]}, "'X9' is none of"),
         ({"input": None}, "needs --input"),
         ({"input": "/nowhere"}, "/nowhere: no such folder"),
         ({"input": "/nowhere", "source": "ptbxl"}, r"scp_statements\.csv: missing"),

@@ -1,6 +1,8 @@
 """Writing a sample library record by record: bounded memory, all or nothing."""
 
 import json
+import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -9,8 +11,13 @@ from typing import Any
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # not POSIX: what a killed writer left stays
+    fcntl = None  # type: ignore[assignment]
+
 from metaecg.data import library as lib
-from metaecg.data.files import combine, csv_line, npy_header, sha256
+from metaecg.data.files import combine, csv_line, npy_header, read_json, sha256
 from metaecg.data.library import Library, LibraryError
 
 
@@ -18,7 +25,8 @@ class Writer:
     """A library under construction, in a folder beside its destination.
 
     A context manager: the destination appears, whole, when `finish` has returned; leaving the
-    block before that removes every trace.
+    block before that removes every trace. What a writer left whose process was killed is removed
+    by the next one, and the library that it was about to replace is put back.
 
     Args:
       path: the folder to make; its parent is made if need be.
@@ -35,6 +43,7 @@ class Writer:
 
     def __init__(self, path: str | Path, *, overwrite: bool = False):
         self.path = Path(path).absolute()
+        _clear(self.path)
         if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
             if not _is_library(self.path):
                 raise LibraryError(f"{path}: exists and is not a library; choose another --output")
@@ -48,7 +57,10 @@ class Writer:
 
     def __enter__(self) -> "Writer":
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = self.path.with_name(f".{self.path.name}.partial-{uuid.uuid4().hex[:8]}")
+        self._work = self.path.with_name(f".{self.path.name}.partial-{uuid.uuid4().hex[:8]}")
+        self._work.mkdir()
+        self._lock = _lock(self._work)
+        self._folder = self._work / "new"
         self._folder.mkdir()
         self._signals = open(self._folder / "signals.npy", "wb")
         self._rows = open(self._folder / "records.csv", "wb")
@@ -60,7 +72,9 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         for file in (self._signals, self._rows, self._quarantine):
             file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _abandon(self._work, self.path)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def add(
         self,
@@ -136,16 +150,40 @@ class Writer:
         (self._folder / "library.json").write_text(text + "\n", encoding="utf-8")
         lib.open_library(self._folder, verify=False)
         if self.path.exists():
-            old = self._folder.with_suffix(".old")
-            self.path.rename(old)
-            self._folder.rename(self.path)
-            shutil.rmtree(old)
-        else:
-            self._folder.rename(self.path)
+            self.path.rename(self._work / "old")
+        self._folder.rename(self.path)
 
 
 def _is_library(path: Path) -> bool:
     try:
-        return json.loads((path / "library.json").read_text("utf-8"))["format"] == lib.FORMAT
+        return read_json(path / "library.json")["format"] == lib.FORMAT
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _lock(folder: Path) -> int | None:
+    """Locks a folder until the descriptor is closed or the process ends, however it ends."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another process has it, or the file system knows no locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _clear(path: Path) -> None:
+    """Removes what writers of `path` left whose processes are dead."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.partial-[0-9a-f]{{8}}")
+    for work in path.parent.iterdir() if path.parent.is_dir() else ():
+        if left.fullmatch(work.name) and (lock := _lock(work)) is not None:
+            _abandon(work, path)
+            os.close(lock)
+
+
+def _abandon(work: Path, path: Path) -> None:
+    if (work / "old").exists() and not path.exists():
+        (work / "old").rename(path)
+    shutil.rmtree(work, ignore_errors=True)
