@@ -1,7 +1,10 @@
 """Checkpoints: all of a state comes back, and a damaged one is never taken for whole."""
 
+import contextlib
 import gc
 import logging
+import pickle
+import resource
 import shutil
 from pathlib import Path
 
@@ -188,3 +191,58 @@ def test_digest_tells_values_shapes_and_types_apart():
     ]
     assert len({digest(tree) for tree in trees}) == 5
     assert digest(trees[0]) == digest({"a": jnp.zeros(4)})
+
+
+def test_a_disk_that_is_full_loses_nothing_earlier(folder):
+    """A limit on the size of files stands for the full disk."""
+    checkpoints = Checkpoints(folder)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
+    try:
+        with pytest.raises(CheckpointError, match="could not be written .* make room"):
+            checkpoints.save(state(11), {"best": 0.9})
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        with contextlib.suppress(CheckpointError):
+            checkpoints.close()
+    found, facts = restore(folder)
+    assert_equal(found, state(8))
+    assert facts["best"] == 0.75
+
+
+def test_a_checkpoint_met_again_is_left_alone_if_whole_and_replaced_if_not(folder, caplog):
+    """As by a run that was killed after it had saved, or whose newest was damaged."""
+    times = {path: path.stat().st_mtime_ns for path in files(folder, 8)}
+    checkpoints = Checkpoints(folder)
+    checkpoints.save(state(8), {"best": 0.75})
+    checkpoints.close()
+    assert {path: path.stat().st_mtime_ns for path in files(folder, 8)} == times
+    for path in files(folder, 8):
+        if path.parent.name == "d":
+            truncate(path)
+    checkpoints = Checkpoints(folder)
+    with caplog.at_level(logging.WARNING):
+        checkpoints.save(state(8), {"best": 0.75})
+        checkpoints.close()
+    found, _ = restore(folder)
+    assert_equal(found, state(8))
+
+
+class Hostile:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_in_the_place_of_any_file_is_not_opened(saved, folder, tmp_path):
+    mark = tmp_path / "opened"
+    for path in files(folder, 8):
+        path.write_bytes(pickle.dumps(Hostile(mark)))
+    found, _ = restore(folder)
+    assert int(found.step) == 5
+    assert not mark.exists()
