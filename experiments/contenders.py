@@ -61,11 +61,14 @@ def line_up(
     for name, run in runs.items():
         learner, limits = run.learner, assemble.limits(run.config)
         if name == RANDOM:
-            learner = probes.with_probe(learner, probes.centroid)
+            learner, limits = probes.with_probe(learner, probes.centroid), free
         embeddings = None
         if learner.embed is not None:
             embeddings = evaluation.embed(learner, run.variables, measured.data)
-        rows[name] = Contender(learner, run.variables, embeddings, limits)
+        if run.config.labels == "conditions" and name != RANDOM:
+            print(f"{name} knows its own conditions alone: its encoder stands here under --probes")
+        else:
+            rows[name] = Contender(learner, run.variables, embeddings, limits)
         if embeddings is None or training is None:
             continue
         known = probes.base(

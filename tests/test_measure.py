@@ -1,0 +1,185 @@
+"""All that is measured of a table, on tiny runs, and the command that freezes a protocol."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import assemble, contenders, protocol, tables, train, trained
+from experiments.configs import common, quickstart
+from experiments.measure import measure
+from experiments.trials import toy
+from metaecg.data import protocols
+from metaecg.errors import MetaecgError
+
+TINY = ",transformer.width=8,transformer.layers=1,transformer.heads=2,maml.steps=1"
+OPTIONS = {"part": "test", "way": 2, "shots": [1], "episodes": 6, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return toy.write(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def runs(settings):
+    """A transformer that reads a sequence, ANIL and a matching network, as they are made."""
+    made = {}
+    for name, more in (
+        ("transformer", ",transformer.order_free=false,transformer.readout=slots"),
+        ("anil", ""),
+        ("matching", ""),
+    ):
+        config = quickstart.get_config(f"{settings}{TINY},learner={name}{more}")
+        learner = assemble.learner(config, 3)
+        example = assemble.example_task(128, 2, config.way)
+        variables = jax.jit(learner.init)(jax.random.key(0), example)
+        facts = {
+            "classes": {"train": list("ABC")},
+            "record": {"samples": 128, "leads": ["lead 0", "lead 1"], "hz": 100.0},
+        }
+        made[name] = trained.Trained(config, facts, learner, config.way, variables, 0)
+    return made
+
+
+@pytest.fixture(scope="module")
+def places(runs):
+    config = runs["anil"].config
+    return assemble.library(config), protocols.load(config.protocol)
+
+
+@pytest.fixture(scope="module")
+def found(runs, places):
+    everyone = {name: runs[name] for name in ("transformer", "matching")}
+    everyone[contenders.RANDOM] = trained.untrained(runs["transformer"])
+    more = {"probes": ["whitened"], "orders": 2, "leaks": True, "repeats": 2}
+    return measure(everyone, *places, **OPTIONS, **more)
+
+
+def test_every_encoder_stands_there_under_every_probe(found):
+    names = [row["learner"] for row in found["rows"]]
+    assert names == [
+        "transformer",
+        "transformer, mean of 2 orders",
+        "transformer + whitened",
+        *("matching", "matching + whitened"),
+        *(contenders.RANDOM, "random encoder + whitened"),
+    ]
+    for row in found["rows"][1:]:
+        assert row["p"] <= row["p_holm"] <= 1
+        low, high = row["difference_patients95"]
+        assert low <= row["difference"][0] <= high
+        assert row["reuse"]["most_uses"] >= row["reuse"]["mean_uses"] >= 1
+    assert found["rows"][1]["order"]["orders"] == 2
+    assert "order" not in found["rows"][2]
+
+
+def test_leaks_and_detection_have_a_row_for_every_learner(found):
+    assert [row["leak"] for row in found["leaks"][:3]] == [None, "records", "patients"]
+    assert len(found["leaks"]) == 3 * (len(found["rows"]) - 1)
+    assert [row["learner"] for row in found["detection"]] == [
+        row["learner"] for row in found["rows"] if "order" not in row
+    ]
+    for row in found["detection"]:
+        assert set(row["per_class"]) == {"G", "H", "I"}
+        assert 0 <= row["macro"]["auroc_ci95"][0] <= row["macro"]["auroc"] <= 1
+    assert found["leaks"][0]["accuracy"] == pytest.approx(found["rows"][0]["accuracy"])
+
+
+def test_results_are_json_and_markdown(found):
+    json.dumps(found, allow_nan=False)
+    text = tables.report(found)
+    for title in ("## Episodes", "## Order of the support", "## Detection", "## Leaks"):
+        assert title in text
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_learners_of_sequences_are_left_out_of_longer_ones(runs, places, capsys):
+    few = {name: runs[name] for name in ("transformer", "matching")}
+    rows = measure(few, *places, **OPTIONS | {"shots": [2]})["rows"]
+    assert [row["learner"] for row in rows] == ["matching"]
+    assert "2-way 2-shot is more than these can read: transformer" in capsys.readouterr().out
+    wider = measure(few | {"anil": runs["anil"]}, *places, **OPTIONS | {"way": 3})["rows"]
+    assert [row["learner"] for row in wider] == ["matching"]
+
+
+def test_a_run_trained_on_the_measured_classes_is_refused_unless_meant(runs, places):
+    library, rules = places
+    split = rules.splits[0]
+    turned = rules._replace(splits=(split._replace(train=split.test, test=split.train),))
+    one = {"matching": runs["matching"]}
+    with pytest.raises(MetaecgError, match=r"matching was trained on 3 of the classes .* as A"):
+        measure(one, library, turned, **OPTIONS)
+    assert measure(one, library, turned, **OPTIONS, seen=True)["rows"]
+
+
+def test_protocols_without_validation_can_be_tested_on(runs, places):
+    library, rules = places
+    bare = rules._replace(splits=(rules.splits[0]._replace(validation=()),))
+    one = {"matching": runs["matching"]}
+    assert measure(one, library, bare, **OPTIONS)["rows"]
+    with pytest.raises(MetaecgError, match="has no validation part"):
+        measure(one, library, bare, **OPTIONS | {"part": "validation"})
+    with pytest.raises(MetaecgError, match="no probe 'rigde'; there are centroid"):
+        measure(one, library, bare, **OPTIONS, probes=["rigde"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("learner=maml,update=trajectory,shot=1", "maml adapts to the whole support"),
+        ("learner=transformer,transformer.heads=3", "multiple of transformer.heads = 3"),
+        ("learner=transformer,transformer.readout=mean", "choose one of prototypes, slots"),
+        ("learner=protonet,freeze_encoder=true,start_from=x", "with a head: snail, transformer"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(arguments, message):
+    with pytest.raises(MetaecgError, match=message):
+        common.validate(quickstart.get_config(arguments))
+
+
+def test_a_protocol_says_what_its_parts_hold(places):
+    library, rules = places
+    held = protocol.holdings(library, rules, way=3, query=5)
+    assert held["test"] == {
+        "classes": 3,
+        "records": 36,
+        "patients": 36,
+        "fewest patients of a class": 12,
+        "largest shot": 7,
+    }
+    assert protocol.holdings(library, rules, way=4, query=5)["test"]["largest shot"] == 0
+
+
+def test_the_command_freezes_a_protocol_once(runs, tmp_path):
+    output = tmp_path / "mine.json"
+    command = [sys.executable, "-m", "experiments.protocol", f"--output={output}", "--way=2"]
+    command += [f"--library={runs['anil'].config.library}", "--min_patients=5", "--parts=4,2,3"]
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "test: 3 classes, 36 records, 36 patients" in first.stdout
+    assert [len(codes) for codes in protocols.load(str(output)).splits[0]] == [4, 2, 3]
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "a frozen protocol is not changed" in again.stderr
+    assert again.stderr.count("\n") == 1
+
+
+def test_numbers_in_the_tables_are_those_of_the_rows(found):
+    row = found["rows"][0]
+    line = next(x for x in tables.episodes(found["rows"]).splitlines() if "| transformer |" in x)
+    assert f"| {row['accuracy']:.3f} |" in line
+    assert np.isfinite(row["macro_auroc"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformer", "anil", "matching"])
+def test_every_learner_trains(settings, tmp_path, name):
+    more = ",pretrain.steps=0,head.steps=0,steps=1,batch=8,validation_episodes=2"
+    train.train(quickstart.get_config(f"{settings}{TINY}{more},learner={name}"), tmp_path)
+    assert trained.load(tmp_path).step == 1
