@@ -42,7 +42,14 @@ def test_counts_are_counts(key, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["x" * 200_000, "x" * 200_000 + "=1", "steps=" + "x" * 200_000, "st\x1beps=1", "steps=\udcff"],
+    [
+        "x" * 90_000,
+        "x" * 90_000 + "=1",
+        "steps=" + "x" * 90_000,
+        "st\x1beps=1",
+        "steps=\udcff",
+        "way=5," * 1_000_000,
+    ],
 )
 def test_messages_are_one_short_printable_line(text):
     with pytest.raises(MetaecgError) as caught:

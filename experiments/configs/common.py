@@ -71,6 +71,7 @@ def default() -> ml_collections.ConfigDict:
                 "optimizer": "adam",
                 "rate": 1e-3,
                 "steps": 1,
+                "per_class": 0,  # records of each class in a sequence; 0: shot + query
                 "width": 25,
                 "clip": 1.0,
                 "permute_slots": True,
@@ -120,6 +121,8 @@ def with_arguments(
     Raises:
       MetaecgError: an unknown key (names the nearest one) or a value of the wrong type.
     """
+    if len(arguments or "") > 100_000:
+        raise MetaecgError("config arguments: more than 100,000 characters")
     flat = _flat(config)
     for item in filter(None, (arguments or "").split(",")):
         key, found, text = item.partition("=")
@@ -190,11 +193,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
     for key in positive:
         if config[key] <= 0:
             raise MetaecgError(f"config.{key} = {config[key]}: must be positive")
-    records = config.way * (config.shot + config.query)
+    per_class = config.inner.per_class or config.shot + config.query
+    records = config.way * per_class
     if config["update"] == "trajectory" and not 2 <= config.inner.width <= records:
         raise MetaecgError(
             f"config.inner.width = {config.inner.width}: a sequence of {config.way} classes × "
-            f"{config.shot + config.query} records has windows of 2 to {records}"
+            f"{per_class} records has windows of 2 to {records}"
         )
     if not config.library:
         raise MetaecgError(

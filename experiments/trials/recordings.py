@@ -123,8 +123,9 @@ class Record:
         if header.hz == HZ and all(channel.unit == "mV" for channel in header.channels):
             names = [lead_name(channel.name) for channel in header.channels]
             millivolts = (self.digital - baselines) / gains
-            expected = np.rint(millivolts[:, [names.index(lead) for lead in self.leads]] * 1000)
-            expect(np.array_equal(outcome.signal, expected), "imported other samples")
+            expected = millivolts[:, [names.index(lead) for lead in self.leads]] * 1000
+            rounding = np.abs(outcome.signal - expected).max()
+            expect(bool(rounding < 0.5001), "imported other samples")
         return "unharmed"
 
 
@@ -229,11 +230,11 @@ class PtbXl:
         codes = [*known, *(code for item in items for code in item.codes or ())]
         expect(all(isinstance(c, str) and c and ";" not in c for c in codes), "no codes")
         expect(all(abs(item.fold) < 2**31 for item in items), "a fold that int32 does not hold")
-        # What is left after damage stands in the file as it was read.
-        text = "".join(content["ptbxl_database.csv"].decode("utf-8-sig").split())
+        # What is left after damage stands in one row of the file.
+        text = content["ptbxl_database.csv"].decode("utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text, newline="")))
         for item in items:
-            path, *codes = ("".join(word.split()) for word in (item.path, *(item.codes or ())))
-            spelt = [f"'{code}':" for code in codes]
-            lines = [line for line in text.split("records500") if path in line]
-            expect(any(all(code in line for code in spelt) for line in lines), f"{spelt}")
+            spelt = [f"'{code}': " for code in item.codes or ()]
+            whole = [",".join(row) for row in rows if item.path in row and item.id in row]
+            expect(any(all(code in row for code in spelt) for row in whole), f"{item}")
         return "unharmed"

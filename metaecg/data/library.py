@@ -283,7 +283,7 @@ def multi_hot(codes: Iterable[str], vocabulary: Iterable[str]) -> np.ndarray:
 def _map_signals(path: Path, shape: Any, remedy: str) -> np.ndarray:
     """Maps signals.npy, which begins with the header of this shape and holds what it says."""
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int for n in shape)):
-        raise LibraryError(f"{path.parent}/library.json: shape {str(shape)[:40]}; {remedy}")
+        raise LibraryError(f"{path.parent}/library.json: shape {shape!r:.40}; {remedy}")
     header = npy_header(tuple(shape))
     with open(path, "rb") as file:
         found = file.read(len(header))

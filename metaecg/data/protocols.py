@@ -160,7 +160,7 @@ def split(library: Library, protocol: Protocol, part: str) -> Split:
     if missing := [code for codes in protocol.splits[0] for code in codes if code not in column]:
         raise ProtocolError(
             f"protocol {protocol.name}: the library lacks {len(missing)} of its classes, such as "
-            f"{missing[0]!r}; choose another --protocol or library"
+            f"{missing[0]!r:.60}; choose another --protocol or library"
         )
     eligible = np.ones(len(library), bool)
     if protocol.membership == "single":

@@ -69,8 +69,8 @@ def _read_labels(file: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         known, codes = rows.get(path, (patient, ()))
         if known != patient:
             raise MetaecgError(
-                f"{file}: line {line}: patient {patient!r} of {path}, which is {known!r}'s in "
-                "another line"
+                f"{file}: line {line}: patient {patient!r:.60} of {path:.200}, which is "
+                f"{known!r:.60}'s in another line"
             )
         rows[path] = (patient, tuple(dict.fromkeys((*codes, *split_codes(row["label"])))))
     return rows
