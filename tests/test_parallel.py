@@ -10,7 +10,8 @@ import pytest
 from jax.sharding import AxisType, Mesh, PartitionSpec
 from tiny import Tiny
 
-from metaecg import learners, meta, parallel, training
+from metaecg import draws, learners, meta, parallel, training
+from metaecg.checkpoints import Checkpoints
 from metaecg.errors import MetaecgError
 
 
@@ -76,3 +77,59 @@ def test_training_on_eight_devices_equals_one(mesh, easy_tasks):
         np.testing.assert_allclose(eight, one, rtol=1e-4, atol=1e-5)
     moved = states[0][0].variables.state["batch_stats"]["BatchNorm_0"]["mean"]
     assert np.abs(moved).max() > 0.01
+
+
+STEPS, HALF = 20, 10
+
+
+def run_on(count, data, folder=None, state=None):
+    """Trains on so many devices to STEPS; saves after HALF, or goes on from a state of HALF."""
+    where = Mesh(np.array(jax.devices()[:count]), ("episodes",), axis_types=(AxisType.Auto,))
+    learner = learners.protonet(Tiny())
+    rule = meta.episodic(learner, optax.sgd(0.1))
+    draw = draws.EpisodeDraw(3, 2, 2, 4, batch=8, vary_shot=True)
+    spread = parallel.shard_tasks(draw, where, 8)
+    data, key = parallel.replicate(data, where), jax.random.key(1)
+    start = functools.partial(training.init, learner, rule, draw)
+    if state is None:
+        state = parallel.jit_replicated(start, where)(data, key)
+    else:
+        like = parallel.like(jax.eval_shape(start, data, key), where)
+        checkpoints = Checkpoints(state)
+        state, _ = checkpoints.restore(like)
+        checkpoints.close()
+        assert int(state.step) == HALF
+        assert len(state.step.sharding.device_set) == count
+    step = parallel.jit_replicated(
+        functools.partial(training.train_step, draw=spread, update=rule), where
+    )
+    while int(state.step) < STEPS:
+        state, _ = step(state, data, key)
+        if folder and int(state.step) == HALF:
+            checkpoints = Checkpoints(folder)
+            checkpoints.save(state, {})
+            checkpoints.close()
+    rows = jax.jit(draw.plan)(data.index, key, STEPS).rows
+    return jax.tree.map(np.asarray, state.variables), np.asarray(rows)
+
+
+@pytest.fixture(scope="module")
+def on_one(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    return run_on(1, data, folder), folder
+
+
+def assert_close(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_twenty_steps_are_the_same_on_any_number_of_devices(data, on_one, count):
+    """Parameters and running averages to 1e-3, episodes to the bit; begun on one device or here."""
+    (one, rows), folder = on_one
+    variables, drawn = run_on(count, data)
+    np.testing.assert_array_equal(drawn, rows)
+    assert_close(variables, one)
+    resumed, _ = run_on(count, data, state=folder)
+    assert_close(resumed, one)
