@@ -152,10 +152,21 @@ def by_sequences(config: ml_collections.ConfigDict) -> bool:
     return config["update"] != "episodic" or config.labels == "conditions"
 
 
+def per_class(config: ml_collections.ConfigDict) -> int:
+    """Records of each class in a sample sequence, k [0051]."""
+    return config.inner.per_class or config.shot + 1
+
+
+def window(config: ml_collections.ConfigDict) -> int:
+    """Records in a window of a sequence; Reptile's only window is the sequence."""
+    if config["update"] == "reptile":
+        return config.way * per_class(config)
+    return config.inner.width or config.way * config.shot + 1
+
+
 def longest_context(config: ml_collections.ConfigDict) -> int:
     """Records that the context may hold: the support, or a whole sample sequence."""
-    per_class = config.shot + (config.query if by_sequences(config) else 0)
-    return config.way * per_class
+    return config.way * (per_class(config) if by_sequences(config) else config.shot)
 
 
 def experiment(
@@ -172,7 +183,7 @@ def experiment(
             index,
             config.steps * config.batch,
             way=config.way,
-            per_class=config.shot + config.query,
+            per_class=per_class(config),
             seed=config.seed,
         )
         conditions = config.labels == "conditions"
@@ -194,19 +205,18 @@ def experiment(
 def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
     if config["update"] == "episodic":
         return meta.episodic(built, optimizer(config))
-    inner, length = config.inner, config.way * (config.shot + config.query)
-    width = length if config["update"] == "reptile" else inner.width
+    inner, length = config.inner, config.way * per_class(config)
     rate: optax.ScalarOrSchedule = inner.rate
     if inner.carry and config.schedule == "cosine":
         rate = optax.cosine_decay_schedule(
-            inner.rate, config.steps * (length - width + 1) * inner.steps
+            inner.rate, config.steps * (length - window(config) + 1) * inner.steps
         )
     rule = optax.adam(rate) if inner.optimizer == "adam" else optax.sgd(rate)
     return meta.trajectory(
         built,
         meta_optimizer(config),
         inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
-        width=width,
+        width=window(config),
         steps=inner.steps,
         permute_slots=inner.permute_slots and config.labels == "slots",
         carry_inner=inner.carry,

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import calibrate, cli
-from metaecg import artefact, report
+from experiments import cli
+from metaecg import artefact
 from metaecg.calibration import Calibration
 from metaecg.data import recordings
 from metaecg.diagnosis import Diagnoser, Diagnosis
@@ -55,6 +55,7 @@ class Model(NamedTuple):
 class Read(NamedTuple):
     """A recording in the model's form: float32 [samples, leads] in mV, and what was done."""
 
+    path: str
     name: str
     signal: np.ndarray
     hz: float
@@ -85,6 +86,8 @@ def load(workdir: str | None, file: str | None, library: str | None = None) -> M
     if workdir and file:
         raise MetaecgError("--workdir and --artefact are both given; name one of them")
     if workdir:
+        from experiments import calibrate  # checkpoints take seconds to import
+
         prepared = calibrate.ready(Path(workdir).expanduser(), library)
         return Model(prepared.frozen, prepared.calibration, prepared.record, prepared.provenance)
     if file:
@@ -173,7 +176,7 @@ def read(path: Path, record: dict[str, Any], given: Given) -> Read:
         bandpass=None if band is None else (band[0], band[1]),
         scale=record.get("scale", 0.001),
     )
-    return Read(_shown(path), signal, recording.hz, notes)
+    return Read(_shown(path), _shown(path.name), signal, recording.hz, notes)
 
 
 def about_support(support: Sequence[tuple[Read, str]]) -> list[str]:
@@ -257,18 +260,23 @@ def answer(
     return Answers(examples, good, diagnose(model, examples, good, error_rate), failed)
 
 
-def as_json(diagnosis: Diagnosis, query: Read, names: Sequence[str]) -> dict[str, Any]:
+def as_json(
+    diagnosis: Diagnosis, query: Read, support: Sequence[tuple[Read, str]]
+) -> dict[str, Any]:
     """A diagnosis with names in place of rows, for JSON."""
     values = zip(diagnosis.labels, diagnosis.probs, diagnosis.low, diagnosis.high)
     return {
-        "recording": query.name,
+        "recording": query.path,
         "answer": diagnosis.answer,
         "plausible": list(diagnosis.plausible),
         "probabilities": {
             label: {"probability": float(p), "low": float(low), "high": float(high)}
             for label, p, low, high in values
         },
-        "evidence": [{**e._asdict(), "recording": names[e.example]} for e in diagnosis.evidence],
+        "evidence": [
+            {**e._asdict(), "recording": support[e.example][0].path, "label": support[e.example][1]}
+            for e in diagnosis.evidence
+        ],
         "warnings": list(diagnosis.warnings),
         "notes": list(query.notes),
     }
@@ -285,12 +293,12 @@ def as_text(diagnosis: Diagnosis, query: Read, support: Sequence[tuple[Read, str
             f"{diagnosis.low[i]:6.1%} – {diagnosis.high[i]:6.1%}"
             + ("  plausible" if label in diagnosis.plausible else "")
         )
-    nearest = [
-        f"{support[e.example][0].name} ({support[e.example][1]}, weight {e.weight:.0%}, "
-        f"effect {100 * e.effect:+.1f} points)"
+    grounds = [
+        f"{support[e.example][0].name} ({support[e.example][1]}, {e.weight:.0%}; without it "
+        f"{-100 * e.effect:+.1f} points)"
         for e in diagnosis.evidence[:3]
     ]
-    lines.append(f"  rests on {', '.join(nearest)}")
+    lines.append(f"  most weight: {', '.join(grounds)}")
     return "\n".join(lines + [f"  warning: {warning}" for warning in diagnosis.warnings])
 
 
@@ -336,7 +344,6 @@ def main(_) -> int:
     support, queries, found, failed = answer(
         model, Path(FLAGS.support).expanduser(), FLAGS.query, given, FLAGS.error_rate
     )
-    names = [each.name for each, _ in support]
     for query, diagnosis in zip(queries, found):
         print(as_text(diagnosis, query, support) + "\n")
     print(
@@ -350,15 +357,17 @@ def main(_) -> int:
             "error_rate": FLAGS.error_rate,
             "provenance": model.provenance,
             "support": [
-                {"recording": r.name, "label": label, "notes": list(r.notes)}
+                {"recording": r.path, "label": label, "notes": list(r.notes)}
                 for r, label in support
             ],
-            "diagnoses": [as_json(d, q, names) for q, d in zip(queries, found)],
+            "diagnoses": [as_json(d, q, support) for q, d in zip(queries, found)],
             "failed": failed,
         }
         text = json.dumps(results, indent=1, ensure_ascii=False)
         Path(FLAGS.output).expanduser().write_text(text, encoding="utf-8")
     if FLAGS.report:
+        from metaecg import report  # so does matplotlib
+
         cases = [(q.name, d, q.signal, q.notes) for q, d in zip(queries, found)]
         page = report.diagnosis_page(
             cases,

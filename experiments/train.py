@@ -59,7 +59,7 @@ def train(config, folder: Path) -> dict[str, Any]:
             stages.append((folder / name, {**changes, **config[name].to_dict()}))
     previous = None
     with loop.SigTerm() as sigterm:
-        data = _open(config)
+        data = open_parts(config)
         for where, changes in (*stages, (folder, {})):
             stage = config.copy_and_resolve_references()
             stage.update(changes)
@@ -74,15 +74,27 @@ def train(config, folder: Path) -> dict[str, Any]:
     return best
 
 
-class _Opened(NamedTuple):
-    """A library, the parts to train and validate on, and what config.json says of them."""
+class Opened(NamedTuple):
+    """A library, the parts to train and validate on, and what config.json says of them.
+
+    `embedded` where the parts hold what a frozen encoder made of the signals.
+    """
 
     library: Library
     parts: dict[str, assemble.Part]
     facts: dict[str, Any]
+    embedded: bool = False
 
 
-def _open(config) -> _Opened:
+def embed(data: Opened, config, source: trained.Trained) -> Opened:
+    """The parts as the encoder of another run sees them."""
+    whole = assemble.learner(config, len(data.parts["train"].classes))
+    parts = {k: assemble.embedded(p, whole, source.variables) for k, p in data.parts.items()}
+    return data._replace(parts=parts, embedded=True)
+
+
+def open_parts(config) -> Opened:
+    """Opens the configured library and protocol."""
     library = assemble.library(config)
     protocol = protocols.load(config.protocol)
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
@@ -109,31 +121,30 @@ def _open(config) -> _Opened:
         "library_fingerprint": library.fingerprint,
         "protocol": protocol.name,
     }
-    return _Opened(library, parts, facts)
+    return Opened(library, parts, facts)
 
 
 def _take(part: assemble.Part, rows: np.ndarray) -> assemble.Part:
     return part._replace(data=vocabulary.take(part.data, rows), rows=part.rows[rows])
 
 
-def train_stage(config, folder: Path, data: _Opened, sigterm: loop.SigTerm) -> dict[str, Any]:
+def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> dict[str, Any]:
     """Trains to the configured number of steps; goes on where an earlier run of it stopped."""
-    parts, conditions = data.parts, len(data.parts["train"].classes)
-    run = assemble.experiment(config, conditions, parts["train"].data.index)
+    conditions = len(data.parts["train"].classes)
+    run = assemble.experiment(config, conditions, data.parts["train"].data.index)
     if parallel.is_main():
         workdir.save_config(folder, config, data.facts)
 
     if isinstance(run.draw, draws.EpisodeDraw):
         # Feasible, and by the rules: no record and no patient twice, own class and no other's.
         size = {"way": config.way, "shot": config.shot, "query": config.query}
-        evaluation.draw_episodes(parts["train"].data, jax.random.key(config.seed), 16, **size)
+        evaluation.draw_episodes(data.parts["train"].data, jax.random.key(config.seed), 16, **size)
 
     source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
-    if config.freeze_encoder and source:
-        whole = assemble.learner(config, conditions)
-        parts = {k: assemble.embedded(p, whole, source.variables) for k, p in parts.items()}
+    if config.freeze_encoder and source and not data.embedded:
+        data = embed(data, config, source)
 
-    mesh = parallel.mesh()
+    mesh, parts = parallel.mesh(), data.parts
     part = parts["train"]
     if not isinstance(part.data.signals, streaming.Rows):
         part = part._replace(data=parallel.replicate(part.data, mesh))

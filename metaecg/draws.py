@@ -5,7 +5,7 @@ alone, `tasks` takes the records of those rows. Everything is a function of (key
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +62,8 @@ class Draw:
 
     batch: int
     """Tasks a step; of `RecordDraw`, records of its one task."""
+    axis: ClassVar[int] = 0
+    """Which axis of a plan's rows is of that length."""
 
     def plan(self, index: LibraryIndex, key: Array, step: Array) -> Plan:
         """Chooses the rows of a step."""
@@ -133,6 +135,7 @@ class RecordDraw(Draw):
 
     batch: int
     augmentation: Augmentation = NO_AUGMENTATION
+    axis: ClassVar[int] = 1
 
     def plan(self, index: LibraryIndex, key: Array, step: Array) -> Plan:
         row_key, _ = jax.random.split(jax.random.fold_in(stream_key(key, 1), step))

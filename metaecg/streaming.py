@@ -67,12 +67,10 @@ def gather(
         share = dataclasses.replace(draw, batch=draw.batch // jax.process_count())  # type: ignore
         key = jax.random.fold_in(key, jax.process_index())
     plan_step = jax.jit(share.plan)
+    sharding = NamedSharding(mesh, PartitionSpec(*(None,) * draw.axis, "episodes"))
 
     def read(step: int) -> Gathered:
         plan = jax.tree.map(np.asarray, plan_step(data.index, key, jnp.int32(step)))
-        # Tasks are spread, or the records of the one task that is a batch of records.
-        axes = ("episodes",) if len(plan.rows) > 1 or draw.batch == 1 else (None, "episodes")
-        sharding = NamedSharding(mesh, PartitionSpec(*axes))
         if shared:
             shape = (*plan.rows.shape, *data.signals.shape[1:])
             signals = jax.make_array_from_callback(

@@ -1,4 +1,4 @@
-"""Global labels: the conditions of a fixed vocabulary, diagnosed in patients never seen [0052, 0061].
+"""Global labels: conditions of a fixed vocabulary, diagnosed in patients never seen [0052, 0061].
 
 The other reading of the source's labels beside the slots of an episode: each record carries a
 binary sequence, one digit a condition, and the trained model diagnoses the library's own conditions

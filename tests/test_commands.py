@@ -117,8 +117,10 @@ def test_configurations_refuse_what_they_do_not_know():
         common.validate(quickstart.get_config("learner=snial"))
     with pytest.raises(MetaecgError, match=r"config\.meta\.optimizer = 'lion': choose one of adam"):
         common.validate(quickstart.get_config("meta.optimizer=lion"))
-    with pytest.raises(MetaecgError, match=r"inner\.width = 51: .* windows of 2 to 50"):
+    with pytest.raises(MetaecgError, match=r"inner\.width = 51: .* windows of 2 to 30"):
         common.validate(quickstart.get_config("update=trajectory,inner.width=51"))
+    with pytest.raises(MetaecgError, match=r"a folder a host, needs signals=streamed"):
+        common.validate(quickstart.get_config("library=shard{process}"))
     with pytest.raises(MetaecgError, match=r"config\.library is empty"):
         common.validate(ptbxl.get_config())
 

@@ -80,6 +80,15 @@ def test_two_processes_train_checkpoint_and_resume_as_one(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_each_process_may_have_a_library_of_its_own(tmp_path):
+    for process in (0, 1):
+        (tmp_path / f"host{process}").mkdir()
+        settings = toy.write(tmp_path / f"host{process}", seed=process)
+    shards = settings.replace("host1/library", "host{process}/library")
+    finish(*two_processes(shards, tmp_path / "run"))
+    assert [line["step"] for line in log(tmp_path / "run") if "loss" in line] == [2, 4]
+
+
 def test_flags_that_contradict_each_other_are_refused():
     with pytest.raises(MetaecgError, match="need --coordinator=HOST:PORT"):
         parallel.start(None, 2, 0)

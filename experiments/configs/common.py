@@ -71,13 +71,13 @@ def default() -> ml_collections.ConfigDict:
                 "optimizer": "adam",
                 "rate": 1e-3,
                 "steps": 1,
-                "per_class": 0,  # records of each class in a sequence; 0: shot + query
-                "width": 25,
+                "per_class": 0,  # records of each class in a sequence; 0: shot + 1
+                "width": 0,  # records in a window; 0: way · shot + 1, a support and a query
                 "clip": 1.0,
                 "permute_slots": True,
-                "carry": False,  # the optimiser's state, from sequence to sequence
+                "carry": True,  # the optimiser's state and schedule, from sequence to sequence
             },
-            "meta": {"optimizer": "sgd", "rate": 0.2},
+            "meta": {"optimizer": "sgd", "rate": 0.5},
             # Of episodic.
             "optimizer": "adamw",
             "learning_rate": 1e-3,
@@ -193,12 +193,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
     for key in positive:
         if config[key] <= 0:
             raise MetaecgError(f"config.{key} = {config[key]}: must be positive")
-    per_class = config.inner.per_class or config.shot + config.query
-    records = config.way * per_class
-    if config["update"] == "trajectory" and not 2 <= config.inner.width <= records:
+    per_class = config.inner.per_class or config.shot + 1
+    records, width = config.way * per_class, config.inner.width or config.way * config.shot + 1
+    if config["update"] == "trajectory" and not 2 <= width <= records:
         raise MetaecgError(
-            f"config.inner.width = {config.inner.width}: a sequence of {config.way} classes × "
-            f"{per_class} records has windows of 2 to {records}"
+            f"config.inner.width = {width}: a sequence of {config.way} classes × {per_class} "
+            f"records has windows of 2 to {records}"
         )
     if not config.library:
         raise MetaecgError(
@@ -225,6 +225,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise MetaecgError(
             f"config.transformer.readout = {transformer.readout!r}: choose one of prototypes, slots"
         )
+    if "{process}" in config.library and config.signals != "streamed":
+        raise MetaecgError("config.library with {process}, a folder a host, needs signals=streamed")
     if config.labels == "conditions" and config.learner != "snail":
         raise MetaecgError(f"config.labels = 'conditions' needs learner=snail, not {config.learner}")
     if not 0 < config.augmentation.crop <= 1:

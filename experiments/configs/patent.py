@@ -18,9 +18,9 @@ def get_config(arguments: str | None = None):
     config.synthetic.seconds = 30.0  # [0042]
     config.synthetic.leads = "II"
     config.encoder = "residual"  # [0047], fig. 3
-    # M classes of k records make a sequence: k = shot + query [0051].
+    # M classes of k records make a sequence: k records a class make a sequence [0051].
     config.way, config.shot, config.query = 5, 2, 2
-    config.inner.width = 10
+    config.inner.per_class, config.inner.width = 4, 10
     config.update_from_flattened_dict({"update": "trajectory"})
     config.steps = 100
     config.batch = 1

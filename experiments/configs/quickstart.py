@@ -27,7 +27,7 @@ def get_config(arguments: str | None = None):
     config = common.with_arguments(config, arguments)
     if config["update"] != "episodic":
         # A sequence holds n groups, each an update: fewer. Arguments have the last word.
-        config.head.steps, config.head.batch = 200, 2
+        config.head.steps, config.head.batch = 600, 4
         config.steps, config.batch = 20, 1
         config = common.with_arguments(config, arguments)
     return config

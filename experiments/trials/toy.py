@@ -14,9 +14,9 @@ SETTINGS = (
 )
 
 
-def write(folder: Path, *, records: int = 108, samples: int = 128) -> str:
+def write(folder: Path, *, records: int = 108, samples: int = 128, seed: int = 0) -> str:
     """Writes library and protocol to a folder; returns the settings that train on them."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     labels = np.eye(9, dtype=bool)[np.arange(records) * 9 // records]
     wave = np.sin(np.arange(samples)[None, :, None] * (1 + labels.argmax(1)[:, None, None]) / 9)
     signals = (500 * wave + rng.normal(0, 50, (records, samples, 2))).astype(np.int16)
