@@ -2,10 +2,10 @@
 
     python -m experiments.updates --start_from=workdirs/quickstart/pretrain --output=updates
 
-The head of SNAIL learns on the frozen encoder of another run, by each rule, with each seed, until it
-has spent --gradients evaluations of the gradient of one task: an episode, or a window of a sample
-sequence. The table gives the validation accuracy after the last step (5-shot; rules of one seed share
-their episodes) and what the rule costs; updates.json and trajectory.svg lie beside it in --output.
+The head of SNAIL learns on the frozen encoder of another run, by each rule, with each seed, until
+it has spent --gradients evaluations of the gradient of one task, an episode or a window of a sample
+sequence. The table gives the validation accuracy after the last step (5-shot; rules of one seed
+share their episodes) and what the rule costs. updates.json and trajectory.svg lie in --output.
 """
 
 import functools
@@ -128,8 +128,8 @@ def follow(config: ml_collections.ConfigDict, data: train.Opened) -> dict[str, A
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
     """The measurements as a Markdown table; the interval is over seeds (Student's t)."""
     lines = [
-        "| update | validation accuracy | ± 95 % over seeds | each seed | ECE | s per 1,000 gradients "
-        "| step's memory |",
+        "| update | validation accuracy | ± 95 % over seeds | each seed | ECE "
+        "| s per 1,000 gradients | step's memory |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, runs in results.items():

@@ -199,8 +199,8 @@ def test_a_disk_that_is_full_loses_nothing_earlier(folder):
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
     try:
-        with pytest.raises(CheckpointError, match="could not be written .* make room"):
-            checkpoints.save(state(11), {"best": 0.9})
+        checkpoints.save(state(11), {"best": 0.9})
+        with pytest.raises(CheckpointError, match=r"could not be written .* make room"):
             checkpoints.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

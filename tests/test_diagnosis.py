@@ -66,9 +66,6 @@ def signals(count, seed=0):
 def support(labels, seed=0):
     records = signals(len(labels), seed)
     return [(f"{i}.csv", label, records[i]) for i, label in enumerate(labels)]
-        (f"{i}.csv", label, x)
-        for i, (label, x) in enumerate(zip(labels, signals(len(labels), seed)))
-    ]
 
 
 QUERIES = signals(5, seed=9)
@@ -92,9 +89,7 @@ def test_probabilities_are_the_learners_averaged_over_orders(built):
     read = readings(frozen, 6, 3, 4, np.random.default_rng(0))
     assert len(read.support) == (4 if frozen.ordered else 1)
     for diagnosis, query in zip(found, QUERIES):
-        each = np.stack(
-            [reference(predict, examples, o, p, query) for o, p in zip(*read)]
-        )
+        each = np.stack([reference(predict, examples, o, p, query) for o, p in zip(*read)])
         assert diagnosis.labels == ("B", "A", "C")
         np.testing.assert_allclose(diagnosis.probs, each.mean(0), atol=1e-5)
         np.testing.assert_allclose(diagnosis.low, each.min(0), atol=1e-5)

@@ -22,7 +22,7 @@ KEY = jax.random.key(0)
 
 
 class Numbers(draws.Draw):
-    """The record of step i is `values[i]` in the first stream of draws, `after[i]` in the others."""
+    """Step i draws the record `values[i]` in the first stream, `after[i]` in the others."""
 
     batch = 1
 

@@ -11,7 +11,7 @@ class Tiny(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train=False):
-        x = nn.Dense(self.features)(x.reshape(len(x), -1))
+        x = nn.Dense(self.features)(x.reshape(x.shape[0], -1))
         if self.norm:
             x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
         return nn.tanh(x)

@@ -228,7 +228,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     if "{process}" in config.library and config.signals != "streamed":
         raise MetaecgError("config.library with {process}, a folder a host, needs signals=streamed")
     if config.labels == "conditions" and config.learner != "snail":
-        raise MetaecgError(f"config.labels = 'conditions' needs learner=snail, not {config.learner}")
+        raise MetaecgError(f"config.labels = 'conditions' needs learner=snail: {config.learner}")
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")
 

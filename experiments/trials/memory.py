@@ -37,7 +37,7 @@ def own_memory(process: int) -> int:
 
 
 def train(settings: str, workdir: Path) -> tuple[list[float], float, int]:
-    """Runs a training; returns its losses, tasks per second after the first log, and peak memory."""
+    """Returns the losses of a training, its tasks per second after the first log, its memory."""
     config = f"--config=experiments/configs/ptbxl.py:{settings}"
     arguments = [sys.executable, "-m", "experiments.train", config, f"--workdir={workdir}"]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)

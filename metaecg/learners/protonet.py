@@ -14,7 +14,7 @@ def unit(x: Array) -> Array:
 
 def seen(task: Task) -> Array:
     """Which slots of the support each query may read: float [Q, S, W], zero for padding."""
-    position = jnp.arange(len(task.support))[None, :]
+    position = jnp.arange(task.support.shape[0])[None, :]
     visible = (position < task.sees[:, None]) & (task.support >= 0)[None, :]
     return visible[:, :, None] * task.labels[task.support][None]
 
