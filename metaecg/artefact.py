@@ -71,7 +71,7 @@ def write(
     ordered: bool,
     half: bool = False,
 ) -> None:
-    """Writes an artefact; the same content gives the same bytes.
+    """Writes an artefact.
 
     Args:
       path: the file.

@@ -63,7 +63,7 @@ class Transformer(nn.Module):
         Raises:
           ValueError: the width does not divide by the heads, or the support is too long.
         """
-        support, real = len(task.support), task.support >= 0
+        support, real = task.support.shape[0], task.support >= 0
         if self.width % self.heads:
             raise ValueError(f"a width of {self.width} does not divide by {self.heads} heads")
         if not self.order_free and support >= self.length:
