@@ -13,11 +13,12 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 from absl import flags
 
-from experiments import assemble, cli, contenders, tables, trained
+from experiments import assemble, cli, contenders, known, tables, trained
 from experiments.measure import measure
 from metaecg.data import protocols
 from metaecg.data.library import open_library
@@ -65,10 +66,14 @@ def main(_) -> None:
             f"library: {library.hz} Hz, leads {' '.join(library.leads)}; the run was trained on "
             f"{trained_on['hz']} Hz, leads {' '.join(trained_on['leads'])}: prepare it alike"
         )
+    protocol = protocols.load(FLAGS.protocol or config.protocol)
+    if config.labels == "conditions":
+        rows = known.measure(main_run, library, protocol)
+        _write(folders[0], {"protocol": protocol.name, "conditions": rows}, known.table(rows))
+        return
     wanted = FLAGS.shots or config.test_shots.split("+")
     if not all(shot.isdigit() and int(shot) for shot in wanted):
         raise MetaecgError(f"--shots={','.join(wanted)}: write numbers, such as 1,5,10")
-    protocol = protocols.load(FLAGS.protocol or config.protocol)
     found = measure(
         loaded,
         library,
@@ -86,7 +91,6 @@ def main(_) -> None:
         seen=FLAGS.seen,
     )
     results = {
-        "command": f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}",
         "seed": FLAGS.seed,
         "protocol": protocol.name,
         "part": FLAGS.part,
@@ -99,24 +103,29 @@ def main(_) -> None:
             }
             for name, run in loaded.items()
         },
-        "machine": {
-            "device": jax.devices()[0].device_kind,
-            "devices": jax.device_count(),
-            "processor": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-        },
         "seconds": time.monotonic() - began,
         **found,
-        "note": "Research software, not a medical device.",
     }
-    output = Path(FLAGS.output).expanduser() if FLAGS.output else folders[0] / "results.json"
+    _write(folders[0], results, tables.report(found))
+
+
+def _write(folder: Path, results: dict[str, Any], text: str) -> None:
+    """Writes results.json and the tables beside it, and prints these."""
+    command = f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}"
+    machine = {
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+    note = "Research software, not a medical device."
+    results = {"command": command, "machine": machine, **results, "note": note}
+    output = Path(FLAGS.output).expanduser() if FLAGS.output else folder / "results.json"
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    text = tables.report(found)
-    output.with_suffix(".md").write_text(
-        f"# {FLAGS.part} part of {protocol.name}\n\n    {results['command']}\n\n{text}\n", "utf-8"
-    )
-    print(f"{text}\n\n{FLAGS.part} part of {protocol.name}; details in {output}")
+    title = f"{FLAGS.part} part of {results['protocol']}"
+    output.with_suffix(".md").write_text(f"# {title}\n\n    {command}\n\n{text}\n", "utf-8")
+    print(f"{text}\n\n{title}; details in {output}")
 
 
 def _names(folders: list[Path]) -> dict[str, Path]:

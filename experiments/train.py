@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import assemble, cli, loop, trained, workdir
+from experiments import assemble, cli, known, loop, trained, workdir
 from experiments.configs import common
 from metaecg import (
     draws,
@@ -204,7 +204,7 @@ def _log_coverage(job: loop.Job, folder: Path, stream: int) -> None:
     if log.says("coverage_by_class"):
         return
     rows = loop.visited(job, steps, stream)
-    labelled = np.asarray(index.labels).any(axis=1)
+    labelled: np.ndarray = np.asarray(index.labels).any(axis=1)
     share = float(labelled[np.unique(rows)].sum() / max(1, labelled.sum()))
     by_class = dict(zip(job.part.classes, episodes.coverage(index, rows).round(3).tolist()))
     log.write(step=steps, coverage=share, coverage_by_class=by_class)
@@ -232,12 +232,16 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
     return validate
 
 
-def _conditions_validator(run: assemble.Experiment, known: assemble.Part, held_out: assemble.Part):
+def _conditions_validator(
+    run: assemble.Experiment, training_part: assemble.Part, held_out: assemble.Part
+):
     """Returns a function from variables to scores on the training conditions of other patients."""
-    context = run.draw.sequences.rows[0]  # the first sequence of the training, complete
+    context = known.context(run.config, training_part.data.index)
 
     def validate(variables):
-        probs = vocabulary.diagnose(run.learner, variables, known.data, held_out.data, rows=context)
+        probs = vocabulary.diagnose(
+            run.learner, variables, training_part.data, held_out.data, rows=context
+        )
         found = vocabulary.scores(probs, held_out.data.index.labels, held_out.classes)
         mean = parallel.from_main({"macro_auroc": np.mean(list(found.values()))})
         return {k: float(v) for k, v in mean.items()}

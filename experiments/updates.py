@@ -21,6 +21,7 @@ import optax
 from absl import flags
 
 from experiments import assemble, cli, loop, train, trained
+from experiments.configs import common
 from metaecg import episodes, meta, plots, tasks, training
 from metaecg.errors import MetaecgError
 
@@ -83,7 +84,8 @@ def _memory(config: ml_collections.ConfigDict, data: train.Opened) -> int:
         functools.partial(training.init, run.learner, run.update, run.draw), part, key
     )
     step = jax.jit(functools.partial(training.train_step, draw=run.draw, update=run.update))
-    return int(step.lower(state, part, key).compile().memory_analysis().temp_size_in_bytes)
+    analysis = step.lower(state, part, key).compile().memory_analysis()
+    return analysis.temp_size_in_bytes if analysis else 0
 
 
 def _run(config: ml_collections.ConfigDict, data: train.Opened) -> assemble.Experiment:
@@ -91,8 +93,12 @@ def _run(config: ml_collections.ConfigDict, data: train.Opened) -> assemble.Expe
     return assemble.experiment(config, len(part.classes), part.data.index)
 
 
-def follow(config: ml_collections.ConfigDict, data: train.Opened) -> dict[str, Any]:
-    """One trajectory from random parameters, kept whole: what the figure shows."""
+def follow(config: ml_collections.ConfigDict, data: train.Opened):
+    """One trajectory from random parameters, kept whole, as `plots.trajectory` shows it.
+
+    Returns:
+      Distances of θ_i from θ_0 and losses of group i before and after, [n] each; and θ*'s distance.
+    """
     run, part, key = _run(config, data), data.parts["train"].data, jax.random.key(config.seed)
     sequences = run.draw(part, key, 0)
     variables = run.learner.init(key, sequences)
@@ -117,12 +123,7 @@ def follow(config: ml_collections.ConfigDict, data: train.Opened) -> dict[str, A
         return apart(trajectory), report, optax.tree.norm(optax.tree.sub(star, theta_0))
 
     distance, report, star = jax.tree.map(np.asarray, walk(variables.params))
-    return {
-        "distance": distance.tolist(),
-        "loss_before": report.before.tolist(),
-        "loss_after": report.after.tolist(),
-        "star": float(star),
-    }
+    return distance, report.before, report.after, float(star)
 
 
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
@@ -167,6 +168,8 @@ def main(_) -> None:
     output, source = Path(FLAGS.output), trained.load(Path(FLAGS.start_from))
     base = source.config.copy_and_resolve_references()
     base.update({"learner": "snail", "freeze_encoder": True, "start_from": FLAGS.start_from})
+    defaults = common.default()
+    base.update({"shot": 5, "inner": defaults.inner, "meta": defaults.meta})
     data = train.embed(train.open_parts(base), base, source)
     chosen = {k: v for k, v in RULES.items() if not FLAGS.only or k in FLAGS.only}
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
@@ -181,10 +184,7 @@ def main(_) -> None:
             (output / "updates.json").write_text(json.dumps(results, indent=1))
     base.seed = 0
     walk = follow(settings(base, RULES["trajectory, meta-SGD"], FLAGS.gradients), data)
-    (output / "trajectory.json").write_text(json.dumps(walk))
-    plots.trajectory(**{k: np.asarray(v) for k, v in walk.items()}).savefig(
-        output / "trajectory.svg"
-    )
+    plots.trajectory(*walk[:3], star=walk[3]).savefig(output / "trajectory.svg")
     print(table(results))
 
 

@@ -73,9 +73,11 @@ def gather(
         plan = jax.tree.map(np.asarray, plan_step(data.index, key, jnp.int32(step)))
         if shared:
             shape = (*plan.rows.shape, *data.signals.shape[1:])
-            signals = jax.make_array_from_callback(
-                shape, sharding, lambda at: data.signals[plan.rows[at[0], at[1]]]
-            )
+
+            def mine(at: Any) -> np.ndarray:
+                return data.signals[plan.rows[at[:2]]]
+
+            signals = jax.make_array_from_callback(shape, sharding, mine)
         else:
             signals, plan = jax.tree.map(
                 lambda x: jax.make_array_from_process_local_data(sharding, x),
