@@ -204,8 +204,8 @@ def _log_coverage(job: loop.Job, folder: Path, stream: int) -> None:
     if log.says("coverage_by_class"):
         return
     rows = loop.visited(job, steps, stream)
-    labelled: np.ndarray = np.asarray(index.labels).any(axis=1)
-    share = float(labelled[np.unique(rows)].sum() / max(1, labelled.sum()))
+    labelled = np.flatnonzero(np.asarray(index.labels).any(axis=1))
+    share = float(np.isin(labelled, rows).mean())
     by_class = dict(zip(job.part.classes, episodes.coverage(index, rows).round(3).tolist()))
     log.write(step=steps, coverage=share, coverage_by_class=by_class)
     print(f"{share:.1%} of the training part's labelled records were in a task")
