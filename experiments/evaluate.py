@@ -18,8 +18,9 @@ from typing import Any
 import jax
 from absl import flags
 
-from experiments import assemble, cli, contenders, known, tables, trained
+from experiments import assemble, cli, contenders, known, tables, trained, workdir
 from experiments.measure import measure
+from metaecg import report
 from metaecg.data import protocols
 from metaecg.data.library import open_library
 from metaecg.errors import MetaecgError
@@ -126,6 +127,10 @@ def _write(folder: Path, results: dict[str, Any], text: str) -> None:
     title = f"{FLAGS.part} part of {results['protocol']}"
     output.with_suffix(".md").write_text(f"# {title}\n\n    {command}\n\n{text}\n", "utf-8")
     print(f"{text}\n\n{title}; details in {output}")
+    if "rows" in results:
+        page = output.with_name("report.html") if not FLAGS.output else output.with_suffix(".html")
+        page.write_text(report.evaluation_page(results, workdir.metrics(folder)), "utf-8")
+        print(f"figures in {page}")
 
 
 def _names(folders: list[Path]) -> dict[str, Path]:

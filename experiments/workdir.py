@@ -50,6 +50,14 @@ class Metrics:
             write_whole(self._path, "".join(line + "\n" for line in kept))
 
 
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """What a run logged, line by line."""
+    path = folder / "metrics.jsonl"
+    return (
+        [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    )
+
+
 def _is_by(line: str, step: int) -> bool:
     try:
         return json.loads(line)["step"] <= step
