@@ -149,10 +149,8 @@ def _detect(
     found: list[dict[str, Any]] = []
     first = None
     for name, row in tqdm(rows.items(), unit="learner", desc="detection", leave=False):
-        probs = detection.answer(
-            row.learner, row.variables, row.embeddings, questions, row.slots(2)
-        )
-        scored = detection.score(questions, probs, index, part.classes)
+        said = detection.answer(row.learner, row.variables, row.embeddings, questions, row.slots(2))
+        scored = detection.score(questions, said, index, part.classes)
         found.append({"learner": name, "shot": shot, "repeats": repeats, **scored.summary})
         if first is None:
             first = scored

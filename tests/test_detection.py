@@ -7,7 +7,8 @@ from tiny import Tiny
 
 from metaecg import detection, evaluation, learners, statistics, tasks
 from metaecg.errors import MetaecgError
-from metaecg.types import LibraryIndex
+from metaecg.networks import Identity
+from metaecg.types import LibraryIndex, Variables
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +107,26 @@ def test_answers_equal_the_nearest_mean_in_numpy(index, data, questions, slots):
     variables = learner.init(jax.random.key(0), example)
     embeddings = evaluation.embed(learner, variables, data)
     few = detection.Questions(*(x[:8] for x in questions))
-    probs = detection.answer(learner, variables, embeddings, few, slots)
-    assert probs.shape == (8, 180)
+    said = detection.answer(learner, variables, embeddings, few, slots)
+    assert said.shape == (8, 180)
     vectors = np.asarray(embeddings)
     for e in range(8):
         has = few.support_slots[e] == few.slots[e]
         yes, no = (vectors[few.support[e][x]].mean(0) for x in (has, ~has))
         gap = ((vectors - no) ** 2).sum(1) - ((vectors - yes) ** 2).sum(1)
-        np.testing.assert_allclose(probs[e], 1 / (1 + np.exp(-gap)), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(said[e], gap, rtol=1e-3, atol=1e-4)
+
+
+def test_sure_answers_are_still_told_apart():
+    """Embeddings a thousand from either centroid: probabilities round to 1, log-odds do not."""
+    learner = learners.protonet(Identity())
+    embeddings = np.array([[0], [1], [900], [901], [1000]], np.float32)
+    questions = detection.Questions(
+        *(np.array(x, np.int32) for x in ([0], [0], [[1, 0]], [[0, 1]])), np.ones((1, 5), bool)
+    )
+    empty = Variables({"encoder": {}, "head": {}}, {})
+    said = detection.answer(learner, empty, embeddings, questions, 2)
+    np.testing.assert_allclose(said[0], [-1, 1, 1799, 1801, 1999])
 
 
 def test_scores_of_an_oracle_and_of_chance(index, questions):
