@@ -304,7 +304,7 @@ def as_text(diagnosis: Diagnosis, query: Read, support: Sequence[tuple[Read, str
 
 def _shown(name: str | os.PathLike) -> str:
     """A path as text that can be printed and stored, whatever the encoding of its name."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _given() -> Given:

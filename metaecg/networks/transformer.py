@@ -75,7 +75,7 @@ class Transformer(nn.Module):
         tokens = nn.Dense(self.width, name="records")(task.records[rows])
         labels = nn.Dense(self.width, name="labels")(task.labels[task.support])
         unlabelled = self.param("unlabelled", nn.initializers.zeros, (1, self.width))
-        asked = jnp.broadcast_to(unlabelled, (len(task.query), self.width))
+        asked = jnp.broadcast_to(unlabelled, (task.query.shape[0], self.width))
         tokens = tokens + jnp.concatenate([labels, asked])
 
         position = jnp.arange(support)
