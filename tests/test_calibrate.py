@@ -9,10 +9,11 @@ from tiny import Tiny
 
 from experiments import assemble, calibrate, diagnose, export, trained
 from experiments.configs import quickstart
-from metaecg import artefact, learners
+from metaecg import artefact, evaluation, learners
 from metaecg.data import protocols
 from metaecg.data.library import Library, save
 from metaecg.errors import MetaecgError
+from metaecg.evaluation import draw_episodes
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +37,23 @@ def library(tmp_path_factory):
     return made, folder
 
 
+_drawn: dict = {}
+
+
+def drawn_once(data, key, count, **size):
+    """Compiling a draw takes longer than all else here, and there is one library."""
+    which = (int(jax.random.key_data(key)[-1]), count, *size.values())
+    if which not in _drawn:
+        _drawn[which] = draw_episodes(data, key, count, **size)
+    return _drawn[which]
+
+
 @pytest.fixture
 def run(library, monkeypatch):
     """A trained run of the least learner, as `trained.load` returns it."""
     made, folder = library
     config = quickstart.get_config(
-        f"library={folder / 'library'},protocol={folder / 'protocol.json'},learner=protonet,way=3,"
+        f"library={folder / 'library'},protocol={folder / 'protocol.json'},learner=protonet,way=2,"
         "query=2"
     )
     learner = learners.protonet(Tiny())
@@ -53,21 +65,17 @@ def run(library, monkeypatch):
         "protocol": protocol.name,
     }
     variables = jax.jit(learner.init)(jax.random.key(0), assemble.example_task(64, 2, 3))
-    loaded = trained.Trained(config, facts, learner, 3, variables, 7)
+    loaded = trained.Trained(config, facts, learner, 2, variables, 7)
     monkeypatch.setattr(trained, "load", lambda _: loaded)
     monkeypatch.setattr(calibrate, "SHOTS", (1, 3, 50))  # no class has 50
-    monkeypatch.setattr(calibrate, "WAYS", (2, 3, 5))  # nor the validation 5 classes
+    monkeypatch.setattr(calibrate, "WAYS", (2, 5))  # nor the validation 5 classes
+    monkeypatch.setattr(evaluation, "draw_episodes", drawn_once)
     return loaded
 
 
 def test_the_calibration_is_fitted_once_for_these_weights(run, library, tmp_path, monkeypatch):
     first = calibrate.ready(tmp_path)
-    assert [(row.way, row.shot) for row in first.calibration.rows] == [
-        (2, 1),
-        (2, 3),
-        (3, 1),
-        (3, 3),
-    ]
+    assert [row[:2] for row in first.calibration.rows] == [(2, 1), (2, 3)]
     assert first.record["bandpass"] == [0.5, 40.0]
     assert first.provenance["trained_on"] == list("ABC")
     assert first.provenance["calibrated_on"] == library[0].fingerprint
@@ -87,7 +95,7 @@ def test_the_calibration_is_fitted_once_for_these_weights(run, library, tmp_path
 
 def test_unseen_diagnoses_are_measured(run, library, tmp_path):
     rows = calibrate.measure(calibrate.ready(tmp_path), library[0], episodes=20, error_rate=0.2)
-    assert [(row["way"], row["shot"]) for row in rows] == [(2, 1), (2, 3), (3, 1), (3, 3)]
+    assert [(row["way"], row["shot"]) for row in rows] == [(2, 1), (2, 3)]
     assert all(0 <= row["coverage"] <= 1 <= row["set_size"] <= row["way"] for row in rows)
     assert calibrate.table(rows, 0.2).count("\n") == 1 + len(rows)
 

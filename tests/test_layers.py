@@ -30,7 +30,7 @@ LEVELS = [
     ("benchmark", "detection", "evaluation", "parallel", "checkpoints"),
     ("frozen", "vocabulary"),
     ("calibration",),
-    ("diagnosis", "paper", "plots"),
+    ("artefact", "diagnosis", "paper", "plots"),
     ("pages",),
     ("report",),
 ]
@@ -85,6 +85,12 @@ def test_core_imports_jax_flax_optax_and_numpy_alone(module):
     assert {name.split(".")[0] for name in imports(module)} <= allowed
     inside = {part(name) for name in imports(module) if name.startswith("metaecg.")}
     assert inside <= set(CORE)
+
+
+@pytest.mark.parametrize("name", ["frozen", "calibration", "diagnosis", "artefact"])
+def test_a_diagnosis_needs_jax_and_numpy_alone(name):
+    allowed = {"jax", "numpy", "metaecg"} | sys.stdlib_module_names
+    assert {found.split(".")[0] for found in imports(f"metaecg.{name}")} <= allowed
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if level(m) is not None])
