@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from experiments import assemble, workdir
 from metaecg import parallel, sequences, streaming, training
 from metaecg.checkpoints import Checkpoints
-from metaecg.draws import Data, Gathered, SequenceDraw
+from metaecg.draws import Data, Gathered, Planned, SequenceDraw
 from metaecg.errors import MetaecgError
 from metaecg.types import TrainState, Variables
 
@@ -173,7 +174,7 @@ def _due(config, every: str, step: int) -> bool:
     return step % config[every] == 0 or step == config.steps
 
 
-def _dispatches(job: Job, key, first: int) -> Iterator[tuple[int, Data | Gathered]]:
+def _dispatches(job: Job, key, first: int) -> Iterator[tuple[int, Data | Planned | Gathered]]:
     """Yields how many steps to take at once, up to where something is due, and their data."""
     config, data = job.run.config, job.part.data
     if isinstance(data.signals, streaming.Rows):
@@ -182,6 +183,10 @@ def _dispatches(job: Job, key, first: int) -> Iterator[tuple[int, Data | Gathere
             job.run.draw, data, key, first, config.steps, job.mesh, shared=shared
         )
         yield from zip(itertools.repeat(1), steps)
+        return
+    if isinstance(job.run.draw, SequenceDraw):
+        for step in range(first, config.steps):
+            yield 1, Planned(job.run.draw.plan(data.index, key, jnp.int32(step)), data)
         return
     most = config.steps_per_dispatch or (1 if jax.default_backend() == "cpu" else 20)
     every = [config[k] for k in ("log_every", "validate_every", "checkpoint_every")]

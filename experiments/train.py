@@ -182,9 +182,11 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
     return meta
 
 
-def _first(draw: draws.Draw, data: draws.Data) -> draws.Data | draws.Gathered:
+def _first(draw: draws.Draw, data: draws.Data) -> draws.Data | draws.Planned | draws.Gathered:
     """Data for the shapes of a first step: empty records where the signals are on disk."""
     if not isinstance(data.signals, streaming.Rows):
+        if isinstance(draw, draws.SequenceDraw):
+            return draws.Planned(draw.plan(data.index, jax.random.key(0), 0), data)
         return data
     plan = jax.tree.map(np.asarray, draw.plan(data.index, jax.random.key(0), 0))
     empty = np.zeros((*plan.rows.shape, *data.signals.shape[1:]), data.signals.dtype)

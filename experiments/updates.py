@@ -72,7 +72,7 @@ def measure(config: ml_collections.ConfigDict, folder: Path, data: train.Opened)
         "steps": config.steps,
         "step_seconds": config.batch / rate,
         "seconds": time.monotonic() - began,
-        "memory": _memory(config, data),
+        "memory": _memory(config, data) if config.seed == 0 else 0,
     }
 
 
@@ -177,7 +177,11 @@ def main(_) -> None:
         for name, rule in chosen.items():
             base.seed = seed
             config = settings(base, rule, FLAGS.gradients)
-            run = measure(config, output / f"{name} {seed}".replace(" ", "_"), data)
+            try:
+                run = measure(config, output / f"{name} {seed}".replace(" ", "_"), data)
+            except loop.Terminated as stop:
+                print(f"{stop}; the same command goes on from there")
+                return
             run["gradients_per_step"] = config.batch * tasks_per_step(config)
             results[name].append(run)
             print(f"{name}, seed {seed}: {run['accuracy']:.3f}, {run['seconds']:.0f} s")

@@ -43,6 +43,18 @@ class Plan(NamedTuple):
     facts: Any
 
 
+class Planned(NamedTuple):
+    """A part, with a step's plan made on the host: the compiled step then holds no sequences.
+
+    Attributes:
+      plan: of the step.
+      data: the part it names rows of.
+    """
+
+    plan: Plan
+    data: Data
+
+
 class Gathered(NamedTuple):
     """The records of one step, in the place of `Data` where a library is read from disk.
 
@@ -58,7 +70,7 @@ class Gathered(NamedTuple):
 
 
 class Draw:
-    """(data, key, step) -> the batch of tasks of that step; the same from `Data` and `Gathered`."""
+    """(data, key, step) -> the batch of tasks of that step, the same whatever holds the data."""
 
     batch: int
     """Tasks a step; of `RecordDraw`, records of its one task."""
@@ -73,11 +85,14 @@ class Draw:
         """Makes a step's records, float32 mV [B, N, samples, leads], into tasks."""
         raise NotImplementedError
 
-    def __call__(self, data: Data | Gathered, key: Array, step: Array) -> Task:
+    def __call__(self, data: Data | Planned | Gathered, key: Array, step: Array) -> Task:
         if isinstance(data, Gathered):
             plan, records = data.plan, data.signals.astype(jnp.float32) * data.scale
         else:
-            plan = self.plan(data.index, key, step)
+            if isinstance(data, Planned):
+                plan, data = data
+            else:
+                plan = self.plan(data.index, key, step)
             records = tasks_lib.millivolts(data.signals, data.scale, plan.rows)
         return self.tasks(plan, records, key, step)
 

@@ -6,16 +6,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from metaecg.draws import Data, Gathered, stream_key
+from metaecg.draws import Data, Gathered, Planned, stream_key
 from metaecg.meta import Update
 from metaecg.types import Array, ArrayTree, Learner, Task, TrainState
 
-Draw = Callable[[Data | Gathered, Array, Array], Task]
+Draw = Callable[[Data | Planned | Gathered, Array, Array], Task]
 """(data, key, step) -> the batch of tasks of that step, as the classes of `draws` are."""
 
 
 def init(
-    learner: Learner, update: Update, draw: Draw, data: Data | Gathered, key: Array
+    learner: Learner, update: Update, draw: Draw, data: Data | Planned | Gathered, key: Array
 ) -> TrainState:
     """Returns the state before the first step."""
     init_key, draw_key = jax.random.split(key)
@@ -27,7 +27,7 @@ def init(
 
 
 def train_step(
-    state: TrainState, data: Data | Gathered, key: Array, *, draw: Draw, update: Update
+    state: TrainState, data: Data | Planned | Gathered, key: Array, *, draw: Draw, update: Update
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update. All that is random in it is derived from (key, state.step).
 
@@ -56,7 +56,13 @@ def _stays_finite(old: ArrayTree, new: ArrayTree) -> Array:
 
 
 def train_steps(
-    state: TrainState, data: Data | Gathered, key: Array, *, steps: int, draw: Draw, update: Update
+    state: TrainState,
+    data: Data | Planned | Gathered,
+    key: Array,
+    *,
+    steps: int,
+    draw: Draw,
+    update: Update,
 ) -> tuple[TrainState, dict[str, Array]]:
     """`steps` updates in one dispatch; the metrics have a leading axis `steps`.
 
