@@ -64,8 +64,8 @@ class Checkpoints:
         """Reads the newest checkpoint that is whole; damaged ones are passed over with a warning.
 
         Args:
-          like: a state of the same structure, shapes, types (and shardings): arrays or
-            `ShapeDtypeStruct`s.
+          like: a state of the same structure, shapes, types (and shardings): arrays, or
+            a `ShapeDtypeStruct` for each.
 
         Returns:
           (state, meta), or None where there is no checkpoint at all.

@@ -53,7 +53,7 @@ def calibration_error(probs: Array, labels: Array, bins: int = 15) -> Array:
       bins: number of confidence bins.
 
     Returns:
-      float [], Σ_b |B_b|/M · |accuracy(B_b) − confidence(B_b)|.
+      float [], ``Σ_b |B_b|/M · |accuracy(B_b) − confidence(B_b)|``.
     """
     confidence = jnp.max(probs, axis=-1)
     correct = jnp.argmax(probs, -1) == jnp.argmax(labels, -1)
