@@ -339,7 +339,7 @@ def _calibration_error(probs: np.ndarray, truth: np.ndarray) -> float:
 
 def _minimise(loss) -> float:
     """The positive number of least loss, to a per mille: a grid over its logarithm, made finer."""
-    low, high = np.log(1e-3), np.log(1e3)
+    low, high = np.log(1e-3), np.log(1e6)
     for _ in range(4):
         grid = np.linspace(low, high, 25)
         best = int(np.argmin([loss(x) for x in np.exp(grid)]))
