@@ -56,7 +56,8 @@ class Job(NamedTuple):
       key: of the draws.
       like: shapes, types and shardings of the state.
       begin: () -> the state before the first step.
-      validate: variables -> scores, the one to choose the best step by in front.
+      validate: variables -> scores, the one to choose the best step by in front; none where a
+        protocol has no validation part.
       record_ids: the library's names of the part's rows, for messages.
     """
 
@@ -150,7 +151,8 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
         if _due(config, "validate_every", step):
             scores = job.validate(parallel.local(state.variables))
             log.write(step=step, validation=scores)
-            metric, score = next(iter(scores.items()))
+            # Without anything to validate on, the last step is the best.
+            metric, score = next(iter(scores.items()), ("step", float(step)))
             interval = f" ± {scores['accuracy_ci95']:.3f}" if "accuracy_ci95" in scores else ""
             _say(f"step {step}: validation {metric} {score:.3f}{interval}")
             if score > meta["best"]:

@@ -53,7 +53,7 @@ def train(config, folder: Path) -> dict[str, Any]:
     }
     for name, changes, applies in (
         ("pretrain", supervised, config.learner != "supervised"),
-        ("head", {"freeze_encoder": True}, config.learner == "snail"),
+        ("head", {"freeze_encoder": True}, config.learner in common.HEADS),
     ):
         if applies and config[name].steps:
             stages.append((folder / name, {**changes, **config[name].to_dict()}))
@@ -104,6 +104,7 @@ def open_parts(config) -> Opened:
     parts = {
         p: assemble.part(library, protocol, p, resident=not streamed)
         for p in ("train", "validation")
+        if splits[p].classes
     }
     if config.labels == "conditions":
         by_patient = vocabulary.part_by_patient(parts["train"].data.index)
@@ -168,7 +169,7 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
         like=parallel.like(jax.eval_shape(start, first, init_key), mesh),
         begin=begin,
         validate=(
-            _validator(config, run, parts["validation"], validation_key)
+            _validator(config, run, parts.get("validation"), validation_key)
             if config.labels == "slots"
             else _conditions_validator(run, parts["train"], parts["held out"])
         ),
@@ -213,8 +214,10 @@ def _log_coverage(job: loop.Job, folder: Path, stream: int) -> None:
     print(f"{share:.1%} of the training part's labelled records were in a task")
 
 
-def _validator(config, run: assemble.Experiment, part: assemble.Part, key):
-    """Returns a function from variables to scores on fixed validation episodes."""
+def _validator(config, run: assemble.Experiment, part: assemble.Part | None, key):
+    """Returns a function from variables to scores on fixed validation episodes, if any."""
+    if part is None:
+        return lambda variables: {}
     drawn = evaluation.draw_episodes(
         part.data,
         key,

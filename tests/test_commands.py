@@ -1,6 +1,7 @@
 """The commands as a user runs them: train, resume, evaluate, and refuse what is wrong."""
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -104,6 +105,15 @@ def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp
     assert 0 <= best["best"] <= 1
     run = trained.load(tmp_path)
     assert run.slots == 3, "the conditions A, B and C, not the slots of an episode"
+
+
+def test_without_a_validation_part_the_last_step_is_kept(settings, tmp_path):
+    protocol = json.loads(Path(config(settings).protocol).read_text())
+    (tmp_path / "two.json").write_text(json.dumps(protocol | {"validation": []}))
+    arguments = f",protocol={tmp_path / 'two.json'},learner=protonet,pretrain.steps=0"
+    best = train.train(config(settings, arguments), tmp_path / "run")
+    assert (best["metric"], best["best_step"]) == ("step", 4)
+    assert trained.load(tmp_path / "run").step == 4
 
 
 def test_configurations_refuse_what_they_do_not_know():
