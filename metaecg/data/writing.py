@@ -36,7 +36,8 @@ class Writer:
       LibraryError: something is in the way.
 
     Example:
-      >>> with Writer(path) as writer:
+      >>> signal = np.zeros((1000, 2), np.int16)
+      >>> with Writer("library") as writer:
       ...     writer.add(signal, id="1", patient="7", codes=["AFIB"])
       ...     writer.finish(vocabulary=["AFIB"], hz=100.0, leads=["I", "II"])
     """

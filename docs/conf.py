@@ -1,0 +1,37 @@
+"""Builds the pages of this folder and the reference from the docstrings.
+
+sphinx-build -W docs build/docs
+"""
+
+from metaecg import __version__
+
+project = "metaecg"
+author = "metaecg contributors"
+copyright = "metaecg contributors"
+release = version = __version__
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"metaecg {release}"
+
+myst_heading_anchors = 3
+default_role = "literal"  # `names` in docstrings are code
+napoleon_use_ivar = True  # attributes of a class stay in its description, not entries of their own
+napoleon_use_rtype = False
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True, "show-inheritance": False}
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", _skip)
+
+
+def _skip(app, what, name, obj, skip, options):
+    """Fields of a NamedTuple are described in its docstring; each by itself says nothing more."""
+    return True if type(obj).__name__ in ("_tuplegetter", "member_descriptor") else None
