@@ -12,11 +12,12 @@ the calibration, where the model comes from, and the sha256 of every other membe
 Running it needs jax and numpy, and flatbuffers, in which jax.export writes programs.
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +100,8 @@ def write(
         "calibration": calibration.to_json(),
         "provenance": provenance,
     }
-    programs = _programs(learner, tree, shapes, record, manifest)
+    with _no_paths():
+        programs = _programs(learner, tree, shapes, record, manifest)
     members = {f"{name}.bin": bytes(exported.serialize()) for name, exported in programs.items()}
     for number, array in enumerate(stored):
         file = io.BytesIO()
@@ -111,6 +113,22 @@ def write(
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # no date
+
+
+@contextlib.contextmanager
+def _no_paths() -> Iterator[None]:
+    """Keeps the folders of this machine out of the programs, which name source files for debugging.
+
+    jax reads the setting when a function is traced, so that what is cached is traced anew.
+    """
+    name = "jax_hlo_source_file_canonicalization_regex"
+    before = getattr(jax.config, name)
+    jax.clear_caches()
+    jax.config.update(name, r".*[/\\]")
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def _programs(

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -193,6 +194,17 @@ def test_foreign_and_forged_files_are_refused(file, tmp_path):
         artefact.read(tmp_path / "letter")
     with pytest.raises(FileNotFoundError):
         artefact.read(tmp_path / "missing")
+
+
+def test_no_folder_of_this_machine_is_in_the_file(file):
+    """Programs name the source files they come from: by their own names alone."""
+    here = str(Path(artefact.__file__).parents[1]).encode()
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            content = archive.read(name)
+            assert here not in content
+            assert b"site-packages" not in content
+        assert b"artefact.py" in archive.read("embed.bin")
 
 
 def test_learners_that_adapt_cannot_be_exported(tmp_path):
