@@ -269,7 +269,7 @@ for case in json.loads((work / "out.json").read_text())["diagnoses"]:
 
 # %%
 page = escape((work / "report.html").read_text())
-HTML(f'<iframe srcdoc="{page}" width="100%" height="700"></iframe>')
+HTML(f'<div><iframe srcdoc="{page}" width="100%" height="700"></iframe></div>')
 
 # %% [markdown]
 # The page needs no other file and no network; print it on A4 and its ECGs are true to scale.

@@ -142,8 +142,9 @@ class Patches(nn.Module):
 # %%
 def run(learner, update, draw, steps):
     """Trains a learner from scratch; returns its variables and its losses."""
-    state = training.init(learner, update, draw, train, jax.random.key(1))
+    init = jax.jit(functools.partial(training.init, learner, update, draw))
     step = jax.jit(functools.partial(training.train_step, draw=draw, update=update))
+    state = init(train, jax.random.key(1))
     history = []
     for _ in range(steps):
         state, metrics = step(state, train, jax.random.key(2))

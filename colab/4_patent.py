@@ -126,8 +126,8 @@ X, Y = sequence(0)
 at = episodes.windows(M * k, w)
 groups = jax.vmap(lambda rows: tasks.group(X[rows], Y[rows]))(at)  # leaves [n, …]
 first = jax.tree.map(lambda leaf: leaf[:1], groups)
-theta_0, state = model.init(jax.random.key(0), first)
-said = jnp.exp(model.predict(theta_0, state, first))[0]
+theta_0, state = jax.jit(model.init)(jax.random.key(0), first)
+said = jnp.exp(jax.jit(model.predict)(theta_0, state, first))[0]
 for a, (true, predicted) in enumerate(zip(first.labels[0], said)):
     print(f"a = {a}   Y = {true.astype(int)}   Y* = {np.round(predicted, 2)}")
 
@@ -176,8 +176,9 @@ print(f"n = {len(at)} meta-parameters of {sum(x.size for x in jax.tree.leaves(th
 # \theta^* = \varphi$$
 
 # %%
-theta_star, _ = meta.meta_optimise(theta_0, trajectory, optax.sgd(0.3))
-by_adam, _ = meta.meta_optimise(theta_0, trajectory, optax.adam(1e-2))
+optimise = jax.jit(meta.meta_optimise, static_argnames="optimizer")
+theta_star, _ = optimise(theta_0, trajectory, optimizer=optax.sgd(0.3))
+by_adam, _ = optimise(theta_0, trajectory, optimizer=optax.adam(1e-2))
 
 
 def by_hand(phi, thetas):
@@ -195,14 +196,18 @@ same = jax.tree.map(
 assert all(jax.tree.leaves(same))
 
 
+@jax.jit
 def distance(theta):
-    return float(optax.tree.norm(optax.tree.sub(theta, theta_0)))
+    return optax.tree.norm(optax.tree.sub(theta, theta_0))
 
 
 print(f"distance of θ* from θ_0: SGD {distance(theta_star):.2f}, Adam {distance(by_adam):.2f}")
-far = [distance(jax.tree.map(lambda leaf, i=i: leaf[i], trajectory)) for i in range(len(at))]
+far = jax.vmap(distance)(trajectory)
 plots.trajectory(
-    np.array(far), np.array(report.before), np.array(report.after), star=distance(theta_star)
+    np.array(far),
+    np.array(report.before),
+    np.array(report.after),
+    star=float(distance(theta_star)),
 )
 
 # %% [markdown]
@@ -220,7 +225,7 @@ update = meta.trajectory(
     model, optax.sgd(0.5), inner=optax.adam(1e-3), width=w, permute_slots=True, carry_inner=True
 )
 step = jax.jit(functools.partial(training.train_step, draw=draw, update=update))
-now = training.init(model, update, draw, train, jax.random.key(0))
+now = jax.jit(functools.partial(training.init, model, update, draw))(train, jax.random.key(0))
 history = []
 for _ in range(rounds):
     now, metrics = step(now, train, jax.random.key(1))
@@ -250,7 +255,7 @@ found = evaluation.summarise(answers, names)
 print(f"accuracy {found['accuracy']:.3f} ± {found['accuracy_ci95']:.3f}, chance {1 / M:.3f}")
 one = jax.tree.map(lambda leaf: leaf[0], questions)
 candidates = [names[c] for c in one.classes]
-probs = np.round(answers.probs[0, 0], 2).tolist()
+probs = [round(float(p), 2) for p in answers.probs[0, 0]]
 print(f"a recording of {candidates[one.query_slots[0]]}:", dict(zip(candidates, probs)))
 
 # %% [markdown]

@@ -1,5 +1,7 @@
 """The notebooks: text and notebook say the same, hold no outputs, and run from end to end."""
 
+import ast
+import importlib.util
 import os
 import re
 import subprocess
@@ -11,7 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TEXTS = sorted(ROOT.glob("colab/*.py"))
-SLOW = ("1_quickstart", "2_your_own_ecgs")  # they train, and call the commands
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,21 @@ def test_it_opens_with_what_it_does_and_how_long_it_takes(path):
     assert len(set(owners)) == 1
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, marks=pytest.mark.slow) if p.stem in SLOW else p for p in TEXTS],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_what_it_imports_is_there(path):
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    taken = [n for n in nodes if isinstance(n, ast.ImportFrom) and n.level == 0]
+    ours = [n for n in taken if n.module.split(".")[0] in ("metaecg", "experiments")]
+    assert ours
+    for node in ours:
+        module = importlib.import_module(node.module)
+        for alias in node.names:
+            name = f"{node.module}.{alias.name}"
+            assert hasattr(module, alias.name) or importlib.util.find_spec(name), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
 def test_it_runs_from_end_to_end(path, cache, tmp_path):
     quickly = {
         "METAECG_SMOKE": "1",
