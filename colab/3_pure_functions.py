@@ -120,6 +120,7 @@ for c, axis in enumerate(axes.ravel()):
     axis.imshow(images[EACH * c, ..., 0], cmap="gray")
     axis.set_axis_off()
 figure.suptitle("one image of each of 16 classes")
+plt.show()
 
 # %% [markdown]
 # An encoder is any Linen module called as `encoder(records, train=…)` that turns records
@@ -215,6 +216,7 @@ for name, optimizer in RULES.items():
     print(f"{name:20} {score(snail(), variables)}")
 axis.set(xlabel="step (4 sequences each)", ylabel="loss of a window at $θ_{i-1}$ (nats)")
 axis.legend(title="meta-optimiser")
+plt.show()
 
 # %% [markdown]
 # One setting each and one seed: a demonstration of the interchange, not a comparison of methods.

@@ -102,6 +102,7 @@ print("groups of a sequence, the first three:", episodes.windows(M * k, w)[:3].t
 figure, axis = plt.subplots(figsize=(6, 2.5), layout="constrained")
 axis.plot(100 * visited)
 axis.set(xlabel="sample sequences", ylabel="records visited (%)")
+plt.show()
 
 # %% [markdown]
 # ## Claim 3 · labels [0052–0053]
@@ -235,6 +236,7 @@ for values, name in zip(np.transpose(history), ("before, at $θ_{i-1}$", "after,
     axis.plot(values, label=name)
 axis.set(xlabel=f"update ({together} sequences each)", ylabel="loss of a group (nats)")
 axis.legend()
+plt.show()
 
 # %% [markdown]
 # A few hundred sequences are a beginning; the README has what longer trainings reach, on frozen
