@@ -4,7 +4,7 @@
 
 Half of the kills come at a random moment, half while a checkpoint is being written. The resumed run
 must end in the same bits: parameters, model state, optimiser, facts, and logged losses. Two CPU
-cores: SECONDS. Exits with 1 if anything differs.
+cores: 414 s, machine shared with other work. Exits with 1 if anything differs.
 """
 
 import json
