@@ -14,9 +14,10 @@ from metaecg.augment import Augmentation
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.errors import MetaecgError
-from metaecg.networks import Identity
+from metaecg.learners import probes
+from metaecg.networks import Identity, Whitened
 from metaecg.networks import encoder as build_encoder
-from metaecg.types import Learner, LibraryIndex, Task, TrainState, Variables
+from metaecg.types import Array, Learner, LibraryIndex, Task, TrainState, Variables
 
 PROCESS = "{process}"
 """Stands in config.library for the number of the process."""
@@ -86,6 +87,8 @@ def learner(
         looped = config["update"] != "episodic" or config.learner in ("maml", "finetune")
         options["conv"] = "matmul" if looped else "xla"
     encoder = Identity() if embedded else build_encoder(config.encoder, **options)
+    if config.whiten:
+        encoder = Whitened(encoder)
     if config.learner == "snail":
         try:
             pairs = [tuple(map(int, p.split("x"))) for p in config.snail.attention.split("+")]
@@ -254,6 +257,20 @@ def example_task(samples: int, leads: int, labels: int) -> Task:
     return jax.tree.map(lambda x: x[None], task)
 
 
+def unwhitened(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The configuration of the same learner on embeddings as the encoder gives them."""
+    return ml_collections.ConfigDict({**config.to_dict(), "whiten": False})
+
+
+def whiten(state: TrainState, embeddings: Array, index: LibraryIndex) -> TrainState:
+    """The state with the whitening set that `learners.probes.base` finds on the training part."""
+    known = probes.base(embeddings, index)
+    whitening = {"mean": known.mean, "matrix": known.whitening}
+    variables = state.variables
+    model_state = {**variables.state, "whitening": whitening}
+    return state._replace(variables=Variables(variables.params, model_state))
+
+
 def embedded(part: Part, learner: Learner, variables: Variables) -> Part:
     """The part with embeddings in place of its signals."""
     signals = evaluation.embed(learner, variables, part.data)
@@ -275,4 +292,5 @@ def start_from(state: TrainState, source: Variables) -> TrainState:
         raise MetaecgError("config.start_from: its encoder has other shapes than config.encoder")
     names = ["encoder", "head"] if alike("head") else ["encoder"]
     params = {**state.variables.params, **{name: source.params[name] for name in names}}
-    return state._replace(variables=Variables(params, source.state))
+    model_state = {**state.variables.state, **source.state}
+    return state._replace(variables=Variables(params, model_state))

@@ -50,6 +50,7 @@ def train(config, folder: Path) -> dict[str, Any]:
         "labels": "slots",
         "update": "episodic",
         "optimizer": "adamw",
+        "whiten": False,
     }
     for name, changes, applies in (
         ("pretrain", supervised, config.learner != "supervised"),
@@ -88,7 +89,7 @@ class Opened(NamedTuple):
 
 def embed(data: Opened, config, source: trained.Trained) -> Opened:
     """The parts as the encoder of another run sees them."""
-    whole = assemble.learner(config, len(data.parts["train"].classes))
+    whole = assemble.learner(assemble.unwhitened(config), len(data.parts["train"].classes))
     parts = {k: assemble.embedded(p, whole, source.variables) for k, p in data.parts.items()}
     return data._replace(parts=parts, embedded=True)
 
@@ -158,8 +159,12 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
     def begin():
         state = parallel.jit_replicated(start, mesh)(first, init_key)
         if source and not config.freeze_encoder:
-            state = parallel.replicate(assemble.start_from(state, source.variables), mesh)
-        return state
+            state = assemble.start_from(state, source.variables)
+        if config.whiten and source and not source.config.whiten:
+            seen = data if data.embedded else embed(data, config, source)
+            embeddings = seen.parts["train"].data.signals
+            state = assemble.whiten(state, embeddings, part.data.index)
+        return parallel.replicate(state, mesh)
 
     job = loop.Job(
         run=run,

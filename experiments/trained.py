@@ -45,7 +45,8 @@ def load(folder: Path) -> Trained:
     width = assemble.width(config, conditions)
     like = jax.eval_shape(learner.init, jax.random.key(0), _example(facts, width))
     if config.freeze_encoder:  # the checkpoint holds the head; the encoder is where it came from
-        like = Variables({"encoder": {}, "head": like.params["head"]}, {})
+        kept = {k: v for k, v in like.state.items() if k == "whitening"}
+        like = Variables({"encoder": {}, "head": like.params["head"]}, kept)
     checkpoints = Checkpoints(folder / "checkpoints" / "best", keep=1)
     restored = checkpoints.restore_variables(like)
     checkpoints.close()
@@ -55,7 +56,7 @@ def load(folder: Path) -> Trained:
     if config.freeze_encoder:
         source = load(workdir.other(folder, config.start_from)).variables
         params = {**variables.params, "encoder": source.params["encoder"]}
-        variables = Variables(params, source.state)
+        variables = Variables(params, {**source.state, **variables.state})
     return Trained(config, facts, learner, width, variables, meta["best_step"])
 
 

@@ -37,6 +37,9 @@ def default() -> ml_collections.ConfigDict:
             "learner": "snail",
             "encoder": "small",
             "encoder_options": {"norm": "batch"},
+            # Centre and whiten embeddings by the scatter of the training part, once pretraining is
+            # done: heads then see diagnoses spread alike in all directions.
+            "whiten": False,
             "snail": {
                 "attention": "64x32+256x128+512x256",
                 "filters": 128,
@@ -209,6 +212,16 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise MetaecgError(
             "config.freeze_encoder needs start_from=DIR, a run with an encoder, and a learner "
             f"with a head: {', '.join(HEADS)}"
+        )
+    if config.whiten and config.learner == "supervised":
+        raise MetaecgError(
+            "config.whiten is for learners with a head: measure the nearest centroid of whitened "
+            "embeddings by experiments.evaluate --probes=whitened"
+        )
+    if config.whiten and not config.start_from and not config.pretrain.steps:
+        raise MetaecgError(
+            "config.whiten needs an encoder that has learned something: pretrain.steps or "
+            "start_from"
         )
     if config.learner in ("maml", "anil") and config["update"] != "episodic":
         raise MetaecgError(

@@ -6,6 +6,7 @@ from metaecg.networks.encoders import (
     Frames,
     Identity,
     Residual,
+    Whitened,
     Wide,
     encoder,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Residual",
     "Snail",
     "Transformer",
+    "Whitened",
     "Wide",
     "encoder",
 ]

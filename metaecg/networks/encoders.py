@@ -121,6 +121,26 @@ class Identity(nn.Module):
         return x
 
 
+class Whitened(nn.Module):
+    """An encoder whose embeddings are centred and whitened by statistics that are not learned.
+
+    They stand in the collection "whitening" and change nothing until they are set: see
+    `learners.probes.base`. Parameters are named as without it.
+    """
+
+    encoder: nn.Module
+
+    def setup(self):
+        nn.share_scope(self, self.encoder)
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        x = self.encoder(x, train=train)
+        mean = self.variable("whitening", "mean", jnp.zeros, x.shape[-1:])
+        matrix = self.variable("whitening", "matrix", jnp.eye, x.shape[-1])
+        return (x - mean.value[None]) @ matrix.value
+
+
 class _Tail(nn.Module):
     """The end of figure 3: 6-average-pool, ReLU, dropout, a dense layer of 384.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from metaecg.errors import MetaecgError
-from metaecg.networks import ENCODERS, Convolutional, Frames, Residual, Wide, encoder
+from metaecg.networks import ENCODERS, Convolutional, Frames, Residual, Whitened, Wide, encoder
 from metaecg.networks.encoders import _max_pool_2, conv_by_matmul
 
 RECORDS, SAMPLES, LEADS = 3, 37, 2
@@ -321,3 +321,19 @@ def test_gradients_within_a_loop_over_tasks_equal_those_outside(name):
         outside = jax.jit(step)(outside, x[0])
         for a, b in zip(jax.tree.leaves(within), jax.tree.leaves(outside), strict=True):
             np.testing.assert_allclose(a[0], b, rtol=1e-9, atol=1e-9)
+
+
+def test_whitening_leaves_the_encoder_as_it_was_until_it_is_set():
+    plain, whitened = Convolutional((8,), (3,), 5), Whitened(Convolutional((8,), (3,), 5))
+    key = jax.random.key(0)
+    before, variables = plain.init(key, records()), whitened.init(key, records())
+    assert jax.tree.all(
+        jax.tree.map(jnp.array_equal, before, {k: v for k, v in variables.items() if k in before})
+    )
+    embeddings = np.asarray(plain.apply(before, records()))
+    np.testing.assert_array_equal(whitened.apply(variables, records()), embeddings)
+    mean, matrix = np.arange(5.0, dtype=np.float32), np.diag([2.0, 1, 1, 1, 0]).astype(np.float32)
+    told = {**variables, "whitening": {"mean": mean, "matrix": matrix}}
+    np.testing.assert_allclose(
+        whitened.apply(told, records()), (embeddings - mean) @ matrix, rtol=1e-5, atol=1e-6
+    )

@@ -1,0 +1,47 @@
+"""Whitened embeddings along the stages of a run."""
+
+import numpy as np
+import pytest
+
+from experiments import assemble, train, trained
+from experiments.configs import common
+from experiments.trials import toy
+from metaecg import evaluation
+from metaecg.errors import MetaecgError
+from metaecg.learners import probes
+
+
+def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
+    config = common.with_arguments(
+        common.default(), toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8"
+    )
+    train.train(config, tmp_path / "run")
+    part = train.open_parts(config).parts["train"]
+    first = trained.load(tmp_path / "run" / "pretrain")
+    plain = assemble.learner(assemble.unwhitened(config), 3)
+    raw = np.asarray(evaluation.embed(plain, first.variables, part.data))
+    known = probes.base(raw, part.data.index)
+
+    head = trained.load(tmp_path / "run" / "head")
+    np.testing.assert_allclose(head.variables.state["whitening"]["mean"], known.mean, atol=1e-6)
+    np.testing.assert_allclose(
+        evaluation.embed(head.learner, head.variables, part.data),
+        (raw - np.asarray(known.mean)) @ np.asarray(known.whitening),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    last = trained.load(tmp_path / "run")
+    for name, matrix in head.variables.state["whitening"].items():
+        np.testing.assert_array_equal(last.variables.state["whitening"][name], matrix)
+
+
+def test_an_encoder_that_has_learned_nothing_is_not_whitened():
+    config = common.with_arguments(common.default(), "whiten=true")
+    with pytest.raises(MetaecgError, match=r"whiten needs .* or start_from"):
+        common.validate(config)
+
+
+def test_a_supervised_learner_has_no_use_for_it(tmp_path):
+    settings = toy.write(tmp_path) + ",whiten=true,learner=supervised"
+    with pytest.raises(MetaecgError, match="probes=whitened"):
+        train.train(common.with_arguments(common.default(), settings), tmp_path / "run")
