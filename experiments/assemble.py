@@ -262,13 +262,11 @@ def unwhitened(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict({**config.to_dict(), "whiten": False})
 
 
-def whiten(state: TrainState, embeddings: Array, index: LibraryIndex) -> TrainState:
-    """The state with the whitening set that `learners.probes.base` finds on the training part."""
+def whiten(variables: Variables, embeddings: Array, index: LibraryIndex) -> Variables:
+    """Sets the whitening that `learners.probes.base` finds on the training part."""
     known = probes.base(embeddings, index)
     whitening = {"mean": known.mean, "matrix": known.whitening}
-    variables = state.variables
-    model_state = {**variables.state, "whitening": whitening}
-    return state._replace(variables=Variables(variables.params, model_state))
+    return Variables(variables.params, {**variables.state, "whitening": whitening})
 
 
 def embedded(part: Part, learner: Learner, variables: Variables) -> Part:

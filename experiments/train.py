@@ -163,7 +163,8 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
         if config.whiten and source and not source.config.whiten:
             seen = data if data.embedded else embed(data, config, source)
             embeddings = seen.parts["train"].data.signals
-            state = assemble.whiten(state, embeddings, part.data.index)
+            variables = assemble.whiten(state.variables, embeddings, part.data.index)
+            state = state._replace(variables=variables)
         return parallel.replicate(state, mesh)
 
     job = loop.Job(

@@ -102,6 +102,8 @@ def follow(config: ml_collections.ConfigDict, data: train.Opened):
     run, part, key = _run(config, data), data.parts["train"].data, jax.random.key(config.seed)
     sequences = run.draw(part, key, 0)
     variables = run.learner.init(key, sequences)
+    if config.whiten:
+        variables = assemble.whiten(variables, part.signals, part.index)
     windows = episodes.windows(sequences.records.shape[1], assemble.window(config))
 
     def group(at, key):
