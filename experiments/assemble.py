@@ -110,6 +110,8 @@ def learner(
         return learners.protonet(encoder, cosine=config.cosine)
     if config.learner == "matching":
         return learners.matching(encoder)
+    if config.learner == "ridge":
+        return learners.ridge(encoder)
     if config.learner == "anil":
         adapted = {"rate": config.maml.rate, "steps": config.maml.steps}
         return learners.anil(encoder, way=config.way, **adapted)

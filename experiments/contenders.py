@@ -45,8 +45,17 @@ def line_up(
     measured: assemble.Part,
     library: Library,
     protocol: protocols.Protocol,
+    *,
+    probed: set[str] | None = None,
 ) -> dict[str, Contender]:
     """The runs by name, and under each that embeds records a row for each probe.
+
+    Args:
+      runs: trained runs by name.
+      probe_names: of `probes.PROBES`.
+      measured: the part to be measured.
+      library, protocol: of the training part, which some probes know.
+      probed: the runs to be probed; all if not given.
 
     Raises:
       MetaecgError: there is no such probe.
@@ -69,7 +78,7 @@ def line_up(
             print(f"{name} knows its own conditions alone: its encoder stands here under --probes")
         else:
             rows[name] = Contender(learner, run.variables, embeddings, limits)
-        if embeddings is None or training is None:
+        if embeddings is None or training is None or (probed is not None and name not in probed):
             continue
         known = probes.base(
             evaluation.embed(learner, run.variables, training.data), training.data.index

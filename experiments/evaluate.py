@@ -8,17 +8,15 @@ the JSON file of all results stands a Markdown file of the tables.
 """
 
 import json
-import platform
 import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 from absl import flags
 
-from experiments import assemble, cli, contenders, known, tables, trained, workdir
+from experiments import assemble, cli, contenders, known, machine, tables, trained, workdir
 from experiments.measure import measure
 from metaecg import report
 from metaecg.data import protocols
@@ -113,15 +111,8 @@ def main(_) -> None:
 def _write(folder: Path, results: dict[str, Any], text: str) -> None:
     """Writes results.json and the tables beside it, and prints these."""
     command = f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}"
-    machine = {
-        "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(),
-        "processor": platform.processor() or platform.machine(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
     note = "Research software, not a medical device."
-    results = {"command": command, "machine": machine, **results, "note": note}
+    results = {"command": command, "machine": machine.facts(), **results, "note": note}
     output = Path(FLAGS.output).expanduser() if FLAGS.output else folder / "results.json"
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     title = f"{FLAGS.part} part of {results['protocol']}"

@@ -25,6 +25,7 @@ def measure(
     seed: int,
     query: int | None = None,
     probes: list[str] | None = None,
+    probed: set[str] | None = None,
     orders: int = 0,
     leaks: bool = False,
     repeats: int = 0,
@@ -40,7 +41,8 @@ def measure(
       way, shots, episodes, seed: of the episodes; learners that cannot read as many examples are
         left out of that shot.
       query: records asked of each class; the fewest that a run was trained with if not given.
-      probes: names of probes that read every encoder as well.
+      probes: names of probes that read encoders as well.
+      probed: of which runs; of all that embed records if not given.
       orders: random orders of the support that learners of sequences read beside the first.
       leaks: score with the faults of public loaders as well.
       repeats: draws of examples for each class to be detected; 0 leaves detection out.
@@ -53,7 +55,7 @@ def measure(
     if not seen:
         contenders.check_unseen(runs, splits[part].classes)
     measured = assemble.part(library, protocol, part)
-    rows = contenders.line_up(runs, probes or [], measured, library, protocol)
+    rows = contenders.line_up(runs, probes or [], measured, library, protocol, probed=probed)
     query = query or min(run.config.query for run in runs.values())
     found: dict[str, list[dict[str, Any]]] = {"rows": []}
     for shot in shots:

@@ -69,6 +69,23 @@ def untrained(trained: Trained, seed: int = 0) -> Trained:
     return Trained(config, trained.facts, learner, config.way, variables, 0)
 
 
+def fine_tuned(trained: Trained, **options: float) -> Trained:
+    """The same encoder under a linear layer that starts at zero, both to descend each support.
+
+    Args:
+      trained: a run with an encoder.
+      **options: config.maml's, such as rate and steps of the descent.
+    """
+    changed = {"learner": "finetune", "freeze_encoder": False, "whiten": False}
+    config = ml_collections.ConfigDict({**trained.config.to_dict(), **changed})
+    config.maml.update(options)
+    learner = assemble.learner(config, 1)
+    variables = learner.init(jax.random.key(0), _example(trained.facts, config.way))
+    params = {**variables.params, "encoder": trained.variables.params["encoder"]}
+    variables = Variables(params, {k: trained.variables.state[k] for k in variables.state})
+    return Trained(config, trained.facts, learner, config.way, variables, trained.step)
+
+
 def _example(facts: dict[str, Any], labels: int) -> Task:
     record = facts["record"]
     return assemble.example_task(record["samples"], len(record["leads"]), labels)

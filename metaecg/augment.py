@@ -52,7 +52,7 @@ def augment(key: Array, records: Array, strength: Augmentation) -> Array:
             jax.random.uniform(keys[4], (2, count, 1, 1))
             * jnp.array([4.0, 1.0])[:, None, None, None]
         )
-        angle = 2 * jnp.pi * (cycles * jnp.linspace(0, 1, samples)[:, None] + phase)
+        angle = 2 * jnp.pi * (cycles * jnp.linspace(0, 1, samples)[None, :, None] + phase)
         records = records + amplitude * jnp.sin(angle)
     if strength.noise:
         records = records + strength.noise * jax.random.normal(keys[5], records.shape)

@@ -7,7 +7,7 @@ import ml_collections
 
 from metaecg.errors import MetaecgError
 
-HEADS = ("snail", "transformer", "matching", "anil")
+HEADS = ("snail", "transformer", "matching", "ridge", "anil")
 """Learners with parameters of their own over the embeddings."""
 
 
@@ -32,7 +32,7 @@ def default() -> ml_collections.ConfigDict:
             # apart; or the 'conditions' of the training part themselves, diagnosed in other
             # patients.
             "labels": "slots",
-            # The learner: snail, transformer, protonet, matching, supervised, maml, anil or
+            # The learner: snail, transformer, protonet, matching, ridge, supervised, maml, anil or
             # finetune; the encoder: small, medium, residual, wide, lstm or rnn.
             "learner": "snail",
             "encoder": "small",
@@ -60,7 +60,7 @@ def default() -> ml_collections.ConfigDict:
             # steps leave one out. First the encoder learns all training conditions at once, then
             # the head learns episodes on embeddings computed once, then both go on together.
             "pretrain": {"steps": 0, "batch": 128, "learning_rate": 2e-3},
-            "head": {"steps": 0, "batch": 16, "learning_rate": 1e-3},
+            "head": {"steps": 0, "batch": 16, "learning_rate": 1e-3, "inner": {"rate": 1e-3}},
             # A run to start from: its encoder, and its head where that fits; '' starts from random
             # numbers. With freeze_encoder only the head learns, from embeddings computed once.
             "start_from": "",
@@ -153,6 +153,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "transformer",
             "protonet",
             "matching",
+            "ridge",
             "supervised",
             "maml",
             "anil",
@@ -213,17 +214,27 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "config.freeze_encoder needs start_from=DIR, a run with an encoder, and a learner "
             f"with a head: {', '.join(HEADS)}"
         )
+    learned = config.start_from or config.pretrain.steps
     if config.whiten and config.learner == "supervised":
         raise MetaecgError(
             "config.whiten is for learners with a head: measure the nearest centroid of whitened "
             "embeddings by experiments.evaluate --probes=whitened"
         )
-    if config.whiten and not config.start_from and not config.pretrain.steps:
+    if config.whiten and not learned:
         raise MetaecgError(
             "config.whiten needs an encoder that has learned something: pretrain.steps or "
             "start_from"
         )
-    if config.learner in ("maml", "anil") and config["update"] != "episodic":
+    batch_norm = config.encoder in ("small", "medium", "residual") and (
+        config.encoder_options.get("norm", "batch") == "batch"
+    )
+    if config.learner in ("maml", "finetune") and batch_norm and not learned:
+        raise MetaecgError(
+            f"config.learner = {config.learner!r} keeps BatchNorm's averages as they are: start "
+            "from an encoder that learned them (pretrain.steps, start_from), or set "
+            "encoder_options.norm=group"
+        )
+    if config.learner in ("maml", "anil", "ridge") and config["update"] != "episodic":
         raise MetaecgError(
             f"config.update = {config['update']!r}: {config.learner} adapts to the whole "
             "support and needs update=episodic (Reptile trains learner=finetune)"

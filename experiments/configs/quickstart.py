@@ -29,5 +29,6 @@ def get_config(arguments: str | None = None):
         # A sequence holds n groups, each an update: fewer. Arguments have the last word.
         config.head.steps, config.head.batch = 600, 4
         config.steps, config.batch = 20, 1
+        config.inner.rate = 1e-4  # of encoder and head together
         config = common.with_arguments(config, arguments)
     return config

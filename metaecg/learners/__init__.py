@@ -4,6 +4,7 @@ from metaecg.learners.embedded import from_head
 from metaecg.learners.maml import anil, maml
 from metaecg.learners.matching import matching
 from metaecg.learners.protonet import Prototypes, protonet
+from metaecg.learners.ridge import ridge
 from metaecg.learners.snail import snail
 from metaecg.learners.supervised import supervised
 from metaecg.learners.transformer import transformer
@@ -15,6 +16,7 @@ __all__ = [
     "maml",
     "matching",
     "protonet",
+    "ridge",
     "snail",
     "supervised",
     "transformer",

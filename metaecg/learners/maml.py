@@ -22,8 +22,8 @@ def maml(
     """An encoder and a linear layer that descend the support's loss before they answer.
 
     Args:
-      encoder: without running averages (norm 'group'): a record's logits must not depend on the
-        others of its batch.
+      encoder: its running averages, if it has any, stay as they are, so that a record's logits do
+        not depend on the others of its batch: start from an encoder that learned them.
       way: slots W.
       rate: of the inner gradient descent.
       steps: inner updates, in training and in prediction.
@@ -36,26 +36,27 @@ def maml(
     def init(key: Array, tasks: Task) -> Variables:
         variables = dict(encoder.init(key, tasks.records[0, :1]))
         params = variables.pop("params", {})
-        if variables:
-            raise ValueError("maml needs an encoder without running averages: norm='group'")
-        embeddings = jax.eval_shape(encoder.apply, {"params": params}, tasks.records[0, :1])
+        embeddings = jax.eval_shape(
+            encoder.apply, {"params": params, **variables}, tasks.records[0, :1]
+        )
         head = probe.init(key, jnp.zeros(embeddings.shape))["params"]
         return Variables({"encoder": params, "head": head}, variables)
 
-    def logits(params: ArrayTree, task: Task, rows: Array) -> Array:
-        embeddings: Array = encoder.apply({"params": params["encoder"]}, task.records[rows])
+    def logits(params: ArrayTree, state: ArrayTree, task: Task, rows: Array) -> Array:
+        variables = {"params": params["encoder"], **state}
+        embeddings: Array = encoder.apply(variables, task.records[rows])
         scores: Array = probe.apply({"params": params["head"]}, nn.relu(embeddings))
         return jnp.where(jnp.arange(way) < task.way, scores, -jnp.inf)
 
-    def support_loss(params: ArrayTree, task: Task) -> Array:
+    def support_loss(params: ArrayTree, state: ArrayTree, task: Task) -> Array:
         real = (task.support >= 0)[:, None]
-        log_probs = jax.nn.log_softmax(logits(params, task, task.support))
+        log_probs = jax.nn.log_softmax(logits(params, state, task, task.support))
         labels = task.labels[task.support] * real
         return -jnp.sum(jnp.where(labels > 0, labels * log_probs, 0)) / jnp.maximum(real.sum(), 1)
 
-    def adapt(params: ArrayTree, task: Task) -> ArrayTree:
+    def adapt(params: ArrayTree, state: ArrayTree, task: Task) -> ArrayTree:
         def step(params, _):
-            gradient = jax.grad(support_loss)(params, task)
+            gradient = jax.grad(support_loss)(params, state, task)
             if first_order:
                 gradient = lax.stop_gradient(gradient)
             return jax.tree.map(lambda p, g: p - rate * g, params, gradient), None
@@ -66,8 +67,8 @@ def maml(
         del key
 
         def one(task: Task) -> tuple[Array, Array]:
-            adapted = adapt(params, task) if through_adaptation else params
-            predicted = logits(adapted, task, task.query)
+            adapted = adapt(params, state, task) if through_adaptation else params
+            predicted = logits(adapted, state, task, task.query)
             labels = task.labels[task.query]
             return losses.cross_entropy(predicted, labels), losses.accuracy(predicted, labels)
 
@@ -75,10 +76,9 @@ def maml(
         return values.mean(), (state, {"accuracy": accuracy.mean()})
 
     def predict(params: ArrayTree, state: ArrayTree, tasks: Task) -> Array:
-        del state
-
         def one(task: Task) -> Array:
-            return jax.nn.log_softmax(logits(adapt(params, task), task, task.query))
+            adapted = adapt(params, state, task)
+            return jax.nn.log_softmax(logits(adapted, state, task, task.query))
 
         return jax.vmap(one)(tasks)
 

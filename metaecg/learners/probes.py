@@ -88,7 +88,7 @@ def whitened(probe: Probe, base: Base) -> Probe:
     )
 
 
-def ridge(task: Task, strength: float = 2.0, scale: float = 8.0) -> Array:
+def ridge(task: Task, strength: float | Array = 2.0, scale: float | Array = 8.0) -> Array:
     """Regression of the labels on unit vectors, in closed form (Bertinetto et al. 2019, eq. 6).
 
     W = Xᵀ(XXᵀ + λI)⁻¹Y, X less its mean and Y less the classes' shares.
@@ -181,5 +181,5 @@ def _kernels(task: Task) -> tuple[Array, Array, Array, Array]:
     return context @ context.T / size, query @ context.T / size, labels, real
 
 
-def _solve(kernel: Array, strength: float, target: Array) -> Array:
+def _solve(kernel: Array, strength: float | Array, target: Array) -> Array:
     return cho_solve(cho_factor(kernel + strength * jnp.eye(len(kernel))), target)

@@ -1,0 +1,232 @@
+"""The reference benchmark: every learner on one protocol, over its splits or several seeds.
+
+    python -m experiments.reference --library=LIBRARY --protocol=ptbxl_21_5 --output=DIR
+
+All learners start from the same supervised encoder of the same split and seed, and answer the same
+test episodes. Every run resumes where it stopped, and one that is done is only read, so that the
+command may be interrupted and given again. results.json, table.md and shots.svg lie in --output.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from experiments import assemble, cli, contenders, loop, machine, measure, train, trained
+from experiments.configs import common, ptbxl
+from metaecg import plots
+from metaecg.data import protocols
+from metaecg.errors import MetaecgError
+
+FLAGS = flags.FLAGS
+
+ENCODER = "supervised encoder"
+"""The run that all others start from, and the first of the table: its nearest centroid."""
+
+FINE_TUNED = "supervised encoder, fine-tuned"
+"""On each support, all of it: gradient descent of a run that is not trained any further."""
+
+_HEAD = {"freeze_encoder": True, "steps": 600, "batch": 16, "learning_rate": 1e-3}
+_TUNED = {"steps": 150, "batch": 4, "learning_rate": 3e-4}
+_ADAPTED = {"shot": 5, "vary_shot": False, "steps": 60, "batch": 4, "learning_rate": 3e-4}
+
+LEARNERS: dict[str, dict[str, Any]] = {
+    ENCODER: {"learner": "supervised", "batch": 128, "learning_rate": 2e-3, "steps": 1000},
+    "SNAIL (frozen encoder)": {"learner": "snail", **_HEAD},
+    "transformer (frozen encoder)": {"learner": "transformer", **_HEAD},
+    "matching network (frozen encoder)": {"learner": "matching", **_HEAD},
+    "ridge (frozen whitened encoder)": {"learner": "ridge", "whiten": True, **_HEAD, "steps": 200},
+    "ANIL (frozen encoder)": {"learner": "anil", **_HEAD},
+    "ProtoNet": {"learner": "protonet", **_TUNED},
+    "ridge (whitened)": {"learner": "ridge", "whiten": True, **_TUNED},
+    "ProtoNet (whitened)": {"learner": "protonet", "cosine": True, "whiten": True, **_TUNED},
+    "MAML": {"learner": "maml", **_ADAPTED},
+    "FOMAML": {"learner": "maml", "maml": {"first_order": True}, **_ADAPTED},
+    "Reptile": {"learner": "finetune", "update": "reptile", "inner": {"steps": 5}, **_ADAPTED},
+}
+"""Settings of each learner over those of experiments/configs/ptbxl.py."""
+
+
+def settings(name: str, protocol: str, seed: int, encoder: str, start: Path) -> Any:
+    """The configuration of one learner on one split; `start` is the folder of its encoder."""
+    config = ptbxl.get_config(f"library={FLAGS.library},protocol={protocol},encoder={encoder}")
+    config.pretrain.steps = config.head.steps = 0
+    if name != ENCODER:
+        config.start_from = str(start)
+    config.update({"seed": seed, **LEARNERS[name]})
+    config.validate_every = config.checkpoint_every = min(config.steps, config.validate_every)
+    if FLAGS.smoke:
+        config.update({"way": 2, "shot": 1, "query": 1, "steps": 2, "batch": 8})
+        config.update({"validate_every": 2, "validation_episodes": 10})
+    common.validate(config)
+    return config
+
+
+def train_all(
+    names: list[str], protocol: str, seed: int, folder: Path, sigterm: loop.SigTerm
+) -> dict[str, trained.Trained]:
+    """Trains the learners of one split and seed, the encoder first; returns them by name."""
+    start = folder / _file(ENCODER)
+    runs: dict[str, trained.Trained] = {}
+    raw = embedded = None
+    for name in names:
+        config = settings(name, protocol, seed, FLAGS.encoder, start)
+        where = folder / _file(name)
+        print(f"{protocol}, seed {seed}: {name}, {config.steps} steps")
+        raw = raw or train.open_parts(config)
+        if config.freeze_encoder and embedded is None:
+            embedded = train.embed(raw, config, runs[ENCODER])
+        data = embedded if config.freeze_encoder and embedded else raw
+        train.train_stage(config, where, data, sigterm)
+        runs[name] = trained.load(where)
+    return runs
+
+
+def _file(name: str) -> str:
+    return name.replace(" ", "_")
+
+
+def combine(repeats: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """One row a learner, way and shot: means over splits or seeds.
+
+    ± 95 % of accuracy and difference is that of the mean, from the intervals over the episodes of
+    each repeat; `each` says how far the repeats lie apart.
+    """
+    kinds: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
+    for rows in repeats:
+        for row in rows:
+            kinds.setdefault((row["learner"], row["way"], row["shot"]), []).append(row)
+    combined = []
+    for (learner, way, shot), rows in kinds.items():
+        row = {"learner": learner, "way": way, "shot": shot}
+        row |= {key: _mean(rows, key) for key in ("accuracy", "macro_auroc", "ece", "brier")}
+        row["each"] = [r["accuracy"] for r in rows]
+        row["accuracy_ci95"] = _half([r["accuracy_ci95"] for r in rows])
+        if all("difference" in r for r in rows):
+            means, halves = zip(*(r["difference"] for r in rows))
+            row["difference"] = (float(np.mean(means)), _half(halves))
+        combined.append(row)
+    return combined
+
+
+def _mean(rows: list[dict[str, Any]], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
+def _half(halves: Any) -> float:
+    """Half-width of the mean's interval, the repeats independent."""
+    return float(np.sqrt(np.sum(np.square(halves))) / len(halves))
+
+
+def figure(rows: list[dict[str, Any]], way: int) -> Any:
+    """Accuracy against shots of the seven best learners at most."""
+    chosen = [row for row in rows if row["way"] == way]
+    best = sorted({r["learner"] for r in chosen}, key=lambda name: -_best(chosen, name))[:7]
+    series = {
+        name: [
+            (r["shot"], r["accuracy"], *(r["accuracy"] + s * r["accuracy_ci95"] for s in (-1, 1)))
+            for r in chosen
+            if r["learner"] == name
+        ]
+        for name in best
+    }
+    return plots.shots_curve(series, chance=1 / way)
+
+
+def _best(rows: list[dict[str, Any]], name: str) -> float:
+    return max(row["accuracy"] for row in rows if row["learner"] == name)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The combined rows as a Markdown table."""
+    lines = [
+        "| learner | episodes | accuracy | ± 95 % | each | macro-AUROC | ECE | first − this |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        each = " ".join(f"{a:.3f}" for a in row["each"]) if len(row["each"]) > 1 else ""
+        gap = "{:+.3f} ± {:.3f}".format(*row["difference"]) if "difference" in row else ""
+        lines.append(
+            f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {row['accuracy']:.3f} "
+            f"| {row['accuracy_ci95']:.3f} | {each} | {row['macro_auroc']:.3f} | {row['ece']:.3f} "
+            f"| {gap} |"
+        )
+    return "\n".join(lines)
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("library", None, "library made by experiments.prepare from PTB-XL")
+    flags.DEFINE_string("protocol", "ptbxl_rare", "protocol; all of its splits are taken")
+    flags.DEFINE_string("output", None, "folder for runs, results.json, table.md and shots.svg")
+    flags.DEFINE_string("encoder", "small", "encoder of all learners")
+    flags.DEFINE_integer("seeds", 1, "training seeds", lower_bound=1)
+    flags.DEFINE_list("only", None, "learners, as the table names them; all if not given")
+    flags.DEFINE_list("probes", ["cosine", "ridge", "whitened", "whitened_ridge"], "of encoders")
+    flags.DEFINE_list("ways", ["5", "2"], "classes of an episode")
+    flags.DEFINE_list("shots", ["1", "5", "10"], "examples of a class")
+    flags.DEFINE_integer("episodes", 1000, "test episodes of each kind", lower_bound=2)
+    flags.DEFINE_enum("part", "test", ["test", "validation"], "part of the protocol")
+    flags.DEFINE_bool("smoke", False, "a few steps of everything, to see that it runs")
+
+
+def main(_) -> None:
+    if not FLAGS.library or not FLAGS.output:
+        raise MetaecgError("--library and --output are needed (see --help)")
+    names = [n for n in LEARNERS if n == ENCODER or not FLAGS.only or n in FLAGS.only]
+    if unknown := set(FLAGS.only or ()) - set(LEARNERS):
+        raise MetaecgError(f"--only: no learner {min(unknown)!r}; there are {', '.join(LEARNERS)}")
+    output, whole = Path(FLAGS.output).expanduser(), protocols.load(FLAGS.protocol)
+    splits = [FLAGS.protocol]
+    if len(whole.splits) > 1:
+        splits = [f"{FLAGS.protocol}:{number}" for number in range(len(whole.splits))]
+    repeats = []
+    for protocol in splits:
+        for seed in range(FLAGS.seeds):
+            folder = output / protocol.replace(":", "_") / str(seed)
+            try:
+                with loop.SigTerm() as sigterm:
+                    runs = train_all(names, protocol, seed, folder, sigterm)
+            except loop.Terminated as stop:
+                print(f"{stop}; the same command goes on from there")
+                return
+            repeats.append(_measured(runs, protocol))
+    rows = combine(repeats)
+    output.mkdir(parents=True, exist_ok=True)
+    results = {"machine": machine.facts(), "protocol": FLAGS.protocol, "rows": rows}
+    (output / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
+    figure(rows, int(FLAGS.ways[0])).savefig(output / "shots.svg")
+    (output / "table.md").write_text(table(rows) + "\n", "utf-8")
+    print(f"{table(rows)}\n\ndetails in {output / 'results.json'}")
+
+
+def _measured(runs: dict[str, trained.Trained], protocol: str) -> list[dict[str, Any]]:
+    """Rows of all ways and shots: the runs, and probes of the common and of a random encoder."""
+    library = assemble.library(runs[ENCODER].config)
+    runs = {
+        **runs,
+        FINE_TUNED: trained.fine_tuned(runs[ENCODER], steps=10),
+        contenders.RANDOM: trained.untrained(runs[ENCODER]),
+    }
+    rows = []
+    for way in map(int, FLAGS.ways):
+        found = measure.measure(
+            runs,
+            library,
+            protocols.load(protocol),
+            part=FLAGS.part,
+            way=way,
+            shots=[int(shot) for shot in FLAGS.shots],
+            episodes=FLAGS.episodes,
+            seed=0,
+            probes=FLAGS.probes,
+            probed={ENCODER, contenders.RANDOM},
+        )
+        rows += found["rows"]
+    return rows
+
+
+if __name__ == "__main__":
+    define_flags()
+    cli.run(main)
