@@ -154,7 +154,8 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
             # Without anything to validate on, the last step is the best.
             metric, score = next(iter(scores.items()), ("step", float(step)))
             interval = f" ± {scores['accuracy_ci95']:.3f}" if "accuracy_ci95" in scores else ""
-            _say(f"step {step}: validation {metric} {score:.3f}{interval}")
+            if scores:
+                _say(f"step {step}: validation {metric} {score:.3f}{interval}")
             if score > meta["best"]:
                 meta = {**meta, "metric": metric, "best": score, "best_step": step}
                 best.save(state, meta)

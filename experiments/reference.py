@@ -49,15 +49,24 @@ LEARNERS: dict[str, dict[str, Any]] = {
 """Settings of each learner over those of experiments/configs/ptbxl.py."""
 
 
-def settings(name: str, protocol: str, seed: int, encoder: str, start: Path) -> Any:
+def settings(
+    name: str,
+    protocol: str,
+    seed: int,
+    start: Path,
+    *,
+    library: str,
+    encoder: str,
+    smoke: bool = False,
+) -> Any:
     """The configuration of one learner on one split; `start` is the folder of its encoder."""
-    config = ptbxl.get_config(f"library={FLAGS.library},protocol={protocol},encoder={encoder}")
+    config = ptbxl.get_config(f"library={library},protocol={protocol},encoder={encoder}")
     config.pretrain.steps = config.head.steps = 0
     if name != ENCODER:
         config.start_from = str(start)
     config.update({"seed": seed, **LEARNERS[name]})
     config.validate_every = config.checkpoint_every = min(config.steps, config.validate_every)
-    if FLAGS.smoke:
+    if smoke:
         config.update({"way": 2, "shot": 1, "query": 1, "steps": 2, "batch": 8})
         config.update({"validate_every": 2, "validation_episodes": 10})
     common.validate(config)
@@ -72,7 +81,15 @@ def train_all(
     runs: dict[str, trained.Trained] = {}
     raw = embedded = None
     for name in names:
-        config = settings(name, protocol, seed, FLAGS.encoder, start)
+        config = settings(
+            name,
+            protocol,
+            seed,
+            start,
+            library=FLAGS.library,
+            encoder=FLAGS.encoder,
+            smoke=FLAGS.smoke,
+        )
         where = folder / _file(name)
         print(f"{protocol}, seed {seed}: {name}, {config.steps} steps")
         raw = raw or train.open_parts(config)
@@ -192,13 +209,19 @@ def main(_) -> None:
                 print(f"{stop}; the same command goes on from there")
                 return
             repeats.append(_measured(runs, protocol))
+            rows = _write(repeats, output)
+    print(f"{table(rows)}\n\ndetails in {output / 'results.json'}")
+
+
+def _write(repeats: list[list[dict[str, Any]]], output: Path) -> list[dict[str, Any]]:
+    """Writes what is measured so far: after every split, since a command may be interrupted."""
     rows = combine(repeats)
-    output.mkdir(parents=True, exist_ok=True)
     results = {"machine": machine.facts(), "protocol": FLAGS.protocol, "rows": rows}
-    (output / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), "utf-8")
+    text = json.dumps({**results, "repeats": repeats}, indent=1, ensure_ascii=False)
+    (output / "results.json").write_text(text, "utf-8")
     figure(rows, int(FLAGS.ways[0])).savefig(output / "shots.svg")
     (output / "table.md").write_text(table(rows) + "\n", "utf-8")
-    print(f"{table(rows)}\n\ndetails in {output / 'results.json'}")
+    return rows
 
 
 def _measured(runs: dict[str, trained.Trained], protocol: str) -> list[dict[str, Any]]:

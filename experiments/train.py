@@ -297,7 +297,10 @@ def main(_) -> None:
     if not parallel.is_main():
         return
     metric = meta.get("metric", "accuracy")
-    print(f"best validation {metric} {meta['best']:.3f} at step {meta.get('best_step')}")
+    if metric == "step":
+        print("the protocol has no validation part: the last step is kept")
+    else:
+        print(f"best validation {metric} {meta['best']:.3f} at step {meta.get('best_step')}")
     print(f"next: python -m experiments.evaluate --workdir={FLAGS.workdir}")
 
 

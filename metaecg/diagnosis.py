@@ -48,7 +48,8 @@ class Diagnosis(NamedTuple):
     Attributes:
       labels: the candidates, in the order of the support.
       probs: float32 [way], calibrated, mean over orders of the support.
-      low: float32 [way], least over these orders; `probs` where the learner knows no order.
+      low: float32 [way], least over these orders and with any one example left out, of those whose
+        label has others.
       high: float32 [way], greatest.
       answer: the likeliest label, or None: unsure. An answer is given where no other label is
         plausible, and answers as certain were wrong at most at `error_rate` in validation.
@@ -213,6 +214,9 @@ class Diagnoser:
         gone = (counts[support.slots] == 1)[:, None] & (support.slots[:, None] == np.arange(way))
         less = calibrated(np.where(gone[None, :, None], -np.inf, less), row.temperature)
         change = (by_order[: len(less), None] - less).mean(0)  # [S, Q, way]
+        others = counts[support.slots] > 1
+        variants = np.concatenate([by_order, less.mean(0)[others]])
+        low, high = variants.min(0), variants.max(0)
         effects = np.take_along_axis(change, top[None, :, None], -1)[..., 0].T
 
         distances = self.calibration.distances(embedded, support.embeddings)
@@ -237,8 +241,8 @@ class Diagnoser:
                 Diagnosis(
                     support.labels,
                     probs[q].astype(np.float32),
-                    by_order[:, q].min(0).astype(np.float32),
-                    by_order[:, q].max(0).astype(np.float32),
+                    low[q].astype(np.float32),
+                    high[q].astype(np.float32),
                     support.labels[top[q]] if answered[q] else None,
                     tuple(support.labels[w] for w in ranked if inside[q, w]),
                     self.error_rate,

@@ -209,7 +209,7 @@ def probabilities(
         end = max(high[i], probs[i])
         axes.text(end + 0.015, row, f"{probs[i]:.0%}", va="center", weight="bold")
     axes.set_yticks(range(len(labels)), [plain(labels[i]) for i in order])
-    axes.set(xlabel="probability; the line is the range over orders of the examples")
+    axes.set(xlabel="probability and its range")
     axes.set(xlim=(0, 1.12), ylim=(-0.6, len(labels) - 0.4))
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))

@@ -143,8 +143,12 @@ def _probabilities(d: Any) -> str:
     ]
     bars = plots.probabilities(d.labels, d.probs, d.low, d.high, marked=d.plausible)
     alt = "Probabilities: " + ", ".join(f"{row[0]} {row[2]} (from {row[3]})" for row in rows)
-    head = ("diagnosis", "plausible", "probability", "over orders")
-    drawn = figure(bars, alt, "Full bars: plausible; hatched: not.")
+    head = ("diagnosis", "plausible", "probability", "range")
+    about = (
+        "Full bars: plausible; hatched: not. Range and line: the lowest and highest probability "
+        "in other orders of the examples, and with any one of them left out."
+    )
+    drawn = figure(bars, alt, about)
     return side_by_side(drawn, table(head, rows, numbers=2))
 
 

@@ -92,10 +92,21 @@ def test_probabilities_are_the_learners_averaged_over_orders(built):
         each = np.stack([reference(predict, examples, o, p, query) for o, p in zip(*read)])
         assert diagnosis.labels == ("B", "A", "C")
         np.testing.assert_allclose(diagnosis.probs, each.mean(0), atol=1e-5)
-        np.testing.assert_allclose(diagnosis.low, each.min(0), atol=1e-5)
-        np.testing.assert_allclose(diagnosis.high, each.max(0), atol=1e-5)
-        if frozen.ordered:
-            assert (diagnosis.high - diagnosis.low).max() > 1e-3
+        assert (diagnosis.low <= each.min(0) + 1e-5).all()
+        assert (diagnosis.high >= each.max(0) - 1e-5).all()
+
+
+def test_the_range_is_that_of_fits_without_any_one_example_whose_label_has_others(protonet):
+    examples = support("AABBBC")
+    diagnosis = Diagnoser(protonet, CALIBRATION).fit(examples)(QUERIES[0])
+    without = [
+        Diagnoser(protonet, CALIBRATION).fit(examples[:i] + examples[i + 1 :])(QUERIES[0])
+        for i in range(5)
+    ]
+    each = np.stack([diagnosis.probs, *(d.probs for d in without)])
+    np.testing.assert_allclose(diagnosis.low, each.min(0), atol=1e-5)
+    np.testing.assert_allclose(diagnosis.high, each.max(0), atol=1e-5)
+    assert (diagnosis.high - diagnosis.low).max() > 1e-3
 
 
 def test_one_query_or_several_get_the_same_answer(built):

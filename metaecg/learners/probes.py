@@ -182,4 +182,4 @@ def _kernels(task: Task) -> tuple[Array, Array, Array, Array]:
 
 
 def _solve(kernel: Array, strength: float | Array, target: Array) -> Array:
-    return cho_solve(cho_factor(kernel + strength * jnp.eye(len(kernel))), target)
+    return cho_solve(cho_factor(kernel + strength * jnp.eye(kernel.shape[0])), target)
