@@ -49,7 +49,7 @@ def measure(
       seen: runs may have been trained on the measured classes.
     """
     splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
-    protocols.check_disjoint(splits)
+    protocols.check_disjoint(splits, known=protocol.known)
     if not splits[part].classes:
         raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
     if not seen:

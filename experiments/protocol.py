@@ -31,7 +31,7 @@ def holdings(
     A part that cannot fill episodes of `way` classes has a largest shot of 0.
     """
     splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
-    protocols.check_disjoint(splits)
+    protocols.check_disjoint(splits, known=protocol.known)
     held = {}
     for part, split in splits.items():
         index = LibraryIndex(split.labels, split.patients)

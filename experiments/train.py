@@ -99,7 +99,7 @@ def open_parts(config) -> Opened:
     library = assemble.library(config)
     protocol = protocols.load(config.protocol)
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
-    protocols.check_disjoint(splits)
+    protocols.check_disjoint(splits, known=protocol.known)
     size = len(splits["train"].rows) * library.signals[0].nbytes
     streamed = config.signals == "streamed" or (config.signals == "auto" and size > STREAM_FROM)
     parts = {

@@ -2,7 +2,8 @@
 
 A protocol is a JSON file. Those of the package are compared with their sha256 when loaded, so that
 numbers measured on them stay comparable. One with several splits is loaded whole by its name, or
-one split of it as ``ptbxl_21_5:0``.
+one split of it as ``ptbxl_21_5:0``. ``ptbxl_rare:known`` makes a yardstick of it: half of the test
+patients train, with the test classes' labels.
 """
 
 from collections.abc import Mapping
@@ -33,6 +34,9 @@ _MEMBERSHIP = {
 }
 
 
+_KNOWN = ":known"
+
+
 class ProtocolError(MetaecgError):
     """A protocol is malformed, edited or does not fit the library."""
 
@@ -55,11 +59,14 @@ class Protocol(NamedTuple):
       splits: one or several partings of the codes. In each, a patient with a record of a test
         class serves test alone; of the others, one with a record of a validation class serves
         validation alone; the rest train.
+      known: a yardstick of full labels: every other patient of the test part trains instead, on
+        the classes of both. What it measures is no few-shot figure.
     """
 
     name: str
     membership: str
     splits: tuple[Classes, ...]
+    known: bool = False
 
 
 class Split(NamedTuple):
@@ -77,7 +84,7 @@ def load(name_or_path: str) -> Protocol:
     Args:
       name_or_path: a packaged protocol's name or the path of a ``.json`` file of the same layout
         (membership 'any' or 'single'; train, validation, test: lists of codes, or splits: a list
-        of such lists); behind a colon, the number of one split.
+        of such lists); behind a colon, the number of one split; behind another, 'known'.
 
     Returns:
       The protocol, with one split if it was named.
@@ -85,6 +92,8 @@ def load(name_or_path: str) -> Protocol:
     Raises:
       ProtocolError: it is unknown, malformed or, packaged, edited.
     """
+    if name_or_path.endswith(_KNOWN):
+        return load(name_or_path.removesuffix(_KNOWN))._replace(name=name_or_path, known=True)
     whole, _, number = name_or_path.partition(":")
     if whole in NAMES:
         with resources.as_file(resources.files("metaecg.data") / f"protocols/{whole}.json") as file:
@@ -171,8 +180,12 @@ def split(library: Library, protocol: Protocol, part: str) -> Split:
     for number, codes in enumerate(protocol.splits[0]):  # test last: it has the first claim
         carried = labels[:, [column[code] for code in codes]].any(axis=1)
         serves[library.patients[carried]] = np.maximum(serves[library.patients[carried]], number)
-    rows = np.flatnonzero(eligible & (serves[library.patients] == PARTS.index(part)))
     classes = protocol.splits[0][PARTS.index(part)]
+    if protocol.known:
+        tested = np.flatnonzero(serves == PARTS.index("test"))
+        serves[tested[::2]] = PARTS.index("train")
+        classes += protocol.splits[0].test if part == "train" else ()
+    rows = np.flatnonzero(eligible & (serves[library.patients] == PARTS.index(part)))
     return Split(
         rows.astype(np.int32),
         labels[rows][:, [column[code] for code in classes]],
@@ -181,8 +194,12 @@ def split(library: Library, protocol: Protocol, part: str) -> Split:
     )
 
 
-def check_disjoint(splits: Mapping[str, Split]) -> None:
+def check_disjoint(splits: Mapping[str, Split], *, known: bool = False) -> None:
     """Asserts that no two parts share a class or a patient.
+
+    Args:
+      splits: the parts by name.
+      known: a yardstick, whose parts share classes and not patients.
 
     Raises:
       ProtocolError: they do; with the numbers and an example.
@@ -191,7 +208,7 @@ def check_disjoint(splits: Mapping[str, Split]) -> None:
         classes = sorted(set(a.classes) & set(b.classes))
         patients = np.intersect1d(a.patients, b.patients)
         for what, shared in (("classes", classes), ("patients", patients)):
-            if len(shared):
+            if len(shared) and not (known and what == "classes"):
                 raise ProtocolError(
                     f"{one} and {other} share {len(shared)} {what}, such as {shared[0]}"
                 )

@@ -51,6 +51,25 @@ def test_patients_serve_one_part(part, rows, labels):
     assert split.labels.dtype == bool
 
 
+def test_a_yardstick_knows_the_test_classes_by_every_other_of_their_patients():
+    library, known = make([*ROWS, (5, "D")]), PROTOCOL._replace(known=True)
+    train, validation, test = (protocols.split(library, known, part) for part in PARTS)
+    assert train.classes == ("A", "B", "D")
+    # Of the test patients 2, 4 and 5 the first and the last train.
+    np.testing.assert_array_equal(train.rows, [0, 1, 4, 5, 6, 7, 9])
+    np.testing.assert_array_equal(train.labels[2:5], [[1, 0, 0], [0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(validation.rows, [2, 3])
+    np.testing.assert_array_equal(test.rows, [8])
+    assert test.classes == ("D",)
+    parts = dict(zip(PARTS, (train, validation, test)))
+    protocols.check_disjoint(parts, known=True)
+    with pytest.raises(ProtocolError, match="train and test share 1 classes, such as D"):
+        protocols.check_disjoint(parts)
+    loaded = protocols.load("ptbxl_21_5:2:known")
+    assert loaded.known
+    assert loaded.splits == protocols.load("ptbxl_21_5:2").splits
+
+
 def test_single_membership_counts_diagnostic_statements():
     library = make(
         [(0, "A"), (1, "AR"), (2, "AB"), (3, "R"), (4, "B"), (4, "A"), (5, "C"), (2, "A")],
@@ -105,7 +124,7 @@ def test_a_protocol_of_one_s_own(tmp_path):
     path = tmp_path / "mine.json"
     fields = {"membership": "any", "train": ["A", "B"], "validation": ["C"], "test": ["D"]}
     path.write_text(json.dumps(fields))
-    assert protocols.load(str(path)) == (str(path), "any", PROTOCOL.splits)
+    assert protocols.load(str(path)) == (str(path), "any", PROTOCOL.splits, False)
 
 
 @pytest.mark.parametrize(
