@@ -28,7 +28,7 @@ ENCODER = "supervised encoder"
 FINE_TUNED = "supervised encoder, fine-tuned"
 """On each support, all of it: gradient descent of a run that is not trained any further."""
 
-_HEAD = {"freeze_encoder": True, "steps": 600, "batch": 16, "learning_rate": 1e-3}
+_HEAD = {"freeze_encoder": True, "steps": 200, "batch": 16, "learning_rate": 1e-3}
 _TUNED = {"steps": 150, "batch": 4, "learning_rate": 3e-4}
 _ADAPTED = {"shot": 5, "vary_shot": False, "steps": 60, "batch": 4, "learning_rate": 3e-4}
 
@@ -37,7 +37,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "SNAIL (frozen encoder)": {"learner": "snail", **_HEAD},
     "transformer (frozen encoder)": {"learner": "transformer", **_HEAD},
     "matching network (frozen encoder)": {"learner": "matching", **_HEAD},
-    "ridge (frozen whitened encoder)": {"learner": "ridge", "whiten": True, **_HEAD, "steps": 200},
+    "ridge (frozen whitened encoder)": {"learner": "ridge", "whiten": True, **_HEAD},
     "ANIL (frozen encoder)": {"learner": "anil", **_HEAD},
     "ProtoNet": {"learner": "protonet", **_TUNED},
     "ridge (whitened)": {"learner": "ridge", "whiten": True, **_TUNED},

@@ -30,5 +30,6 @@ def get_config(arguments: str | None = None):
         config.head.steps, config.head.batch = 600, 4
         config.steps, config.batch = 20, 1
         config.inner.rate = 1e-4  # of encoder and head together
+        config.whiten = config.pretrain.steps > 0 and config.learner != "supervised"
         config = common.with_arguments(config, arguments)
     return config
