@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from experiments import assemble, trained
 from metaecg import evaluation
@@ -13,6 +14,13 @@ from metaecg.learners import probes
 from metaecg.types import Array, Learner, Variables
 
 RANDOM = "random encoder, nearest centroid"
+TOGETHER = "encoders together"
+
+_OF_WHITENED = {
+    "whitened": probes.cosine,
+    "whitened_ridge": probes.ridge,
+    "whitened_logistic": probes.logistic,
+}
 
 
 class Contender(NamedTuple):
@@ -47,6 +55,7 @@ def line_up(
     protocol: protocols.Protocol,
     *,
     probed: set[str] | None = None,
+    together: bool = False,
 ) -> dict[str, Contender]:
     """The runs by name, and under each that embeds records a row for each probe.
 
@@ -56,6 +65,8 @@ def line_up(
       measured: the part to be measured.
       library, protocol: of the training part, which some probes know.
       probed: the runs to be probed; all if not given.
+      together: the probes of whitened embeddings read those of all trained encoders as one, too:
+        whitened each by itself, of unit length, side by side.
 
     Raises:
       MetaecgError: there is no such probe.
@@ -67,6 +78,7 @@ def line_up(
     free = assemble.Limits(None, None, False)
     rows: dict[str, Contender] = {}
     training = assemble.part(library, protocol, "train", resident=False) if probe_names else None
+    beside: list[Array] = []
     for name, run in runs.items():
         learner, limits = run.learner, assemble.limits(run.config)
         if name == RANDOM:
@@ -87,6 +99,14 @@ def line_up(
         for probe in probe_names:
             reading = probes.with_probe(learner, probes.PROBES[probe](known))
             rows[f"{encoder} + {probe}"] = Contender(reading, run.variables, embeddings, free)
+        if name != RANDOM:
+            beside.append(probes.unit((embeddings - known.mean[None]) @ known.whitening))
+            last = run
+    for probe in probe_names if together and beside else []:
+        if probe in _OF_WHITENED:
+            reading = probes.with_probe(last.learner, _OF_WHITENED[probe])
+            joined = jnp.concatenate(beside, axis=1)
+            rows[f"{TOGETHER} + {probe}"] = Contender(reading, last.variables, joined, free)
     return rows
 
 

@@ -1,7 +1,7 @@
 """Measures trained runs on fixed episodes of unseen diagnoses and unseen patients.
 
     python -m experiments.evaluate --workdir=DIR [--compare=DIR,DIR] [--probes=ridge,whitened]
-        [--detection] [--leaks] [--orders=8] [--episodes=1000] [--output=FILE.json]
+        [--together] [--detection] [--leaks] [--orders=8] [--episodes=1000] [--output=FILE.json]
 
 The same episodes are given to every learner of the table, so that differences are paired. Beside
 the JSON file of all results stands a Markdown file of the tables.
@@ -33,6 +33,7 @@ def define_flags() -> None:
     flags.DEFINE_boolean("detection", False, "one class against all else, too")
     flags.DEFINE_integer("repeats", 10, "detection: draws of examples a class", lower_bound=1)
     flags.DEFINE_boolean("leaks", False, "scores with the faults of public loaders, too")
+    flags.DEFINE_boolean("together", False, "whitened --probes read all encoders as one, too")
     flags.DEFINE_integer("orders", 0, "orders of the support to average over", lower_bound=0)
     flags.DEFINE_boolean("seen", False, "allow runs trained on the classes measured: a yardstick")
     flags.DEFINE_string("library", None, "library to draw from instead of the run's own")
@@ -84,6 +85,7 @@ def main(_) -> None:
         seed=FLAGS.seed,
         query=FLAGS.query,
         probes=FLAGS.probes,
+        together=FLAGS.together,
         orders=FLAGS.orders,
         leaks=FLAGS.leaks,
         repeats=FLAGS.repeats if FLAGS.detection else 0,

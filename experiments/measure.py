@@ -26,6 +26,7 @@ def measure(
     query: int | None = None,
     probes: list[str] | None = None,
     probed: set[str] | None = None,
+    together: bool = False,
     orders: int = 0,
     leaks: bool = False,
     repeats: int = 0,
@@ -43,6 +44,7 @@ def measure(
       query: records asked of each class; the fewest that a run was trained with if not given.
       probes: names of probes that read encoders as well.
       probed: of which runs; of all that embed records if not given.
+      together: probes of whitened embeddings also read those of all runs as one.
       orders: random orders of the support that learners of sequences read beside the first.
       leaks: score with the faults of public loaders as well.
       repeats: draws of examples for each class to be detected; 0 leaves detection out.
@@ -55,7 +57,9 @@ def measure(
     if not seen:
         contenders.check_unseen(runs, splits[part].classes)
     measured = assemble.part(library, protocol, part)
-    rows = contenders.line_up(runs, probes or [], measured, library, protocol, probed=probed)
+    rows = contenders.line_up(
+        runs, probes or [], measured, library, protocol, probed=probed, together=together
+    )
     query = query or min(run.config.query for run in runs.values())
     found: dict[str, list[dict[str, Any]]] = {"rows": []}
     for shot in shots:

@@ -77,6 +77,14 @@ def test_every_encoder_stands_there_under_every_probe(found):
     assert "order" not in found["rows"][2]
 
 
+def test_an_encoder_together_with_itself_answers_as_by_itself(runs, places):
+    twice = {"one": runs["matching"], "other": runs["matching"]}
+    rows = measure(twice, *places, **OPTIONS, probes=["whitened"], together=True)["rows"]
+    assert [row["learner"] for row in rows][-1] == "encoders together + whitened"
+    assert rows[-1]["accuracy"] == rows[1]["accuracy"]
+    assert rows[-1]["brier"] == pytest.approx(rows[1]["brier"], abs=1e-5)
+
+
 def test_leaks_and_detection_have_a_row_for_every_learner(found):
     assert [row["leak"] for row in found["leaks"][:3]] == [None, "records", "patients"]
     assert len(found["leaks"]) == 3 * (len(found["rows"]) - 1)
