@@ -51,6 +51,7 @@ def train(config, folder: Path) -> dict[str, Any]:
         "update": "episodic",
         "optimizer": "adamw",
         "whiten": False,
+        "freeze_encoder": False,
     }
     for name, changes, applies in (
         ("pretrain", supervised, config.learner != "supervised"),

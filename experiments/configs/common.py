@@ -209,12 +209,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "config.library is empty: give the folder made by experiments.prepare, as "
             "--config=FILE.py:library=FOLDER"
         )
-    if config.freeze_encoder and (not config.start_from or config.learner not in HEADS):
-        raise MetaecgError(
-            "config.freeze_encoder needs start_from=DIR, a run with an encoder, and a learner "
-            f"with a head: {', '.join(HEADS)}"
-        )
     learned = config.start_from or config.pretrain.steps
+    if config.freeze_encoder and (not learned or config.learner not in HEADS):
+        raise MetaecgError(
+            "config.freeze_encoder needs an encoder, of pretrain.steps or of a run given by "
+            f"start_from=DIR, and a learner with a head: {', '.join(HEADS)}"
+        )
     if config.whiten and config.learner == "supervised":
         raise MetaecgError(
             "config.whiten is for learners with a head: measure the nearest centroid of whitened "

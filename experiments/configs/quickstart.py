@@ -27,9 +27,11 @@ def get_config(arguments: str | None = None):
     config = common.with_arguments(config, arguments)
     if config["update"] != "episodic":
         # A sequence holds n groups, each an update: fewer. Arguments have the last word.
-        config.head.steps, config.head.batch = 600, 4
-        config.steps, config.batch = 20, 1
-        config.inner.rate = 1e-4  # of encoder and head together
-        config.whiten = config.pretrain.steps > 0 and config.learner != "supervised"
+        config.head.steps = 0
+        if config.learner in common.HEADS and (config.pretrain.steps or config.start_from):
+            config.freeze_encoder = config.whiten = True
+            config.steps, config.batch = 600, 4
+        else:
+            config.steps, config.batch = 100, 1
         config = common.with_arguments(config, arguments)
     return config
