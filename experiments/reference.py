@@ -48,6 +48,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
 }
 """Settings of each learner over those of experiments/configs/ptbxl.py."""
 
+NAMES = (*LEARNERS, FINE_TUNED)
+
 
 def settings(
     name: str,
@@ -192,8 +194,8 @@ def main(_) -> None:
     if not FLAGS.library or not FLAGS.output:
         raise MetaecgError("--library and --output are needed (see --help)")
     names = [n for n in LEARNERS if n == ENCODER or not FLAGS.only or n in FLAGS.only]
-    if unknown := set(FLAGS.only or ()) - set(LEARNERS):
-        raise MetaecgError(f"--only: no learner {min(unknown)!r}; there are {', '.join(LEARNERS)}")
+    if unknown := set(FLAGS.only or ()) - set(NAMES):
+        raise MetaecgError(f"--only: no learner {min(unknown)!r}; there are {', '.join(NAMES)}")
     output, whole = Path(FLAGS.output).expanduser(), protocols.load(FLAGS.protocol)
     splits = [FLAGS.protocol]
     if len(whole.splits) > 1:
@@ -227,11 +229,9 @@ def _write(repeats: list[list[dict[str, Any]]], output: Path) -> list[dict[str, 
 def _measured(runs: dict[str, trained.Trained], protocol: str) -> list[dict[str, Any]]:
     """Rows of all ways and shots: the runs, and probes of the common and of a random encoder."""
     library = assemble.library(runs[ENCODER].config)
-    runs = {
-        **runs,
-        FINE_TUNED: trained.fine_tuned(runs[ENCODER], steps=10),
-        contenders.RANDOM: trained.untrained(runs[ENCODER]),
-    }
+    runs = {**runs, contenders.RANDOM: trained.untrained(runs[ENCODER])}
+    if not FLAGS.only or FINE_TUNED in FLAGS.only:
+        runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], steps=10)
     rows = []
     for way in map(int, FLAGS.ways):
         found = measure.measure(
