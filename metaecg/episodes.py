@@ -8,6 +8,7 @@ The rules on clinical data, where records carry several statements and patients 
 4. a class set that cannot fill every slot is never drawn.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from metaecg import eligible as eligible_lib
+from metaecg.eligible import Table
 from metaecg.errors import MetaecgError
 from metaecg.types import Array, Episode, LibraryIndex
 
@@ -24,6 +27,11 @@ from metaecg.types import Array, Episode, LibraryIndex
 # had them and has not is given up after this many, and another is drawn.
 _ROUNDS = 200
 _CLASS_SETS = 10_000
+
+_CHECK_EVERY = 4  # rounds, after which slots are looked for that cannot be filled any more
+_CHUNK = 64  # episodes of a large batch that are drawn at a time: what they need stays in cache
+_QUICK = 3  # rounds within which most of them are filled
+_REPAIR = 8  # of the others are drawn anew at a time, since the slowest of them decides
 
 
 def sample_episode(key: Array, index: LibraryIndex, *, way: int, shot: int, query: int) -> Episode:
@@ -49,10 +57,14 @@ def sample_episode(key: Array, index: LibraryIndex, *, way: int, shot: int, quer
         check_feasible(index, way=way, shot=shot, query=query)
     draw_key, support_key, query_key = jax.random.split(key, 3)
     classes, rows = _draw(draw_key, index, way, shot + query)
-    slots = jnp.arange(way, dtype=jnp.int32)[:, None]
+    return _episode(classes, rows, support_key, query_key, shot)
+
+
+def _episode(classes: Array, rows: Array, support_key: Array, query_key: Array, shot: int):
+    slots = jnp.arange(len(classes), dtype=jnp.int32)[:, None]
 
     def shuffled(key, rows):
-        order = jax.random.permutation(key, rows.size)
+        order = _permutation(key, rows.size)
         return rows.reshape(-1)[order], jnp.broadcast_to(slots, rows.shape).reshape(-1)[order]
 
     return Episode(
@@ -75,11 +87,55 @@ def sample_episodes(
     Episode i depends on (key, i) alone: not on the batch it is drawn in, nor on the device.
     """
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
-    return jax.vmap(lambda k: sample_episode(k, index, way=way, shot=shot, query=query))(keys)
+    if count <= _CHUNK:
+        return jax.vmap(lambda k: sample_episode(k, index, way=way, shot=shot, query=query))(keys)
+    if not isinstance(index.patterns, jax.core.Tracer):
+        check_feasible(index, way=way, shot=shot, query=query)
+    draw_keys, support_keys, query_keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(
+        keys
+    )
+    classes, rows = _draw_many(draw_keys, index, way, shot + query)
+    order = functools.partial(_episode, shot=shot)
+    return lax.map(
+        lambda x: order(*x), (classes, rows, support_keys, query_keys), batch_size=_CHUNK
+    )
+
+
+def _draw_many(keys: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, Array]:
+    """`_draw` for many keys, where none waits for the slowest.
+
+    All get a few rounds, which suffice for most. The others are drawn anew, a few at a time.
+    """
+    table = eligible_lib.table(index)
+
+    def quick(key):
+        class_key, row_key = _attempt_keys(key, 0)
+        classes = _classes(class_key, 0, index, way, need)
+        found = eligible_lib.eligible(table, classes)
+        rows = jnp.full((way, need), -1, jnp.int32)
+        for tried in range(_QUICK):
+            rows = _place(row_key, tried, rows, index, table, found)
+        return classes, jnp.where(_possible(classes, index, need), rows, -1)
+
+    def unfilled(carry):
+        return jnp.any(carry[0])
+
+    def repair(carry):
+        left, classes, rows = carry
+        # Where fewer are left, the last episode is drawn beside them; the same as it is already,
+        # or the one that it is to become.
+        (at,) = jnp.nonzero(left, size=_REPAIR, fill_value=len(keys) - 1)
+        new_classes, new_rows = jax.vmap(lambda k: _draw(k, index, way, need))(keys[at])
+        return left.at[at].set(False), classes.at[at].set(new_classes), rows.at[at].set(new_rows)
+
+    classes, rows = lax.map(quick, keys, batch_size=_CHUNK)
+    left = jnp.any(rows < 0, axis=(1, 2))
+    return lax.while_loop(unfilled, repair, (left, classes, rows))[1:]
 
 
 def _draw(key: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, Array]:
     """Returns classes [way] and rows [way, need] that obey the four rules."""
+    table = eligible_lib.table(index)
 
     def unfilled(carry):
         tried, _, rows = carry
@@ -87,9 +143,9 @@ def _draw(key: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, 
 
     def attempt(carry):
         tried, _, _ = carry
-        class_key, row_key = jax.random.split(jax.random.fold_in(key, tried))
+        class_key, row_key = _attempt_keys(key, tried)
         classes = _draw_classes(class_key, index, way, need)
-        return tried + 1, classes, _fill(row_key, index, classes, need)
+        return tried + 1, classes, _fill(row_key, index, table, classes, need)
 
     empty = jnp.full((way, need), -1, jnp.int32)
     carry = (jnp.int32(0), jnp.zeros(way, jnp.int32), empty)
@@ -97,62 +153,107 @@ def _draw(key: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, 
     return classes, jnp.where(jnp.all(rows >= 0), rows, -1)
 
 
+def _attempt_keys(key: Array, tried: Array | int) -> Array:
+    return jax.random.split(jax.random.fold_in(key, tried))
+
+
 def _draw_classes(key: Array, index: LibraryIndex, way: int, need: int) -> Array:
     """Returns distinct classes, uniform among the sets that no pair of them rules out."""
-    lacking = jnp.diagonal(index.without) < need
-
-    def draw(tried):
-        order = jax.random.permutation(jax.random.fold_in(key, tried), index.num_classes)
-        return order[jnp.argsort(lacking[order], stable=True)][:way]
 
     def short(carry):
         tried, classes = carry
-        enough = index.without[classes[:, None], classes] >= need
-        return ~jnp.all(enough) & (tried < _CLASS_SETS)
+        return ~_possible(classes, index, need) & (tried < _CLASS_SETS)
 
-    carry = (jnp.int32(1), draw(jnp.int32(0)))
-    return lax.while_loop(short, lambda c: (c[0] + 1, draw(c[0])), carry)[1].astype(jnp.int32)
+    def draw(tried):
+        return tried + 1, _classes(key, tried, index, way, need)
+
+    return lax.while_loop(short, lambda carry: draw(carry[0]), draw(jnp.int32(0)))[1]
 
 
-def _fill(key: Array, index: LibraryIndex, classes: Array, need: int) -> Array:
-    """Returns rows [way, need] for given classes; -1 where no record could be placed.
+def _classes(key: Array, tried: Array | int, index: LibraryIndex, way: int, need: int) -> Array:
+    """Returns `way` distinct classes of those that have the patients by themselves."""
+    order = _permutation(jax.random.fold_in(key, tried), index.num_classes)
+    able = jnp.diagonal(index.without)[order] >= need
+    # Those that are able in front, all in the order drawn.
+    place = jnp.where(able, jnp.cumsum(able) - 1, jnp.sum(able) + jnp.cumsum(~able) - 1)
+    return _ordered(order, place)[:way]
 
-    Every empty place draws a record uniformly from those eligible for its slot, and keeps it unless
-    the patient already has a place or is drawn by an earlier one; again until all are filled.
-    """
-    way = len(classes)
-    carries = index.patterns[:, classes]
-    only = carries & (jnp.sum(carries, axis=1, keepdims=True) == 1)
-    counts = index.starts[1:] - index.starts[:-1]
-    ends = jnp.cumsum(jnp.where(only, counts[:, None], 0).T, axis=1)
-    totals = ends[:, -1]
 
-    def draw(key):
-        at = jax.random.randint(key, (way, need), 0, jnp.maximum(totals, 1)[:, None])
-        u = jax.vmap(lambda e, a: jnp.searchsorted(e, a, side="right", method="scan_unrolled"))(
-            ends, at
-        )
-        before = jnp.take_along_axis(ends, u, axis=1) - counts[u]
-        return index.order[index.starts[u] + at - before].reshape(-1)
+def _possible(classes: Array, index: LibraryIndex, need: int) -> Array:
+    """Whether no pair of the classes rules the set out."""
+    return jnp.all(index.without[classes[:, None], classes] >= need)
 
-    places = way * need
-    earlier = jnp.tri(places, k=-1, dtype=bool)
+
+def _fill(key: Array, index: LibraryIndex, table: Table, classes: Array, need: int) -> Array:
+    """Returns rows [way, need] for given classes; -1 where no record could be placed."""
+    found = eligible_lib.eligible(table, classes)
+    totals = found.ends[:, -1]
+    # Slots with few eligible records may come to have no free patient. All of these are looked at.
+    few = 4 * need
+    every = jnp.broadcast_to(jnp.arange(few), (len(classes), few))
+    candidates = index.patients[eligible_lib.records(table, found, every)]
+    candidates = jnp.where(every < totals[:, None], candidates, -1)
+
+    def hopeless(rows):
+        """Whether some slot has an empty place, and all patients eligible for it have one."""
+        placed = jnp.where(rows < 0, -1, index.patients[rows]).reshape(-1)
+        free = jnp.all(candidates[None] != placed[:, None, None], axis=0) & (candidates >= 0)
+        short = jnp.any(rows < 0, axis=1) & ~jnp.any(free, axis=1) & (totals <= few)
+        return jnp.any(short)
 
     def unfilled(carry):
         tried, rows = carry
-        return jnp.any(rows < 0) & (tried < _ROUNDS) & jnp.all(totals >= need)
+        return jnp.any(rows < 0) & (tried < _ROUNDS) & jnp.all(totals >= need) & ~hopeless(rows)
 
-    def place(carry):
+    def rounds(carry):
         tried, rows = carry
-        drawn = draw(jax.random.fold_in(key, tried))
-        who, empty = index.patients[drawn], rows < 0
-        placed = jnp.where(empty, -1, index.patients[rows])
-        taken = jnp.any((who[:, None] == placed[None, :]) & ~empty[None, :], axis=1)
-        rival = jnp.any((who[:, None] == who[None, :]) & empty[None, :] & earlier, axis=1)
-        return tried + 1, jnp.where(empty & ~taken & ~rival, drawn, rows)
+        for more in range(_CHECK_EVERY):
+            rows = _place(key, tried + more, rows, index, table, found)
+        return tried + _CHECK_EVERY, rows
 
-    rows = lax.while_loop(unfilled, place, (jnp.int32(0), jnp.full(places, -1, jnp.int32)))[1]
-    return rows.reshape(way, need)
+    empty = jnp.full((len(classes), need), -1, jnp.int32)
+    return lax.while_loop(unfilled, rounds, (jnp.int32(0), empty))[1]
+
+
+def _place(
+    key: Array,
+    tried: Array | int,
+    rows: Array,
+    index: LibraryIndex,
+    table: Table,
+    found: eligible_lib.Eligible,
+) -> Array:
+    """One round: fills some of the empty places (-1) of rows [way, need].
+
+    Every empty place draws a record uniformly from those eligible for its slot, and keeps it unless
+    the patient already has a place or is drawn by an earlier one.
+    """
+    totals = found.ends[:, -1:]
+    at = jax.random.randint(jax.random.fold_in(key, tried), rows.shape, 0, jnp.maximum(totals, 1))
+    drawn = eligible_lib.records(table, found, at).reshape(-1)
+    empty = rows.reshape(-1) < 0
+    who = index.patients[jnp.where(empty, drawn, rows.reshape(-1))]
+    place = jnp.arange(len(who))
+    # A place gives way to those that are filled, and of the empty ones to those before it. What
+    # is compared with stands along the first axis, so that the result is computed by vectors.
+    before = ~empty[:, None] | (place[:, None] < place[None, :])
+    rival = jnp.any((who[:, None] == who[None, :]) & before & empty[None, :], axis=0)
+    return jnp.where(empty & ~rival, drawn, rows.reshape(-1)).reshape(rows.shape)
+
+
+def _permutation(key: Array, size: int) -> Array:
+    """`jax.random.permutation(key, size)`; for small sizes by counting, as CPUs sort slowly."""
+    if size > 256:
+        return jax.random.permutation(key, size)
+    bits, place = jax.random.bits(jax.random.split(key)[1], (size,)), jnp.arange(size)
+    first = (bits[:, None] == bits[None, :]) & (place[:, None] < place[None, :])
+    return _ordered(place, jnp.sum((bits[:, None] < bits[None, :]) | first, axis=0))
+
+
+def _ordered(values: Array, place: Array) -> Array:
+    """Returns `values` [n], each at its place: a permutation of 0 … n − 1."""
+    here = place[:, None] == jnp.arange(len(place))[None, :]
+    return jnp.sum(jnp.where(here, values[:, None], 0), axis=0)
 
 
 def windows(length: int, width: int) -> Array:
