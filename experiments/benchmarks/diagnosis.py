@@ -1,0 +1,78 @@
+"""Milliseconds from a new recording to its diagnosis, the labelled examples embedded before.
+
+    taskset -c 0 python -m experiments.benchmarks.diagnosis
+
+All that a diagnosis holds is computed: probabilities, the plausible set, each example's weight and
+what leaving it out changes. By the diagnoser that comes with the package, or `--artefact=FILE`; and
+by a nearest centroid on the `small` encoder, its parameters random, for which time is the same.
+"""
+
+import functools
+import os
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments import assemble, cli, diagnose
+from experiments.benchmarks import timing
+from metaecg import learners, networks
+from metaecg.calibration import Calibration, Row
+from metaecg.diagnosis import Diagnoser
+from metaecg.frozen import freeze
+
+FLAGS = flags.FLAGS
+WAY, SHOT = 5, 5
+
+
+def small(samples: int, leads: int) -> Diagnoser:
+    """Nearest centroid on an untrained encoder, with made-up calibration."""
+    learner = learners.protonet(networks.encoder("small"))
+    variables = jax.jit(learner.init)(jax.random.key(0), assemble.example_task(samples, leads, WAY))
+    levels = tuple(np.linspace(0, 1, 11))
+    row = Row(WAY, SHOT, 1.0, 1.0, 1e9, levels, levels[::-1])
+    return Diagnoser(
+        freeze(learner, variables), Calibration((row,), (0.0,) * 128, (1.0,) * 128, 1e9)
+    )
+
+
+def measure(name: str, diagnoser: Diagnoser, samples: int, leads: int, queries: int) -> dict:
+    """Quantiles of one query at a time, and throughput in batches."""
+    rng = np.random.default_rng(0)
+    signals = rng.normal(0, 0.3, (WAY * SHOT + 32, samples, leads)).astype(np.float32)
+    support = [(str(i), f"class {i % WAY}", signals[i]) for i in range(WAY * SHOT)]
+    fitted, asked = diagnoser.fit(support), signals[WAY * SHOT :]
+    one = timing.alternate({"one": lambda: fitted(asked[0])}, repeats=queries, warm=5)["one"]
+    row: dict = {"diagnoser": name, "queries": queries}
+    row |= {f"p{q}, ms": 1e3 * float(np.quantile(one, q / 100)) for q in (50, 99)}
+    for size in (8, 32):
+        some = asked[:size]
+        seconds = timing.alternate({"": functools.partial(fitted, some)}, repeats=9)[""]
+        row[f"{size} at a time, queries/s"] = timing.spread([size / s for s in seconds])
+    return row
+
+
+def main(_) -> None:
+    model = diagnose.load(None, FLAGS.artefact)
+    samples, leads = model.record["samples"], len(model.record["leads"])
+    shipped = Diagnoser(model.frozen, model.calibration)
+    rows = [
+        measure(
+            FLAGS.artefact or "the package's (medium, ridge)",
+            shipped,
+            samples,
+            leads,
+            FLAGS.queries,
+        ),
+        measure("small, nearest centroid", small(samples, leads), samples, leads, FLAGS.queries),
+    ]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"{WAY}-way {SHOT}-shot, {leads} leads of {samples} samples, {cores} cores")
+    timing.report(rows, FLAGS.output, way=WAY, shot=SHOT, cores=cores)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("artefact", None, "exported diagnoser instead of the package's")
+    flags.DEFINE_integer("queries", 300, "asked one at a time", lower_bound=10)
+    flags.DEFINE_string("output", None, "JSON file of the measurements")
+    cli.run(main)

@@ -1,0 +1,109 @@
+"""A whole training: time to the first step, cold and warm, memory, and what the loop adds.
+
+    python -m experiments.benchmarks.end_to_end [--config=experiments/configs/quickstart.py:…]
+
+The command is started twice as a user would start it, with an empty cache of compiled programs and
+with that of the first start. Then its step is compiled here and called by itself, as often as the
+loop calls it: the share of the loop's time that is the step's.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import assemble, cli, train
+from experiments.benchmarks import timing
+from experiments.trials.memory import own_memory
+from metaecg import training
+
+FLAGS = flags.FLAGS
+
+
+def start(config: str, workdir: Path, cache: Path) -> dict:
+    """Trains in a process of its own; seconds to the first step, then seconds a step, and MiB."""
+    command = [sys.executable, "-m", "experiments.train", f"--config={config}"]
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}
+    began, first, peak = time.perf_counter(), None, 0
+    process = subprocess.Popen(
+        [*command, f"--workdir={workdir}"], env=environment, stdout=subprocess.DEVNULL
+    )
+    metrics = workdir / "metrics.jsonl"
+    while process.poll() is None:
+        peak = max(peak, own_memory(process.pid))
+        if first is None and metrics.exists() and metrics.stat().st_size:
+            first = time.perf_counter() - began
+        time.sleep(0.02)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    logged = [line for line in lines if "loss" in line]
+    # `rate` counts tasks since the start; steps between the second and the last line are warm.
+    seconds = [line["step"] / line["rate"] for line in logged]
+    step = (seconds[-1] - seconds[1]) / (logged[-1]["step"] - logged[1]["step"])
+    return {"first": first, "step": step, "memory": peak / 2**20}
+
+
+def bare(config, steps: int) -> float:
+    """Seconds of the compiled step called by itself, the results of each waited for at the end."""
+    data = train.open_parts(config)
+    part = data.parts["train"]
+    run = assemble.experiment(config, len(part.classes), part.data.index)
+    key = jax.random.key(config.seed)
+    state = jax.jit(lambda d, k: training.init(run.learner, run.update, run.draw, d, k))(
+        part.data, key
+    )
+    step = jax.jit(
+        lambda s, d, k: training.train_step(s, d, k, draw=run.draw, update=run.update),
+        donate_argnums=0,
+    )
+    for _ in range(3):
+        state, _ = jax.block_until_ready(step(state, part.data, key))
+    began = time.perf_counter()
+    for _ in range(steps):
+        state, metrics = step(state, part.data, key)
+    jax.block_until_ready(metrics)
+    return (time.perf_counter() - began) / steps
+
+
+def main(argv) -> None:
+    config = FLAGS.config
+    steps = config.steps
+    given = next(a for a in sys.argv if a.startswith("--config=")) if len(sys.argv) > 1 else None
+    name = given.removeprefix("--config=") if given else DEFAULT
+    with tempfile.TemporaryDirectory() as folder:
+        cold = start(name, Path(folder) / "cold", Path(folder) / "cache")
+        warm = [
+            start(name, Path(folder) / f"warm {n}", Path(folder) / "cache")
+            for n in range(FLAGS.repeats)
+        ]
+    alone = [bare(config, steps) for _ in range(FLAGS.repeats)]
+    looped = timing.spread([run["step"] / config.batch for run in warm])
+    share = timing.spread(alone)["median"] / config.batch / looped["median"]
+    rows = [{
+        "first step, cold, s": cold["first"],
+        "warm, s": timing.spread([run["first"] for run in warm]),
+        "episodes/s in the loop": 1 / looped["median"],
+        "share of the step alone": f"{share:.1%}",
+        "memory, MiB": timing.spread([run["memory"] for run in warm]),
+    }]  # fmt: skip
+    timing.report(rows, FLAGS.output, config=name, steps=steps)
+
+
+DEFAULT = (
+    "experiments/configs/quickstart.py:pretrain.steps=0,head.steps=0,steps=60,batch=4,log_every=5,"
+    "validate_every=1000,checkpoint_every=1000"
+)
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", DEFAULT, "configuration of one stage")
+    flags.DEFINE_integer("repeats", 3, "warm starts, and measurements of the step", lower_bound=1)
+    flags.DEFINE_string("output", None, "JSON file of the measurements")
+    cli.run(main)

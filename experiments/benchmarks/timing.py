@@ -1,0 +1,52 @@
+"""Alternating measurements: what is compared meets the same weather."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments import machine
+
+
+def alternate(
+    contenders: Mapping[str, Callable[[], object]], *, repeats: int, warm: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each call, by contender; a round calls each once, in turn.
+
+    Args:
+      contenders: functions that return when their work is done.
+      repeats: rounds that are measured.
+      warm: rounds before, to compile and to fill caches.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for measured in [False] * warm + [True] * repeats:
+        for name, call in contenders.items():
+            began = time.perf_counter()
+            call()
+            if measured:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and greatest."""
+    return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
+
+
+def report(rows: Sequence[Mapping[str, Any]], output: str | None, **facts: Any) -> None:
+    """Prints rows as a Markdown table, and writes them with the machine's facts if asked to."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
+    for row in rows:
+        print("| " + " | ".join(_shown(row.get(name, "")) for name in names) + " |")
+    if output:
+        results = {"machine": machine.facts(), **facts, "rows": list(rows)}
+        Path(output).expanduser().write_text(json.dumps(results, indent=1), "utf-8")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{median:.4g} ({least:.4g}–{greatest:.4g})".format(**value)
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)

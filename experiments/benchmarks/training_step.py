@@ -1,0 +1,128 @@
+"""One training step against PyTorch: forward, gradient and Adam, on the same shapes.
+
+    pip install torch==2.13.0
+    python -m experiments.benchmarks.training_step --encoders=small --episodes=4
+    python -m experiments.benchmarks.training_step --encoders=residual --episodes=1
+
+5-way episodes with 25 queries of 12 leads × 1000 samples, all cores to both. With four episodes a
+sequence a query needs some 20 GB on the residual encoder.
+"""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import flags
+from tqdm import tqdm
+
+from experiments import cli
+from experiments.benchmarks import timing
+from metaecg import learners, meta, networks, tasks
+from metaecg.errors import MetaecgError
+from metaecg.types import Episode, Learner
+
+FLAGS = flags.FLAGS
+WAY, QUERY = 5, 5  # classes of an episode, queries of each
+
+
+def batch(episodes: int, shot: int, samples: int, leads: int) -> tuple[np.ndarray, ...]:
+    """Support [B, S, leads, samples], labels [B, S, W], query [B, Q, leads, samples], targets."""
+    rng = np.random.default_rng(0)
+    support = rng.normal(size=(episodes, WAY * shot, leads, samples)).astype(np.float32)
+    query = rng.normal(size=(episodes, WAY * QUERY, leads, samples)).astype(np.float32)
+    labels = np.broadcast_to(
+        np.eye(WAY, dtype=np.float32).repeat(shot, 0), (episodes, WAY * shot, WAY)
+    )
+    targets = np.broadcast_to(np.arange(WAY).repeat(QUERY), (episodes, WAY * QUERY))
+    return support, labels.copy(), query, targets.copy()
+
+
+def ours(learner: Learner, given: tuple[np.ndarray, ...], shot: int):
+    """Returns the step, which waits for its results, and the number of parameters."""
+    support, _, query, targets = given
+    records = jnp.asarray(np.concatenate([support, query], 1).swapaxes(2, 3))
+    slots = jnp.arange(WAY).repeat(shot)
+    episode = Episode(
+        jnp.arange(WAY), jnp.zeros_like(slots), slots, jnp.zeros(targets.shape[1]), targets[0]
+    )
+    tasked = jax.vmap(lambda records: tasks.few_shot(records, episode, WAY))(records)
+    update = meta.episodic(learner, optax.adam(1e-3))
+    variables = learner.init(jax.random.key(0), tasked)
+    state = (variables, update.init(variables.params))
+    # Data is an argument: what a program holds as a constant it may compute in advance.
+    program = jax.jit(lambda s, t: update.apply(*s, t, jax.random.key(0)), donate_argnums=0)
+
+    def run() -> float:
+        nonlocal state
+        *state, metrics = program(tuple(state), tasked)
+        return float(metrics["loss"])
+
+    return run, sum(x.size for x in jax.tree.leaves(variables.params))
+
+
+def cell(
+    kind: str, encoder: str, shot: int, *, episodes: int, repeats: int, samples: int, leads: int
+) -> dict:
+    """Measures one row of the table."""
+    try:
+        from experiments.benchmarks import peers
+    except ImportError:
+        raise MetaecgError("PyTorch is compared with: pip install torch==2.13.0") from None
+
+    length = WAY * shot + 1
+    features = 384 if encoder == "residual" else 128
+    # MAML takes gradients within a loop, where a convolution is a matrix product on CPU.
+    options = {"conv": "matmul"} if kind == "maml" else {}
+    own = networks.encoder(encoder, **options)
+    theirs = peers.ENCODERS[encoder](leads)
+    if kind == "snail":
+        learner = learners.snail(own, way=WAY, length=length)
+        peer = peers.Snail(theirs, features, way=WAY, length=length)
+    elif kind == "protonet":
+        learner, peer = learners.protonet(own), peers.ProtoNet(theirs)
+    else:
+        learner = learners.maml(own, way=WAY)
+        peer = peers.Maml(theirs, features, way=WAY)
+    given = batch(episodes, shot, samples, leads)
+    run, count = ours(learner, given, shot)
+    if count != peers.parameters(peer):
+        raise MetaecgError(f"{count} parameters against {peers.parameters(peer)}")
+    contenders = {"metaecg, s": run, "torch, records once, s": peers.step(peer, peer.once, given)}
+    seconds = timing.alternate(contenders, repeats=repeats)
+    if kind == "snail":
+        slow = {"torch, a sequence a query, s": peers.step(peer, peer.per_query, given)}
+        seconds |= timing.alternate(slow, repeats=math.ceil(repeats / 3))
+    row = {"learner": kind, "encoder": encoder, "shot": shot, "parameters": f"{count:,}"}
+    row |= {name: timing.spread(values) for name, values in seconds.items()}
+    (base, *_), (fair, *rest) = (
+        [timing.spread(v)["median"] for v in list(seconds.values())[a:b]]
+        for a, b in ((0, 1), (1, 3))
+    )
+    row |= {"ratio, records once": fair / base}
+    return row | ({"ratio, a sequence a query": rest[0] / base} if rest else {})
+
+
+def main(_) -> None:
+    rows: list[dict] = []
+    sizes = {"episodes": FLAGS.episodes, "samples": FLAGS.samples, "leads": 12}
+    cells = list(itertools.product(FLAGS.learners, FLAGS.encoders, map(int, FLAGS.shots)))
+    for row in tqdm(cells, unit="cell"):
+        rows.append(cell(*row, **sizes, repeats=FLAGS.repeats))
+    import torch
+
+    facts = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    timing.report(rows, FLAGS.output, **sizes, **facts)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("learners", ["snail", "protonet", "maml"], "of these three")
+    flags.DEFINE_list("encoders", ["small", "residual"], "of these two")
+    flags.DEFINE_list("shots", ["1", "5"], "examples of a class")
+    flags.DEFINE_integer("episodes", 4, "in a step", lower_bound=1)
+    flags.DEFINE_integer("samples", 1000, "of a record", lower_bound=32)
+    flags.DEFINE_integer("repeats", 7, "measured steps of each", lower_bound=1)
+    flags.DEFINE_string("output", None, "JSON file of the measurements")
+    cli.run(main)
