@@ -15,13 +15,13 @@ MODULES = {
     ): path
     for path in ROOT.rglob("*.py")
 }
-CORE = ("types", "errors", "episodes", "sequences", "tasks", "losses", "augment", "networks")
+CORE = ("types", "errors", "eligible", "episodes", "sequences", "tasks", "losses", "augment", "networks")
 CORE += ("learners", "meta", "draws", "streaming", "training", "evaluation")
 CORE += ("statistics", "benchmark", "detection", "vocabulary")
 # From the bottom up; a module may import modules on its own level or below.
 LEVELS = [
     ("errors", "types"),
-    ("episodes", "sequences", "losses", "augment", "tasks", "statistics"),
+    ("eligible", "episodes", "sequences", "losses", "augment", "tasks", "statistics"),
     ("networks",),
     ("learners",),
     ("meta",),
