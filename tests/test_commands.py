@@ -3,15 +3,12 @@
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 
 from experiments import measure, tables, train, trained, workdir
 from experiments.configs import common, patent, ptbxl, quickstart
 from experiments.trials import toy
-from metaecg import parallel
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
 
@@ -26,13 +23,8 @@ def config(settings, more=""):
     return quickstart.get_config(settings + more)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_device():
-    """These tests are about the commands; what devices do is in test_parallel."""
-    one = jax.make_mesh((1,), ("episodes",), (AxisType.Auto,), devices=jax.devices()[:1])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "mesh", lambda: one)
-        yield
+# These tests are about the commands; what devices do is in test_parallel.
+pytestmark = pytest.mark.usefixtures("one_device")
 
 
 @pytest.fixture(scope="module")

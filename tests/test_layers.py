@@ -15,8 +15,8 @@ MODULES = {
     ): path
     for path in ROOT.rglob("*.py")
 }
-CORE = ("types", "errors", "eligible", "episodes", "sequences", "tasks", "losses", "augment", "networks")
-CORE += ("learners", "meta", "draws", "streaming", "training", "evaluation")
+CORE = ("types", "errors", "eligible", "episodes", "sequences", "tasks", "losses", "augment")
+CORE += ("networks", "learners", "meta", "draws", "streaming", "training", "evaluation")
 CORE += ("statistics", "benchmark", "detection", "vocabulary")
 # From the bottom up; a module may import modules on its own level or below.
 LEVELS = [

@@ -10,6 +10,8 @@ from metaecg import evaluation
 from metaecg.errors import MetaecgError
 from metaecg.learners import probes
 
+pytestmark = pytest.mark.usefixtures("one_device")
+
 
 def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
     config = common.with_arguments(
