@@ -109,7 +109,9 @@ def _overview(cases: Sequence[tuple], support: Sequence[tuple]) -> str:
 
 def _answer(diagnosis: Any) -> str:
     plausible = ", ".join(diagnosis.plausible) or "none of them"
-    if diagnosis.answer is None:
+    if diagnosis.answer is None and len(diagnosis.plausible) == 1:
+        kind, said = "answer unsure", f"Unsure: {plausible} is not certain enough to be answered."
+    elif diagnosis.answer is None:
         kind, said = "answer unsure", "Unsure."
     else:
         prob = diagnosis.probs[list(diagnosis.labels).index(diagnosis.answer)]

@@ -150,6 +150,17 @@ def test_a_page_needs_nothing_else_and_can_be_read_aloud(name, request):
     assert max(np.diff(headings)) <= 1
 
 
+def test_unsure_of_a_single_plausible_diagnosis_says_why():
+    probs = np.array([0.9, 0.1])
+    grounds = (Evidence(0, 1.0, 0.1),)
+    only = Diagnosis(("LQT", "WPW"), probs, probs, probs, None, ("LQT",), 0.1, grounds, ())
+    html = report.diagnosis_page(
+        [("q", only, ecg(), ())], [("a", "LQT", ecg(1))], {}, hz=100, leads=LEADS
+    )
+    said = "Unsure: LQT is not certain enough to be answered. Plausible: LQT."
+    assert said in Reader(html).text
+
+
 def test_the_diagnosis_says_what_was_answered_and_why(diagnosed):
     page = Reader(diagnosed)
     said = page.text
