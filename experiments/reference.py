@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 ENCODER = "supervised encoder"
 """The run that all others start from, and the first of the table: its nearest centroid."""
 
-FINE_TUNED = "supervised encoder, fine-tuned"
+FINE_TUNED = "fine-tuned supervised encoder"
 """On each support, all of it: gradient descent of a run that is not trained any further."""
 
 _HEAD = {"freeze_encoder": True, "steps": 200, "batch": 16, "learning_rate": 1e-3}
