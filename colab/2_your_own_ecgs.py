@@ -215,9 +215,9 @@ print(tables.report(found))
 # The support is a folder with one sub-folder of recordings for each candidate diagnosis; here,
 # recordings of test diagnoses, whose patients were not seen. The queries are of yet other patients.
 #
-# This uses the run trained above. Where a folder is too small to train on, leave `--workdir` out (the
-# diagnoser that comes with the package, if your installation has one, is used) or name a file made by
-# `experiments.export` with `--artefact`; only the support need be yours.
+# This uses the run trained above. Where a folder is too small to train on, leave `--workdir` out: the
+# diagnoser that comes with the package, trained on PTB-XL, is used; or name a file made by
+# `experiments.export` with `--artefact`. Only the support need be yours then.
 
 # %%
 test = parts["test"]

@@ -223,9 +223,9 @@ plt.show()
 #
 # ## A new learner in twenty lines
 # A `Learner` is a NamedTuple of pure functions over a batch of tasks, as optax's
-# `GradientTransformation` is: `init`, `loss` for training and `predict` for use. Here is ridge
-# regression on the support, differentiated through (R2-D2; Bertinetto et al., *Meta-learning with
-# differentiable closed-form solvers*, ICLR 2019, eq. 4):
+# `GradientTransformation` is: `init`, `loss` for training and `predict` for use. Here, from scratch,
+# is ridge regression on the support, differentiated through (R2-D2; Bertinetto et al., *Meta-learning
+# with differentiable closed-form solvers*, ICLR 2019, section 3); `learners.ridge` is the toolkit's:
 # $$W = X^\top (X X^\top + \lambda I)^{-1} Y, \qquad \mathrm{logits}(q) = s \, q \, W$$
 
 
@@ -266,6 +266,7 @@ for name, learner in {
     print(f"{name:20} {score(learner, variables)}")
 
 # %% [markdown]
-# To make it a part of the toolkit: a file in `metaecg/learners/`, and its name in
-# `experiments/assemble.py`. `metaecg.learners.from_head` shortens what embeds records by themselves
-# to a head of a few lines, and gives it cached embeddings in evaluation.
+# To make one a part of the toolkit: a file in `metaecg/learners/`, and its name in
+# `experiments/assemble.py` and among the choices in `experiments/configs/common.py`.
+# `metaecg.learners.from_head` shortens what embeds records by themselves to a head of a few lines
+# (`metaecg/learners/ridge.py`), and gives it cached embeddings in evaluation.

@@ -239,8 +239,8 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# A few hundred sequences are a beginning; the README has what longer trainings reach, on frozen
-# embeddings of a pretrained encoder.
+# A few hundred sequences are a beginning; `docs/trajectory.md` has what longer trainings reach, on
+# frozen embeddings of a pretrained encoder.
 #
 # ## Claim 8 · diagnosis [0061]
 # ECG into the optimal model, diagnosis out: here of conditions and patients that were not trained

@@ -1,4 +1,4 @@
-"""The commands: prepare, train, evaluate; their configurations and work directories."""
+"""The commands: prepare, train, evaluate, diagnose …; their configurations and work directories."""
 
 import os
 from pathlib import Path

@@ -63,6 +63,7 @@ class Read(NamedTuple):
 
     @property
     def serious(self) -> tuple[str, ...]:
+        """The notes that become warnings."""
         return tuple(note for note in self.notes if any(word in note for word in _SERIOUS))
 
 

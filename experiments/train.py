@@ -2,7 +2,8 @@
 
     python -m experiments.train --config=FILE.py[:key=value,…] --workdir=DIR
 
-Run again with the same --workdir, it goes on from the latest checkpoint.
+Configurations lie in experiments/configs; all keys, with their defaults and what they mean, in
+common.py there. Run again with the same --workdir, it goes on from the latest checkpoint.
 """
 
 import functools

@@ -33,6 +33,7 @@ class Metrics:
         self._path, self._write = path, write
 
     def write(self, **values: Any) -> None:
+        """Appends a line of these values, JSON-ready; one is `step`."""
         if self._write:
             with open(self._path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(values) + "\n")

@@ -97,6 +97,9 @@ def leaky(index: LibraryIndex, episodes: Episode, leak: str, seed: int) -> Episo
       leak: 'records' draws each record of a slot with replacement, so that a query may stand in
         the support; 'patients' keeps records distinct, whoever they are of.
       seed: of the draw.
+
+    Raises:
+      MetaecgError: there is no such leak.
     """
     if leak not in LEAKS:
         raise MetaecgError(f"leak must be one of {', '.join(LEAKS)}, not {leak!r}")

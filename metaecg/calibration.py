@@ -76,6 +76,7 @@ class Calibration(NamedTuple):
     strange: float
 
     def to_json(self) -> dict[str, Any]:
+        """Numbers, lists and mappings, for `json.dumps`."""
         return {**self._asdict(), "rows": [row._asdict() for row in self.rows]}
 
     @classmethod
@@ -166,6 +167,11 @@ def plausible(probs: np.ndarray, row: Row, error_rate: float) -> np.ndarray:
     """bool [..., way]: the labels of a set that misses the truth at the rate stated.
 
     Labels with 1 − p up to the row's threshold, and the likeliest in any case.
+
+    Args:
+      probs: float [..., way], calibrated.
+      row: of this way and shot.
+      error_rate: the rate, 0 < error_rate < 1.
     """
     return (1 - probs <= row.threshold(error_rate)) | (probs == probs.max(-1, keepdims=True))
 
@@ -174,7 +180,7 @@ def sure(probs: np.ndarray, row: Row, error_rate: float) -> np.ndarray:
     """bool [...]: whether the likeliest label may be given as the answer.
 
     It is, where no other label is plausible and answers as certain as this one were wrong at no
-    more than the rate stated.
+    more than the rate stated; arguments as of `plausible`.
     """
     alone = plausible(probs, row, error_rate).sum(-1) == 1
     return alone & (probs.max(-1) >= row.sure(error_rate))

@@ -85,6 +85,18 @@ def sample_episodes(
     """Draws episodes first … first + count − 1 of the stream of `key`, stacked on a leading axis.
 
     Episode i depends on (key, i) alone: not on the batch it is drawn in, nor on the device.
+
+    Args:
+      key: a typed PRNG key, the root of the stream.
+      first: number of the first episode.
+      count: how many.
+      index, way, shot, query: as of `sample_episode`.
+
+    Returns:
+      An `Episode` with leaves [count, ...].
+
+    Raises:
+      ValueError: as `sample_episode`.
     """
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
     if count <= _CHUNK:

@@ -36,7 +36,11 @@ class Predictions(NamedTuple):
 def draw_episodes(
     data: Data, key: Array, count: int, *, way: int, shot: int, query: int
 ) -> Episode:
-    """The fixed test episodes of a key, checked against every rule; leaves [count, ...]."""
+    """The fixed test episodes of a key, checked against every rule; leaves [count, ...].
+
+    Raises:
+      ValueError: no class set can fill an episode.
+    """
     episodes_lib.check_feasible(data.index, way=way, shot=shot, query=query)
     sample = functools.partial(
         episodes_lib.sample_episodes, count=count, way=way, shot=shot, query=query
@@ -47,7 +51,11 @@ def draw_episodes(
 
 
 def embed(learner: Learner, variables: Variables, data: Data, batch: int = 256) -> Array:
-    """Embeds every record of a part once, a batch of signals at a time: float [R, D]."""
+    """Embeds every record of a part once, a batch of signals at a time: float [R, D].
+
+    Raises:
+      ValueError: the learner does not embed records by themselves.
+    """
     embed_records = learner.embed
     if embed_records is None:
         raise ValueError("this learner does not embed records by themselves")

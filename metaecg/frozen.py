@@ -76,6 +76,13 @@ def readings(
     """Random orders of `count` support records, with labels in random slots.
 
     A learner that does not depend on the order is read once, as the records come.
+
+    Args:
+      frozen: the learner.
+      count: support records.
+      way: labels among them.
+      orders: how many.
+      rng: of the orders and of the slots.
     """
     support = np.tile(np.arange(count, dtype=np.int32), (orders if frozen.ordered else 1, 1))
     places = np.tile(np.arange(way, dtype=np.int32), (len(support), 1))
@@ -108,6 +115,9 @@ def log_probs(
 
     Returns:
       float32 [B, Q, way], in the order of the labels.
+
+    Raises:
+      MetaecgError: there are more labels than the learner has slots.
     """
     batch, way = reading.places.shape
     shared = (len(embeddings), labels.shape[1])

@@ -57,6 +57,13 @@ def minimise(
 ) -> tuple[ArrayTree, ArrayTree, Report]:
     """Moves θ towards the minimum of one group's loss: `steps` updates stand for the argmin [0045].
 
+    Args:
+      loss: (params, group) -> float [], the expected loss over the group's label pairs.
+      theta: where to start, θ_{i−1}.
+      group: sample group i.
+      optimizer, state: inner optimiser, and its state.
+      steps: updates.
+
     Returns:
       (θ_i, the optimiser's state, report).
     """
@@ -134,7 +141,7 @@ def meta_optimise(
 
 
 def advance(phi, state, theta, optimizer):
-    """One update of the meta-optimiser: φ along −(φ − θ_i); returns (φ, state)."""
+    """One update of the meta-optimiser, fed φ − θ_i; returns (φ, state)."""
     updates, state = optimizer.update(optax.tree.sub(phi, theta), state, phi)
     return optax.apply_updates(phi, updates), state
 

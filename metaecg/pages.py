@@ -94,7 +94,13 @@ def page(title: str, sections: Iterable[tuple[str, str]], *, case: bool = False)
 
 
 def figure(drawn: Figure, alt: str, caption: str = "") -> str:
-    """A figure as inline SVG with a text `alt` in its place for those who cannot see it."""
+    """A figure as inline SVG, with a text in its place for those who cannot see it.
+
+    Args:
+      drawn: the figure.
+      alt: that text.
+      caption: written below.
+    """
     file = io.BytesIO()
     settings: Any = {
         "svg.fonttype": "none",  # text stays text: small, and found by a search

@@ -42,6 +42,9 @@ def ecg(
 
     Returns:
       A figure of the paper's size in mm: 270 × 135 for twelve leads of 10 s.
+
+    Raises:
+      ValueError: the signal's shape does not fit the leads.
     """
     signal_mv = np.asarray(signal_mv, float)
     if signal_mv.ndim != 2 or signal_mv.shape[1] != len(leads):

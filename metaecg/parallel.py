@@ -63,6 +63,7 @@ def mesh() -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+    """The sharding of what every device holds whole: parameters, optimiser, library."""
     return NamedSharding(mesh, PartitionSpec())
 
 

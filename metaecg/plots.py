@@ -34,6 +34,7 @@ BLUE, ORANGE, GREEN, RED, SKY, PINK, BLACK = COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000",
 )  # fmt: skip
 _MARKERS = "osD^vPX"
+_DASHES = ("-", "--", ":")  # after seven, colours and markers come again
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -66,7 +67,13 @@ def _one(width: float = 150, height: float = 90) -> tuple[Figure, Axes]:
 def shots_curve(
     series: Mapping[str, Sequence[tuple[int, float, float, float]]], *, chance: float | None = None
 ) -> Figure:
-    """Accuracy by shot: for each learner (shot, accuracy, low, high), intervals of 95 %."""
+    """Accuracy by shot, a line for each learner.
+
+    Args:
+      series: by the learner's name, (shot, accuracy, low, high) of each point; shares in [0, 1],
+        low and high the ends of a 95 % interval.
+      chance: accuracy of guessing, drawn as a line.
+    """
     figure, axes = _one()
     shots = sorted({point[0] for points in series.values() for point in points})
     for i, (name, points) in enumerate(series.items()):
@@ -78,6 +85,7 @@ def shots_curve(
             "color": COLOURS[i % 7],
             "marker": _MARKERS[i % 7],
             "markersize": 5,
+            "linestyle": _DASHES[i // 7 % 3],
         }
         axes.errorbar(x, y, errors, label=plain(name), capsize=3, linewidth=1.2, **style)
     if chance is not None:
@@ -117,7 +125,14 @@ def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
 def calibration(
     confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, title: str = ""
 ) -> Figure:
-    """Accuracy against confidence over bins [B], and how many answers are in each."""
+    """Accuracy against confidence over bins, and the share of answers in each.
+
+    Args:
+      confidence: [B], mean probability of the answers in a bin.
+      accuracy: [B], share of them that are right.
+      count: [B], how many they are; empty bins are not drawn.
+      title: written above.
+    """
     confidence, accuracy, count = (np.asarray(x, float) for x in (confidence, accuracy, count))
     used = count > 0
     figure = Figure(figsize=(84 * MM, 100 * MM), layout="constrained")
@@ -137,7 +152,12 @@ def calibration(
 
 @_styled
 def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss and validation accuracy by step, from the rows of a run's metrics.jsonl."""
+    """Loss (nats) and validation accuracy by step.
+
+    Args:
+      rows: of a run's metrics.jsonl, each with `step` and some of `loss`, `loss_after` and
+        `validation` (its `accuracy` and `accuracy_ci95`).
+    """
     checks = [row for row in rows if "validation" in row]
     figure = Figure(figsize=(150 * MM, (120 if checks else 65) * MM), layout="constrained")
     panels = figure.subplots(2 if checks else 1, 1, sharex=True, squeeze=False)[:, 0]
@@ -171,7 +191,14 @@ def per_class_bars(
     reference: float | None = None,
     name: str = "chance",
 ) -> Figure:
-    """A score in [0, 1] for each class, best first; `reference` is a line called `name`."""
+    """A score for each class, best first.
+
+    Args:
+      scores: by class, in [0, 1].
+      label: what the score is.
+      reference: a score to compare with, drawn as a line.
+      name: of that line.
+    """
     order = sorted(scores, key=lambda c: (scores[c], c))
     figure, axes = _one(150, 20 + 5.5 * len(order))
     axes.barh(range(len(order)), [scores[c] for c in order], color=BLUE, height=0.7)
@@ -197,7 +224,14 @@ def probabilities(
     *,
     marked: Sequence[str] = (),
 ) -> Figure:
-    """Ranked probabilities with their intervals; the `marked` classes stand out."""
+    """Ranked probabilities with their ranges.
+
+    Args:
+      labels: the classes.
+      probs: [way], their probabilities.
+      low, high: [way], the ends of their ranges.
+      marked: classes drawn in full, such as the plausible ones; the others are hatched.
+    """
     order = np.argsort(probs, kind="stable")
     figure, axes = _one(125, 22 + 8.0 * len(labels))
     for row, i in enumerate(order):
@@ -243,7 +277,8 @@ def episode(
     time = np.arange(samples) / hz
     for c in range(way):
         for k in range(shot):
-            grid[c, k].plot(time, support[c, k], color=COLOURS[c % 7], linewidth=0.7)
+            # Not in black, which is the query's.
+            grid[c, k].plot(time, support[c, k], color=COLOURS[c % 6], linewidth=0.7)
         grid[c, 0].set_ylabel(plain(labels[c]), rotation=0, ha="right", va="center", weight="bold")
     for axes in grid[-1, 1:]:
         axes.set_axis_off()

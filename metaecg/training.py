@@ -17,7 +17,7 @@ Draw = Callable[[Data | Planned | Gathered, Array, Array], Task]
 def init(
     learner: Learner, update: Update, draw: Draw, data: Data | Planned | Gathered, key: Array
 ) -> TrainState:
-    """Returns the state before the first step."""
+    """Returns the state before the first step, its shapes those of a draw from `data`."""
     init_key, draw_key = jax.random.split(key)
     variables = learner.init(init_key, draw(data, draw_key, jnp.int32(0)))
     step, skipped, failing = (
@@ -33,6 +33,16 @@ def train_step(
 
     A step whose loss, new variables or new optimiser state are not finite leaves both as they were,
     and is counted in `skipped` and `failing`.
+
+    Args:
+      state: before the step.
+      data: what `draw` draws from.
+      key: of the whole run, the same at every step.
+      draw: names the tasks of the step; see `draws`.
+      update: turns them into better variables; see `meta`.
+
+    Returns:
+      The state after it, and metrics, float [] by name, the `loss` (nats) among them.
     """
     tasks = draw(data, key, state.step)
     step_key = jax.random.fold_in(stream_key(key, 2), state.step)

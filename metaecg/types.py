@@ -65,10 +65,12 @@ class LibraryIndex:
 
     @property
     def num_records(self) -> int:
+        """R, the records."""
         return self.labels.shape[0]
 
     @property
     def num_classes(self) -> int:
+        """C, the classes."""
         return self.labels.shape[1]
 
     def tree_flatten(self):

@@ -67,6 +67,9 @@ def diagnose(
 
     Returns:
       float32 [R, C].
+
+    Raises:
+      ValueError: the learner does not embed records by themselves.
     """
     seen = evaluation.embed(learner, variables, take(context, rows))
     labels = jnp.asarray(context.index.labels)[rows].astype(jnp.float32)
@@ -93,6 +96,12 @@ def diagnose(
 
 
 def scores(probs: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
-    """AUROC of each condition that some record carries and some does not; float by its code."""
+    """AUROC of each condition that some record carries and some does not; float by its code.
+
+    Args:
+      probs: float [R, C].
+      labels: bool [R, C], multi-hot.
+      classes: codes of the C conditions.
+    """
     found = {c: statistics.auroc(p, y) for c, p, y in zip(classes, probs.T, np.asarray(labels).T)}
     return {c: value for c, value in found.items() if np.isfinite(value)}

@@ -1,0 +1,1 @@
+"""Configurations, each a file for `--config`; all settings stand in `common`."""

@@ -6,6 +6,8 @@ By default on synthetic ECGs; with library=FOLDER on any library of one lead, 30
 
     python -m experiments.prepare --source=wfdb --input=DIR --hz=200 --seconds=30 --leads=II \\
         --output=FOLDER
+
+Two busy CPU cores: some 15 s a sequence, a step; no score was measured.
 """
 
 from experiments.configs import common
@@ -18,7 +20,7 @@ def get_config(arguments: str | None = None):
     config.synthetic.seconds = 30.0  # [0042]
     config.synthetic.leads = "II"
     config.encoder = "residual"  # [0047], fig. 3
-    # M classes of k records make a sequence: k records a class make a sequence [0051].
+    # M = 5 classes of k = 4 records make a sequence, windows of 10 its groups [0051].
     config.way, config.shot, config.query = 5, 2, 2
     config.inner.per_class, config.inner.width = 4, 10
     config.update_from_flattened_dict({"update": "trajectory"})

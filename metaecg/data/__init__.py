@@ -1,0 +1,1 @@
+"""Data: from recordings on disk, or from nothing, to a sample library and its protocols."""

@@ -42,6 +42,7 @@ class Target(NamedTuple):
 
     @property
     def samples(self) -> int:
+        """Of each lead."""
         return round(self.hz * self.seconds)
 
     def describe(self) -> tuple[str, ...]:

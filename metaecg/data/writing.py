@@ -88,7 +88,20 @@ class Writer:
         fold: int = 0,
         note: str = "",
     ) -> None:
-        """Appends a record: `signal` int16 [samples, leads], of the same shape for all."""
+        """Appends a record.
+
+        Args:
+          signal: int16 [samples, leads], of the same shape for all.
+          id: name of the record.
+          patient: whose it is; equal for records of the same patient.
+          codes: the diagnoses it carries.
+          source: where it was read from, relative to its folder.
+          fold: of the archive's own split; 0 where there is none.
+          note: what was noticed in reading it.
+
+        Raises:
+          LibraryError: the signal has another type or shape.
+        """
         if signal.dtype != np.int16 or signal.ndim != 2:
             raise LibraryError(
                 f"record {id}: signal must be int16 [samples, leads]; "

@@ -124,5 +124,10 @@ def anil(encoder: nn.Module, *, way: int, rate: float = 0.05, steps: int = 5) ->
     """MAML whose inner loop moves the last layer alone (Raghu et al. 2020, ANIL).
 
     A record's embedding does not depend on the episode, so that any encoder serves.
+
+    Args:
+      encoder: records to embeddings.
+      way: slots W.
+      rate, steps: of the inner gradient descent, in training and in prediction.
     """
     return from_head(encoder, AdaptedLinear(way, rate, steps))

@@ -89,7 +89,7 @@ def whitened(probe: Probe, base: Base) -> Probe:
 
 
 def ridge(task: Task, strength: float | Array = 2.0, scale: float | Array = 8.0) -> Array:
-    """Regression of the labels on unit vectors, in closed form (Bertinetto et al. 2019, eq. 6).
+    """Regression of the labels on unit vectors, in closed form (Bertinetto et al. 2019, section 3).
 
     W = Xᵀ(XXᵀ + λI)⁻¹Y, X less its mean and Y less the classes' shares.
 
