@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import assemble, cli, contenders, loop, machine, measure, train, trained
+from experiments import assemble, cli, contenders, loop, machine, measure, train, trained, workdir
 from experiments.configs import common, ptbxl
 from metaecg import plots
 from metaecg.data import protocols
@@ -55,17 +55,17 @@ def settings(
     name: str,
     protocol: str,
     seed: int,
-    start: Path,
     *,
     library: str,
     encoder: str,
     smoke: bool = False,
 ) -> Any:
-    """The configuration of one learner on one split; `start` is the folder of its encoder."""
+    """The configuration of one learner on one split; its encoder's folder stands beside its own."""
     config = ptbxl.get_config(f"library={library},protocol={protocol},encoder={encoder}")
     config.pretrain.steps = config.head.steps = 0
     if name != ENCODER:
-        config.start_from = str(start)
+        # Relative, so that the output may be moved, and be named otherwise when one goes on.
+        config.start_from = f"{workdir.INSIDE}../{_file(ENCODER)}"
     config.update({"seed": seed, **LEARNERS[name]})
     config.validate_every = config.checkpoint_every = min(config.steps, config.validate_every)
     if smoke:
@@ -79,7 +79,6 @@ def train_all(
     names: list[str], protocol: str, seed: int, folder: Path, sigterm: loop.SigTerm
 ) -> dict[str, trained.Trained]:
     """Trains the learners of one split and seed, the encoder first; returns them by name."""
-    start = folder / _file(ENCODER)
     runs: dict[str, trained.Trained] = {}
     raw = embedded = None
     for name in names:
@@ -87,7 +86,6 @@ def train_all(
             name,
             protocol,
             seed,
-            start,
             library=FLAGS.library,
             encoder=FLAGS.encoder,
             smoke=FLAGS.smoke,

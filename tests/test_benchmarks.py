@@ -44,6 +44,34 @@ def test_samplers_are_asked_for_the_same_episodes():
     assert all(len({row % 8 for row in rows}) == 1 for episode in drawn for rows in episode)
 
 
+@pytest.mark.parametrize(
+    ("name", "rows_of"),
+    [
+        ("easyfsl", lambda task: task),
+        ("learn2learn", lambda task: [example.index for example in task]),
+        # Of the classes drawn, one after another: 60 records of each.
+        ("torchmeta", lambda task: [i // 60 for part in task.values() for i in part.indices]),
+    ],
+)
+def test_samplers_of_libraries_draw_whole_episodes(name, rows_of):
+    shot, batch = 2, 3
+    draw = sampler.LIBRARIES[name](list(range(8)) * 60, shot, batch)
+    if draw is None:
+        pytest.skip(f"{name} is compared with and no dependency")
+    drawn = [rows_of(task) for task in draw()]
+    assert len(drawn) == batch
+    for rows in drawn:
+        assert (
+            np.unique(np.asarray(rows) % 8, return_counts=True)[1].tolist()
+            == [shot + sampler.QUERY] * sampler.WAY
+        )
+
+
+def test_a_sampler_that_is_not_there_is_named(capsys):
+    assert not sampler.importable("no_such_peer.data", "no_such_peer")
+    assert capsys.readouterr().out == "no_such_peer is left out: No module named 'no_such_peer'\n"
+
+
 def test_exponents_of_known_laws():
     sizes = [10, 20, 40]
     assert growth.exponent(sizes, [3 * n**2 for n in sizes]) == pytest.approx(2)

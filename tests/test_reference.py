@@ -26,10 +26,8 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
 
 
 @pytest.mark.parametrize("name", reference.LEARNERS)
-def test_every_learner_of_the_table_can_be_built(name, tmp_path):
-    config = reference.settings(
-        name, "ptbxl_21_5:0", 1, tmp_path / "encoder", library="here", encoder="medium"
-    )
+def test_every_learner_of_the_table_can_be_built(name):
+    config = reference.settings(name, "ptbxl_21_5:0", 1, library="here", encoder="medium")
     assert (config.seed, config.encoder, config.protocol) == (1, "medium", "ptbxl_21_5:0")
     assert (config.start_from == "") == (name == reference.ENCODER)
     learner = assemble.learner(config, 21)
