@@ -38,7 +38,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "transformer (frozen encoder)": {"learner": "transformer", **_HEAD},
     "matching network (frozen encoder)": {"learner": "matching", **_HEAD},
     "ridge (frozen whitened encoder)": {"learner": "ridge", "whiten": True, **_HEAD},
-    "ANIL (frozen encoder)": {"learner": "anil", **_HEAD},
+    "ANIL (frozen whitened encoder)": {"learner": "anil", "whiten": True, **_HEAD},
     "ProtoNet": {"learner": "protonet", **_TUNED},
     "ridge (whitened)": {"learner": "ridge", "whiten": True, **_TUNED},
     "ProtoNet (whitened)": {"learner": "protonet", "cosine": True, "whiten": True, **_TUNED},
