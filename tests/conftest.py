@@ -1,5 +1,7 @@
 """What all tests share: jax's settings, and a small library in memory."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from jax.sharding import AxisType
 
 from metaecg import parallel
-from metaecg.training import Data
+from metaecg.draws import Data
 from metaecg.types import LibraryIndex, Task
 
 # Before jax starts; a setting and not XLA_FLAGS, so that commands run by tests do not inherit it.
@@ -15,6 +17,21 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 CLASSES, RECORDS, PATIENTS, SAMPLES, LEADS = 6, 180, 90, 24, 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once(tmp_path_factory):
+    """What one test compiled, others of this session load, in commands that they start as well."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("jax_compilation_cache_dir", str(shared / "compiled")),
+            ("jax_persistent_cache_min_compile_time_secs", 0.5),
+        ):
+            jax.config.update(name, value)
+            patch.setenv(name.upper(), str(value))
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
