@@ -154,25 +154,17 @@ def _library(run: trained.Trained, path: str | None) -> Library:
             f"the calibration is fitted on the run's library: {error}; name where it is now by "
             "--library=LIBRARY"
         ) from None
-    record = run.facts["record"]
-    mine = [library.hz, library.signals.shape[1], list(library.leads)]
-    if mine != [record["hz"], record["samples"], record["leads"]]:
-        raise MetaecgError(
-            f"library: {library.hz:g} Hz, {library.signals.shape[1]} samples, leads "
-            f"{' '.join(library.leads)}; the run was trained on {record['hz']:g} Hz, "
-            f"{record['samples']} samples, leads {' '.join(record['leads'])}: prepare it alike"
-        )
+    trained.check_form(run, library)
     return library
 
 
 def _fit(run: trained.Trained, frozen: Frozen, library: Library) -> dict[str, Any]:
     embeddings, drawn = _episodes(run, frozen, library, "validation", 200, seed=0)
-    rows = protocols.split(library, _protocol(run), "train").rows
-    rows = np.random.default_rng(0).permutation(rows)[:_TRAINING_RECORDS]
+    data = assemble.part(library, _protocol(run), "train", resident=False).data
+    some = np.random.default_rng(0).permutation(data.index.num_records)[:_TRAINING_RECORDS]
+    known = evaluation.embed(run.learner, run.variables, data, rows=np.sort(some))
     bar = tqdm(drawn, desc="calibrating", unit="kind", leave=False)
-    fitted = calibrations.fit_calibration(
-        frozen, embeddings, bar, _embed(frozen, library, np.sort(rows))
-    )
+    fitted = calibrations.fit_calibration(frozen, embeddings, bar, np.asarray(known))
     return {
         "library": library.fingerprint,
         "record": {
@@ -198,7 +190,7 @@ def _episodes(
 ) -> tuple[np.ndarray, list[Episode]]:
     """Embeddings of a part's records, and episodes of every way and shot that it can fill."""
     drawn, refused = [], None
-    data = assemble.part(library, _protocol(run), part, resident=False)
+    data = assemble.part(library, _protocol(run), part, resident=False).data
     for way in sorted({*WAYS, run.config.way}):
         for shot in SHOTS:
             if way > (frozen.slots or way) or way * shot > (frozen.longest or way * shot):
@@ -206,7 +198,7 @@ def _episodes(
             try:
                 drawn.append(
                     evaluation.draw_episodes(
-                        data.data,
+                        data,
                         jax.random.key(seed),
                         count,
                         way=way,
@@ -218,15 +210,7 @@ def _episodes(
                 refused = error
     if not drawn:
         raise MetaecgError(f"{part} part of {run.facts['protocol']}: {refused or 'too small'}")
-    return _embed(frozen, library, data.rows), drawn
-
-
-def _embed(frozen: Frozen, library: Library, rows: np.ndarray, batch: int = 128) -> np.ndarray:
-    found = []
-    for chunk in np.resize(rows, -(-len(rows) // batch) * batch).reshape(-1, batch):
-        signals = library.signals[chunk].astype(np.float32) * np.float32(library.scale)
-        found.append(np.asarray(frozen.embed(signals)))
-    return np.concatenate(found)[: len(rows)]
+    return np.asarray(evaluation.embed(run.learner, run.variables, data)), drawn
 
 
 def _protocol(run: trained.Trained) -> protocols.Protocol:

@@ -21,15 +21,15 @@ import numpy as np
 from absl import flags
 
 from experiments import cli
-from metaecg import artefact
+from metaecg import NOTICE, artefact
 from metaecg.calibration import Calibration
 from metaecg.data import recordings
+from metaecg.data.recordings import Given
 from metaecg.diagnosis import Diagnoser, Diagnosis
 from metaecg.errors import MetaecgError
 from metaecg.frozen import Frozen
 
 FLAGS = flags.FLAGS
-NOTE = "Research software, not a medical device."
 
 # Notes of the reader that a person should see before the answer.
 _SERIOUS = (
@@ -65,14 +65,6 @@ class Read(NamedTuple):
     def serious(self) -> tuple[str, ...]:
         """The notes that become warnings."""
         return tuple(note for note in self.notes if any(word in note for word in _SERIOUS))
-
-
-class Given(NamedTuple):
-    """What the user says of files that do not say it themselves."""
-
-    hz: float | None = None
-    units: str | None = None
-    leads: tuple[str, ...] | None = None
 
 
 NOTHING = Given()
@@ -350,11 +342,11 @@ def main(_) -> int:
     print(
         f"Plausible sets miss the diagnosis, and answers are wrong, in about "
         f"{FLAGS.error_rate:.0%} of recordings like those of the validation whose diagnosis is "
-        f"among the candidates. No other diagnosis can be answered. {NOTE}"
+        f"among the candidates. No other diagnosis can be answered. {NOTICE}"
     )
     if FLAGS.output:
         results = {
-            "note": NOTE,
+            "note": NOTICE,
             "error_rate": FLAGS.error_rate,
             "provenance": model.provenance,
             "support": [

@@ -18,10 +18,11 @@ from absl import flags
 
 from experiments import assemble, cli, contenders, known, machine, tables, trained, workdir
 from experiments.measure import measure
-from metaecg import report
+from metaecg import NOTICE, report
 from metaecg.data import protocols
 from metaecg.data.library import open_library
 from metaecg.errors import MetaecgError
+from metaecg.learners import probes
 
 FLAGS = flags.FLAGS
 
@@ -29,7 +30,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
     flags.DEFINE_list("compare", [], "other trained runs for the same table")
-    flags.DEFINE_list("probes", [], "what else reads each encoder: centroid, cosine, cl2n, ridge …")
+    flags.DEFINE_list("probes", [], f"what else reads each encoder: {', '.join(probes.PROBES)}")
     flags.DEFINE_boolean("detection", False, "one class against all else, too")
     flags.DEFINE_integer("repeats", 10, "detection: draws of examples a class", lower_bound=1)
     flags.DEFINE_boolean("leaks", False, "scores with the faults of public loaders, too")
@@ -60,12 +61,8 @@ def main(_) -> None:
         library = open_library(Path(FLAGS.library).expanduser())
     else:
         library = assemble.library(config)
-    shape, trained_on = library.signals.shape[1:], main_run.facts["record"]
-    if (list(library.leads), library.hz) != (trained_on["leads"], trained_on["hz"]):
-        raise MetaecgError(
-            f"library: {library.hz} Hz, leads {' '.join(library.leads)}; the run was trained on "
-            f"{trained_on['hz']} Hz, leads {' '.join(trained_on['leads'])}: prepare it alike"
-        )
+    for name, run in loaded.items():
+        trained.check_form(run, library, name)
     protocol = protocols.load(FLAGS.protocol or config.protocol)
     if config.labels == "conditions":
         rows = known.measure(main_run, library, protocol)
@@ -95,7 +92,11 @@ def main(_) -> None:
         "seed": FLAGS.seed,
         "protocol": protocol.name,
         "part": FLAGS.part,
-        "library": {"fingerprint": library.fingerprint, "records": len(library), "shape": shape},
+        "library": {
+            "fingerprint": library.fingerprint,
+            "records": len(library),
+            "shape": library.signals.shape[1:],
+        },
         "runs": {
             name: {
                 "step": run.step,
@@ -113,8 +114,7 @@ def main(_) -> None:
 def _write(folder: Path, results: dict[str, Any], text: str) -> None:
     """Writes results.json and the tables beside it, and prints these."""
     command = f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}"
-    note = "Research software, not a medical device."
-    results = {"command": command, "machine": machine.facts(), **results, "note": note}
+    results = {"command": command, "machine": machine.facts(), **results, "note": NOTICE}
     output = Path(FLAGS.output).expanduser() if FLAGS.output else folder / "results.json"
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     title = f"{FLAGS.part} part of {results['protocol']}"

@@ -2,11 +2,14 @@
 
     python -m experiments.prepare --source=ptbxl --input=ptbxl --output=libraries/ptbxl
     python -m experiments.prepare --source=wfdb --input=records --output=libraries/mine
+    python -m experiments.prepare --source=csv --input=files --units=uV --output=libraries/mine
     python -m experiments.prepare --source=synthetic --patients=2000 --output=libraries/synthetic
 
-Records that cannot be used are listed with their reason in the library's quarantine.csv.
+The source csv stands for single files of any format: CSV, TSV, NPY, NPZ, EDF or DICOM. Records that
+cannot be used are listed with their reason in the library's quarantine.csv.
 """
 
+import functools
 import os
 import signal
 import sys
@@ -19,7 +22,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments import cli
-from metaecg.data import importing, ptbxl, wfdb_folder
+from metaecg.data import importing, ptbxl, recording_folder, recordings, wfdb_folder
 from metaecg.data import library as lib
 from metaecg.data import signal as steps
 from metaecg.data import statements as names
@@ -28,41 +31,74 @@ from metaecg.data.writing import Writer
 from metaecg.errors import MetaecgError
 
 SOURCE = flags.DEFINE_enum(
-    "source", None, ["ptbxl", "wfdb", "synthetic"], "What the recordings are.", required=True
+    "source",
+    None,
+    ["ptbxl", "wfdb", "csv", "synthetic"],
+    "what the recordings are; csv: single files, each CSV, TSV, NPY, NPZ, EDF or DICOM",
+    required=True,
 )
-INPUT = flags.DEFINE_string("input", None, "Folder of the recordings; none for synthetic ones.")
-OUTPUT = flags.DEFINE_string("output", None, "Folder of the library to make.", required=True)
+INPUT = flags.DEFINE_string("input", None, "folder of the recordings; none for synthetic ones")
+OUTPUT = flags.DEFINE_string("output", None, "folder of the library to make", required=True)
 HZ = flags.DEFINE_float(
     "hz",
     None,
-    "Samples per second; by default 100 for ptbxl and synthetic, the commonest for wfdb.",
+    "samples per second to store; by default 100 for ptbxl and synthetic, else the commonest",
 )
 SECONDS = flags.DEFINE_float(
-    "seconds", None, "Length; by default 10 for ptbxl and synthetic, the commonest for wfdb."
+    "seconds", None, "length to store; by default 10 for ptbxl and synthetic, else the commonest"
 )
 LEADS = flags.DEFINE_list(
-    "leads", None, "Leads by name; by default the 12 standard ones, or the commonest for wfdb."
+    "leads", None, "leads to store, by name; by default the 12 standard ones, or the commonest"
 )
-BANDPASS = flags.DEFINE_list("bandpass", None, "Low and high cut in Hz, such as 0.5,40; or none.")
+BANDPASS = flags.DEFINE_list("bandpass", None, "low and high cut in Hz, such as 0.5,40; or none")
 LABELS = flags.DEFINE_string(
     "labels",
-    "header",
-    "Of wfdb: 'header' (its Dx comment), 'folders' (names of the sub-folders), or a CSV file with "
-    "columns path, label and, if known, patient.",
+    None,
+    "'folders' (names of the sub-folders; the default for csv), 'header' (the Dx comment of wfdb, "
+    "its default), or a CSV file with columns path, label and, if known, patient",
 )
-STRICT = flags.DEFINE_bool("strict", False, "Stop at the first record that cannot be used.")
-OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the library if there is one.")
+FILE_HZ = flags.DEFINE_float(
+    "file_hz",
+    None,
+    "of csv: samples per second of files that do not say",
+    lower_bound=recordings.SLOWEST,
+    upper_bound=recordings.FASTEST,
+)
+UNITS = flags.DEFINE_enum(
+    "units",
+    None,
+    list(recordings.UNITS),
+    "of csv: units of files that do not say",
+    case_sensitive=False,
+)
+FILE_LEADS = flags.DEFINE_list(
+    "file_leads", None, "of csv: names of the leads in order, of files that do not say"
+)
+STRICT = flags.DEFINE_bool("strict", False, "stop at the first record that cannot be used")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "replace the library if there is one")
 WORKERS = flags.DEFINE_integer(
-    "workers", None, "Processes that read; by default one a core.", lower_bound=1
+    "workers", None, "processes that read; by default one a core", lower_bound=1
 )
-LIMIT = flags.DEFINE_integer("limit", None, "Import the first records only.", lower_bound=1)
-PATIENTS = flags.DEFINE_integer("patients", 2000, "Of synthetic: how many.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "Of synthetic: seed of the generator.", lower_bound=0)
+LIMIT = flags.DEFINE_integer("limit", None, "import the first records only", lower_bound=1)
+PATIENTS = flags.DEFINE_integer("patients", 2000, "of synthetic: how many", lower_bound=1)
+SEED = flags.DEFINE_integer("seed", 0, "of synthetic: seed of the generator", lower_bound=0)
+
+_ONLY_FOR = (
+    (("ptbxl", "wfdb", "csv"), (INPUT, BANDPASS, LIMIT)),
+    (("wfdb", "csv"), (LABELS,)),
+    (("csv",), (FILE_HZ, UNITS, FILE_LEADS)),
+)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     start = time.perf_counter()
+    for sources, given in _ONLY_FOR:
+        for flag in given:
+            if flag.value is not None and SOURCE.value not in sources:
+                raise MetaecgError(
+                    f"--{flag.name} does not apply to --source={SOURCE.value}; leave it out"
+                )
     quarantined = _generate() if SOURCE.value == "synthetic" else _import()
     seconds = time.perf_counter() - start
     library = lib.open_library(_output(), verify=False)
@@ -70,9 +106,6 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _generate() -> int:
-    for flag in (INPUT, BANDPASS, LIMIT):
-        if flag.value is not None:
-            raise MetaecgError(f"--{flag.name} does not apply to --source=synthetic; leave it out")
     from metaecg.data import synthetic  # imports jax, which the readers do without
 
     target = _target(importing.Target(100.0, 10.0, steps.STANDARD_LEADS))
@@ -93,15 +126,22 @@ def _import() -> int:
     if INPUT.value is None:
         raise MetaecgError(f"--source={SOURCE.value} needs --input, the folder of the recordings")
     folder = Path(INPUT.value).expanduser()
+    known: dict[str, names.Statement] = {}
+    reader: importing.Reader = importing.read
     # Before the work, not after it: is there something in the way?
     with Writer(_output(), overwrite=OVERWRITE.value) as writer:
         if SOURCE.value == "ptbxl":
             known = ptbxl.statements(folder)
             items = ptbxl.list_records(folder, HZ.value or 100.0)
             usual = importing.Target(100.0, 10.0, steps.STANDARD_LEADS)
+        elif SOURCE.value == "csv":
+            given = recordings.Given(FILE_HZ.value, UNITS.value, FILE_LEADS.value)
+            items = recording_folder.list_folder(folder, LABELS.value or "folders")
+            form = functools.partial(recording_folder.form, given=given)
+            usual = importing.survey(folder, items, form=form)
+            reader = functools.partial(recording_folder.read, given=given)
         else:
-            known = {}
-            items = wfdb_folder.list_folder(folder, LABELS.value)
+            items = wfdb_folder.list_folder(folder, LABELS.value or "header")
             usual = importing.survey(folder, items)
         items = items[: LIMIT.value]
         target = _target(usual)
@@ -112,11 +152,12 @@ def _import() -> int:
             target,
             workers=WORKERS.value or os.cpu_count() or 1,
             strict=STRICT.value,
+            reader=reader,
             progress=lambda outcomes: tqdm(
                 outcomes, "reading", len(items), unit=" records", mininterval=0.5
             ),
         )
-        if SOURCE.value == "wfdb" and all(item.patient == item.path for item in items):
+        if SOURCE.value != "ptbxl" and all(item.patient == item.path for item in items):
             print("note: no patients are given, so every record counts as a patient of its own")
         # A data set's own list keeps its order; statements outside of it follow.
         vocabulary = [*known, *sorted(set(counts) - set(known))]

@@ -1,5 +1,6 @@
 """A trained run, read back from its work directory: no data and no optimiser needed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import ml_collections
 
 from experiments import assemble, workdir
 from metaecg.checkpoints import Checkpoints
+from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
 from metaecg.types import Learner, Task, Variables
 
@@ -58,6 +60,30 @@ def load(folder: Path) -> Trained:
         params = {**variables.params, "encoder": source.params["encoder"]}
         variables = Variables(params, {**source.state, **variables.state})
     return Trained(config, facts, learner, width, variables, meta["best_step"])
+
+
+def check_form(trained: Trained, library: Library, name: str = "the run") -> None:
+    """Asserts that a library's records have the form of those that a run was trained on.
+
+    Args:
+      trained: the run.
+      library: what is to be given to it.
+      name: what the message calls the run.
+
+    Raises:
+      MetaecgError: rate, length or leads differ; says both.
+    """
+
+    def words(hz: float, samples: int, leads: Sequence[str]) -> str:
+        return f"{hz:g} Hz, {samples} samples, leads {' '.join(leads)}"
+
+    record = trained.facts["record"]
+    wanted = (record["hz"], record["samples"], record["leads"])
+    mine = (library.hz, library.signals.shape[1], list(library.leads))
+    if mine != wanted:
+        raise MetaecgError(
+            f"library: {words(*mine)}; {name} was trained on {words(*wanted)}: prepare it alike"
+        )
 
 
 def untrained(trained: Trained, seed: int = 0) -> Trained:

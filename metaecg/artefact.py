@@ -142,8 +142,8 @@ def _programs(
     run_embed, run_classify = learner.embed, learner.classify
     if run_embed is None or run_classify is None:
         raise ArtefactError(
-            "this learner does not embed records by themselves; export one with "
-            "learner=snail, protonet or supervised"
+            "this learner does not embed records by themselves; export one that does not adapt its "
+            "encoder to each episode"
         )
 
     def embed(parameters, records):

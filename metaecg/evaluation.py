@@ -12,7 +12,7 @@ import numpy as np
 from metaecg import episodes as episodes_lib
 from metaecg import losses, statistics
 from metaecg import tasks as tasks_lib
-from metaecg.training import Data
+from metaecg.draws import Data
 from metaecg.types import Array, Episode, Learner, Variables
 
 
@@ -50,8 +50,21 @@ def draw_episodes(
     return drawn
 
 
-def embed(learner: Learner, variables: Variables, data: Data, batch: int = 256) -> Array:
-    """Embeds every record of a part once, a batch of signals at a time: float [R, D].
+def embed(
+    learner: Learner,
+    variables: Variables,
+    data: Data,
+    batch: int = 256,
+    *,
+    rows: np.ndarray | None = None,
+) -> Array:
+    """Embeds records of a part once each, a batch of signals at a time: float [R, D].
+
+    Args:
+      learner, variables: the encoder is theirs.
+      data: the part.
+      batch: records embedded at a time.
+      rows: int [R], the records; all of the part if not given.
 
     Raises:
       ValueError: the learner does not embed records by themselves.
@@ -59,7 +72,7 @@ def embed(learner: Learner, variables: Variables, data: Data, batch: int = 256) 
     embed_records = learner.embed
     if embed_records is None:
         raise ValueError("this learner does not embed records by themselves")
-    rows = np.arange(data.index.num_records)
+    rows = np.arange(data.index.num_records) if rows is None else rows
     padded = np.resize(rows, -(-len(rows) // batch) * batch).reshape(-1, batch)
     parts = [_embed(embed_records, variables, data.signals[r], data.scale) for r in padded]
     return jnp.concatenate(parts)[: len(rows)]

@@ -45,7 +45,7 @@ def freeze(
     if embed is None or classify is None:
         raise MetaecgError(
             "this learner does not embed records by themselves, so that its support cannot be "
-            "kept for new queries; choose learner=snail, protonet or supervised"
+            "kept for new queries; choose a learner that does not adapt its encoder to each episode"
         )
     run_embed = jax.jit(lambda v, records: embed(*v, records))
     run_classify = jax.jit(lambda v, tasks: classify(*v, tasks))

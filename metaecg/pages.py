@@ -15,9 +15,8 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from metaecg import NOTICE
 from metaecg.paper import MM
-
-NOTICE = "Research software, not a medical device."
 
 _OWN = "\ue000"  # stands before an id until `page` numbers the figures
 _SVG = "{http://www.w3.org/2000/svg}"

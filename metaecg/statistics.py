@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metaecg import losses
+
 
 def interval(values: np.ndarray) -> tuple[float, float]:
     """Mean and half-width of its 95 % interval over episodes, 1.96 s/√E."""
@@ -88,7 +90,7 @@ def reliability(probs: np.ndarray, slots: np.ndarray, bins: int = 15) -> list[di
       Of each bin: count, mean confidence, accuracy.
     """
     confidence, correct = probs.max(-1), probs.argmax(-1) == slots
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    bin_of = np.asarray(losses.confidence_bins(probs, bins))
     return [
         {
             "count": int((bin_of == b).sum()),

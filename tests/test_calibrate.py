@@ -127,6 +127,11 @@ def test_a_file_that_answers_otherwise_is_not_left(run, tmp_path, monkeypatch):
 
 
 def test_a_library_of_another_form_is_refused(run, library, tmp_path):
+    for key, other in (("hz", 50.0), ("samples", 65), ("leads", ["I", "V1"])):
+        facts = {**run.facts, "record": {**run.facts["record"], key: other}}
+        with pytest.raises(MetaecgError, match=r"100 Hz, 64 .* I II; b was trained on .*alike"):
+            trained.check_form(run._replace(facts=facts), library[0], "b")
+    trained.check_form(run, library[0])
     run.facts["record"]["hz"] = 500.0
     with pytest.raises(MetaecgError, match="the run was trained on 500 Hz, 64 samples"):
         calibrate.ready(tmp_path)

@@ -144,6 +144,19 @@ def test_shipped_configurations_are_valid():
     common.validate(ptbxl.get_config("library=somewhere,smoke=true"))
 
 
+@pytest.mark.parametrize("module", [quickstart, patent, ptbxl])
+@pytest.mark.parametrize("update", ["episodic", "trajectory"])
+def test_every_configuration_can_be_cut_short(module, update):
+    arguments = f"library=somewhere,update={update}"
+    whole = module.get_config(arguments)
+    short = module.get_config(f"{arguments},smoke=true,test_episodes=7")
+    common.validate(short)
+    assert (short.steps, short.validation_episodes, short.test_episodes) == (2, 20, 7)
+    for stage in ("pretrain", "head"):
+        assert short[stage].steps == min(2, whole[stage].steps)
+    assert module.get_config(f"{arguments},smoke=true,pretrain.steps=0").pretrain.steps == 0
+
+
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(MetaecgError, match=r"config.json: missing; is .* the --workdir"):
         workdir.load(tmp_path)

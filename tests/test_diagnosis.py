@@ -241,5 +241,5 @@ def test_errors_name_what_to_change():
         fitted(np.full((SAMPLES, LEADS), np.inf))
     with pytest.raises(MetaecgError, match="error_rate 0: must be between 0 and 1"):
         Diagnoser(frozen, CALIBRATION, error_rate=0)
-    with pytest.raises(MetaecgError, match="choose learner=snail"):
+    with pytest.raises(MetaecgError, match="choose a learner that does not adapt its encoder"):
         freeze(learners.maml(Tiny(norm=False), way=3), None)

@@ -1,5 +1,6 @@
 """The command prepare, run as a user runs it, and how commands fail."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_strict_stops_in_one_line(records, tmp_path):
     ("arguments", "message"),
     [
         (["--sauce=wfdb"], "Unknown command line flag 'sauce'"),
-        (["--source=mitbih"], "value should be one of <ptbxl|wfdb|synthetic>"),
+        (["--source=mitbih"], "value should be one of <ptbxl|wfdb|csv|synthetic>"),
         (["--source=wfdb"], "--output"),
         (["stray", "--source=wfdb", "--output=a"], "unexpected argument 'stray'"),
     ],
@@ -151,6 +152,74 @@ def test_csv_labels_and_patients(records, tmp_path, run, capsys):
     assert "note:" not in capsys.readouterr().out
 
 
+@pytest.fixture
+def files(records, tmp_path):
+    """The records as CSV, NPY and EDF, one of them damaged, in the same sub-folders."""
+    for path in sorted(records.glob("*/*.hea")):
+        where, name = tmp_path / "files" / path.parent.name, path.stem
+        where.mkdir(parents=True, exist_ok=True)
+        if name == "r5":
+            (where / "r5.csv").write_text("I,II\n0.1,much\n")
+            continue
+        mv = wfdb.rdrecord(str(path.with_suffix(""))).p_signal
+        if name in ("r1", "r2"):
+            np.save(where / f"{name}.npy", mv)
+        elif name == "r3" and importlib.util.find_spec("pyedflib"):  # of the extra 'formats'
+            from pyedflib import highlevel
+
+            limits = {"physical_min": -5, "physical_max": 5, "sample_frequency": 250}
+            headers = highlevel.make_signal_headers(list(STANDARD_LEADS), "mV", **limits)
+            highlevel.write_edf(str(where / "r3.edf"), np.ascontiguousarray(mv.T), headers)
+        else:
+            heading = ",".join(f"{lead} (mV)" for lead in STANDARD_LEADS)
+            table = np.column_stack([np.arange(750) / 250, mv])
+            np.savetxt(
+                where / f"{name}.csv", table, "%.6f", ",", header=f"time (s),{heading}", comments=""
+            )
+    return tmp_path / "files"
+
+
+def test_single_files_give_what_wfdb_gives(records, files, tmp_path):
+    wfdb_library, library = tmp_path / "wfdb", tmp_path / "csv"
+    options = ["--labels=folders", "--workers=1"]
+    done = command("--source=wfdb", f"--input={records}", f"--output={wfdb_library}", *options)
+    assert done.returncode == 0, done.stderr
+    lacking = ["--file_hz=250", "--units=mv", f"--file_leads={','.join(STANDARD_LEADS)}"]
+    done = command(
+        "--source=csv", f"--input={files}", f"--output={library}", "--workers=2", *lacking
+    )
+    assert done.returncode == 0, done.stderr
+    assert "5 records of 5 patients, 2 statements, 3 s at 250 Hz, leads I II" in done.stdout
+    assert "every record counts as a patient" in done.stdout
+    expected, found = map(lib.open_library, (wfdb_library, library))
+    assert found.source == "csv"
+    assert found.leads == expected.leads == STANDARD_LEADS
+    assert [path.split(".")[0] for path in found.sources] == list(expected.sources)
+    assert found.vocabulary == expected.vocabulary == ("AFIB", "my class")
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.signals, expected.signals, atol=1)
+    assert "as given, not in the file: 250 Hz, mV" in found.notes[0]
+    assert (library / "quarantine.csv").read_text().splitlines() == [
+        "path,reason",
+        "AFIB/r5.csv,\"line 2, column 2 (II): 'much' is no number\"",
+    ]
+
+
+def test_single_files_with_labels_of_a_csv_file(files, tmp_path, run):
+    table = files / "labels.csv"
+    table.write_text("path,label,patient\nAFIB/r1.npy,AFIB,ann\nmy class/r0.csv,SR,ann\n")
+    run(
+        source="csv", input=str(files), output=str(tmp_path / "a"), labels=str(table),
+        file_hz=250.0, units="mV", file_leads=list(STANDARD_LEADS), hz=125.0, leads=["V2", "I"],
+    )  # fmt: skip
+    library = lib.open_library(tmp_path / "a")
+    assert library.sources == ("AFIB/r1.npy", "my class/r0.csv")
+    assert library.vocabulary == ("AFIB", "SR")
+    assert library.leads == ("V2", "I")
+    assert library.signals.shape == (2, 375, 2)
+    np.testing.assert_array_equal(library.patients, [0, 0])
+
+
 def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
     folder = tmp_path / "in"
     for copy in range(200):
@@ -185,6 +254,11 @@ def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
         ({"hz": 1e300, "seconds": 1e-299}, "--hz=1e\\+300"),
         ({"source": "synthetic", "input": None, "hz": 0.0}, "must be positive"),
         ({"source": "synthetic", "input": None, "leads": ["X9"]}, "'X9' is none of"),
+        ({"source": "synthetic"}, "--input does not apply to --source=synthetic"),
+        ({"source": "ptbxl", "labels": "folders"}, "--labels does not apply to --source=ptbxl"),
+        ({"units": "mV"}, "--units does not apply to --source=wfdb; leave it out"),
+        ({"source": "csv", "labels": "header"}, "--labels=header: only WFDB"),
+        ({"source": "csv"}, r"no record can be read; the last: .*import it by --source=wfdb"),
         ({"input": None}, "needs --input"),
         ({"input": "/nowhere"}, "/nowhere: no such folder"),
         ({"input": "/nowhere", "source": "ptbxl"}, r"scp_statements\.csv: missing"),

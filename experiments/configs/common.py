@@ -106,7 +106,7 @@ def default() -> ml_collections.ConfigDict:
             "checkpoint_every": 500,
             "validate_every": 500,
             "validation_episodes": 300,
-            "smoke": False,
+            "smoke": False,  # a few steps of everything, to see that it runs
             # What experiments.evaluate measures; lists in a config are joined by +.
             "test_shots": "1+5+10",
             "test_episodes": 1000,
@@ -138,6 +138,19 @@ def with_arguments(
                 f"config has no key {key[:60]!r}{hint} (there are {', '.join(flat)})"
             )
         config.update_from_flattened_dict({key: _parse(key, text, flat[key])})
+    return config
+
+
+def shortened(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Cuts every stage to two steps and every measurement to 20 episodes, if config.smoke is set.
+
+    A config file ends with it; a stage that is left out stays so.
+    """
+    if config.smoke:
+        for stage in (config.pretrain, config.head, config):
+            stage.steps = min(stage.steps, 2)
+        for key in ("validation_episodes", "test_episodes"):
+            config[key] = min(config[key], 20)
     return config
 
 

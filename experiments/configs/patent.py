@@ -27,4 +27,4 @@ def get_config(arguments: str | None = None):
     config.steps = 100
     config.batch = 1
     config.test_shots = "1+2"
-    return common.with_arguments(config, arguments)
+    return common.shortened(common.with_arguments(config, arguments))

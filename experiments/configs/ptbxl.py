@@ -30,8 +30,4 @@ def get_config(arguments: str | None = None):
     config.augmentation.lead_dropout = 0.1
     config.augmentation.wander = 0.1
     config.augmentation.crop = 0.9
-    config = common.with_arguments(config, arguments)
-    if config.smoke:
-        config.pretrain.steps = config.head.steps = config.steps = 2
-        config.validation_episodes, config.test_episodes = 20, 20
-    return config
+    return common.shortened(common.with_arguments(config, arguments))

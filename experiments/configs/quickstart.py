@@ -34,4 +34,4 @@ def get_config(arguments: str | None = None):
         else:
             config.steps, config.batch = 100, 1
         config = common.with_arguments(config, arguments)
-    return config
+    return common.shortened(config)

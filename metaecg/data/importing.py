@@ -17,7 +17,6 @@ import numpy as np
 from metaecg.data import signal as steps
 from metaecg.data.wfdb_folder import Item
 from metaecg.data.wfdb_record import (
-    Header,
     RecordError,
     count_samples,
     read_header,
@@ -56,6 +55,14 @@ class Target(NamedTuple):
             f"{self.hz:g} Hz, resampled where the record had another rate",
             f"rounded to {self.scale:g} mV",
         )
+
+
+class Form(NamedTuple):
+    """What a record says of itself: samples per second, length in s, names of its leads."""
+
+    hz: float
+    seconds: float
+    leads: tuple[str, ...]
 
 
 class Outcome(NamedTuple):
@@ -107,32 +114,71 @@ def transform(
     return units_of_scale, "; ".join(filter(None, done))
 
 
+Reader = Callable[[Path, Item, Target], Outcome]
+"""(folder, item, target) -> the record in the library's form, or why not; to be pickled."""
+
+
 def read(folder: Path, item: Item, target: Target) -> Outcome:
-    """Reads one record of a folder and brings it into the library's form."""
+    """Reads one WFDB record of a folder and brings it into the library's form."""
     try:
-        path, header = _header(folder, item)
-        codes = header.codes if item.codes is None else item.codes
-        if not codes:
-            raise RecordError("no label")
-        for code in codes:
-            if not code.isprintable():
-                raise RecordError(f"label {code[:60]!r} is not printable")
+        path = _header(folder, item)
+        header = read_header(path, folder)
+        codes = check_codes(header.codes if item.codes is None else item.codes)
         units, names = [c.unit for c in header.channels], [c.name for c in header.channels]
         signal = read_signal(path, header, folder)
         signal, done = transform(signal, header.hz, units, names, target)
         return Outcome(signal, codes, "; ".join(filter(None, (unverified(header), done))), "")
     except (MetaecgError, OSError) as error:
-        reason = " ".join(str(error).split())
-        return Outcome(None, (), "", "".join(c if c.isprintable() else "?" for c in reason)[:300])
+        return refused(error)
 
 
-def _header(folder: Path, item: Item) -> tuple[Path, Header]:
+def form(folder: Path, item: Item) -> Form:
+    """The form of one WFDB record whose files hold what its header says.
+
+    Raises:
+      RecordError, OSError: it cannot be read.
+    """
+    path = _header(folder, item)
+    header = read_header(path, folder)
+    seconds = count_samples(path, header, folder) / header.hz
+    return Form(header.hz, seconds, tuple(steps.lead_name(c.name) for c in header.channels))
+
+
+def refused(error: Exception) -> Outcome:
+    """The outcome of a record that cannot be used: the error as one printable line."""
+    reason = " ".join(str(error).split())
+    return Outcome(None, (), "", "".join(c if c.isprintable() else "?" for c in reason)[:300])
+
+
+def check_codes(codes: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns a record's labels.
+
+    Raises:
+      RecordError: there is none, or one is not printable.
+    """
+    if not codes:
+        raise RecordError("no label")
+    for code in codes:
+        if not code.isprintable():
+            raise RecordError(f"label {code[:60]!r} is not printable")
+    return codes
+
+
+def check_path(item: Item) -> None:
+    """Refuses a path that leads out of the folder, or that cannot be written down.
+
+    Raises:
+      RecordError: naming what is wrong.
+    """
     if item.path.startswith("/") or ".." in item.path.split("/"):
         raise RecordError("points outside the folder")
     if not item.path.isprintable():  # or not UTF-8
         raise RecordError("its name is not printable; rename it")
-    path = folder / f"{item.path}.hea"
-    return path, read_header(path, folder)
+
+
+def _header(folder: Path, item: Item) -> Path:
+    check_path(item)
+    return folder / f"{item.path}.hea"
 
 
 def import_records(
@@ -144,6 +190,7 @@ def import_records(
     workers: int = 1,
     strict: bool = False,
     progress: Callable[[Iterable], Iterable] = iter,
+    reader: Reader = read,
 ) -> Counter[str]:
     """Reads the items into the writer, in their order.
 
@@ -155,6 +202,7 @@ def import_records(
       workers: processes that read; 1 reads in this one.
       strict: whether to stop at the first record that cannot be used.
       progress: wraps the iteration over the outcomes, such as a progress bar.
+      reader: reads one of them; by default a WFDB record.
 
     Returns:
       How many records carry each code.
@@ -165,7 +213,7 @@ def import_records(
     """
     counts: Counter[str] = Counter()
     chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
-    outcomes = _outcomes(folder, chunks, target, workers)
+    outcomes = _outcomes(folder, chunks, target, workers, reader)
     for item, outcome in progress(zip(items, outcomes)):
         if outcome.signal is None:
             if strict:
@@ -185,27 +233,33 @@ def import_records(
     return counts
 
 
-def survey(folder: Path, items: Sequence[Item], most: int = 200) -> Target:
+def survey(
+    folder: Path,
+    items: Sequence[Item],
+    most: int = 200,
+    *,
+    form: Callable[[Path, Item], Form] = form,
+) -> Target:
     """The commonest rate, length and leads among up to `most` records, spread over the items.
 
+    Args:
+      folder: what the paths of the items are relative to.
+      items: the records.
+      most: how many to look at, about.
+      form: says what one is like; by default of a WFDB record.
+
     Raises:
-      MetaecgError: there is no header whose file holds what it says.
+      MetaecgError: no record can be read.
     """
-    headers, lengths, last = [], [], ""
+    forms, last = [], ""
     for item in items[:: max(1, len(items) // most)]:
         try:
-            path, header = _header(folder, item)
-            lengths.append(count_samples(path, header, folder) / header.hz)
-            headers.append(header)
+            forms.append(form(folder, item))
         except (MetaecgError, OSError) as error:
             last = f"; the last: {item.path[:200]!r}: {error}"
-    if not headers:
-        raise MetaecgError(f"{folder}: no header can be read, or no file is whole{last}")
-    hz = _commonest(header.hz for header in headers)
-    seconds = _commonest(lengths)
-    leads = _commonest(
-        tuple(steps.lead_name(channel.name) for channel in header.channels) for header in headers
-    )
+    if not forms:
+        raise MetaecgError(f"{folder}: no record can be read{last}")
+    hz, seconds, leads = map(_commonest, zip(*forms))
     if set(steps.STANDARD_LEADS) <= set(leads):
         leads = steps.STANDARD_LEADS
     return Target(hz, seconds, leads)
@@ -216,11 +270,15 @@ def _commonest(values: Iterable):
 
 
 def _outcomes(
-    folder: Path, chunks: Sequence[Sequence[Item]], target: Target, workers: int
+    folder: Path,
+    chunks: Sequence[Sequence[Item]],
+    target: Target,
+    workers: int,
+    reader: Reader,
 ) -> Iterator[Outcome]:
     if workers <= 1:
         for chunk in chunks:
-            yield from _read_chunk(folder, chunk, target)
+            yield from _read_chunk(folder, chunk, target, reader)
         return
     # Spawned, not forked: the parent may hold threads. A window of chunks bounds the memory.
     context = multiprocessing.get_context("spawn")
@@ -228,7 +286,7 @@ def _outcomes(
         waiting: deque[concurrent.futures.Future[list[Outcome]]] = deque()
         try:
             for chunk in chunks:
-                waiting.append(pool.submit(_read_chunk, folder, chunk, target))
+                waiting.append(pool.submit(_read_chunk, folder, chunk, target, reader))
                 if len(waiting) > 3 * workers:
                     yield from waiting.popleft().result()
             while waiting:
@@ -239,8 +297,10 @@ def _outcomes(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_chunk(folder: Path, chunk: Sequence[Item], target: Target) -> list[Outcome]:
-    return [read(folder, item, target) for item in chunk]
+def _read_chunk(
+    folder: Path, chunk: Sequence[Item], target: Target, reader: Reader
+) -> list[Outcome]:
+    return [reader(folder, item, target) for item in chunk]
 
 
 def _ignore_interrupts() -> None:

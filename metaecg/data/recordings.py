@@ -28,6 +28,7 @@ NO_ECG = (0.005, 100.0)  # mV; less or more is a wrong unit
 # What archives put beside their recordings.
 _CLUTTER = ("records", "annotators", "readme", "license", "sha256sums", "md5sums", "index.html",
             "thumbs.db", "desktop.ini")  # fmt: skip
+_TYPICAL = (".csv", ".tsv", ".npy", ".npz", ".edf", ".bdf", ".dcm", ".hea")
 
 
 class Recording(NamedTuple):
@@ -46,6 +47,14 @@ class Recording(NamedTuple):
     leads: tuple[str, ...]
     source: str
     notes: tuple[str, ...]
+
+
+class Given(NamedTuple):
+    """What is said of files that do not say it themselves, as `read` takes it."""
+
+    hz: float | None = None
+    units: str | None = None
+    leads: Sequence[str] | None = None
 
 
 def read(
@@ -116,6 +125,17 @@ def recognise(path: Path) -> tuple[str, Path]:
     raise RecordError(f"not a recording of a known format; {FORMATS} are read")
 
 
+def stands_beside(path: Path) -> bool:
+    """Whether a file is no recording by its name: hidden, a licence, or part of a WFDB record.
+
+    A WFDB record's header stands for its samples and annotations.
+    """
+    name, suffix = path.name.lower(), path.suffix.lower()
+    if name.startswith(".") or (name.startswith(_CLUTTER) and suffix not in _TYPICAL):
+        return True
+    return suffix != ".hea" and path.with_suffix(".hea").is_file()
+
+
 def find(folder: str | os.PathLike) -> list[Path]:
     """The recordings of a folder, one path each, sorted; sub-folders are not entered.
 
@@ -127,11 +147,8 @@ def find(folder: str | os.PathLike) -> list[Path]:
         raise RecordError(f"{folder}: no such folder")
     found, strange = [], []
     for path in sorted(folder.iterdir()):
-        name = path.name.lower()
-        if path.is_dir() or name.startswith((".", *_CLUTTER)):
+        if path.is_dir() or stands_beside(path):
             continue
-        if path.suffix.lower() != ".hea" and path.with_suffix(".hea").is_file():
-            continue  # samples or annotations of a WFDB record, which its header stands for
         try:
             recognise(path)
             found.append(path)

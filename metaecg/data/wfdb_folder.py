@@ -37,25 +37,48 @@ def list_folder(folder: Path, labels: str) -> list[Item]:
     Raises:
       MetaecgError: there is no record, or the CSV is malformed.
     """
+    paths = [path.removesuffix(".hea") for path in walk(folder) if path.endswith(".hea")]
+    if not paths:
+        raise MetaecgError(f"{folder}: no WFDB header (*.hea) in it; check --input")
+    if labels == "header":
+        return [Item(path, path, path, None) for path in sorted(paths)]
+    return label(paths, labels, endings=r"\.(hea|dat|mat)$")
+
+
+def walk(folder: Path) -> list[str]:
+    """Paths of all files in a folder and in its sub-folders but hidden ones, relative to it.
+
+    Raises:
+      MetaecgError: there is no such folder.
+    """
     if not folder.is_dir():
         raise MetaecgError(f"{folder}: no such folder; give --input the folder of the recordings")
     found = []
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(where, name) for name in files if name.endswith(".hea")]
-    paths = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in found)
-    if not paths:
-        raise MetaecgError(f"{folder}: no WFDB header (*.hea) in it; check --input")
-    if labels == "header":
-        return [Item(path, path, path, None) for path in paths]
+        found += [Path(where, name).relative_to(folder).as_posix() for name in files]
+    return found
+
+
+def label(paths: Iterable[str], labels: str, *, endings: str = r"$") -> list[Item]:
+    """Items of the paths, sorted, with labels from 'folders' or from a CSV file.
+
+    Args:
+      paths: relative to the folder of the recordings.
+      labels: as `list_folder` takes them, but not 'header'.
+      endings: pattern of what the CSV file's paths may end in and `paths` do not.
+
+    Raises:
+      MetaecgError: the CSV file is missing or malformed.
+    """
     if labels == "folders":
-        folders = [path.split("/")[0] if "/" in path else "" for path in paths]
-        return [Item(path, path, path, split_codes(name)) for path, name in zip(paths, folders)]
-    rows = _read_labels(Path(labels))
+        parts = [(path, path.split("/")[0] if "/" in path else "") for path in sorted(paths)]
+        return [Item(path, path, path, split_codes(name)) for path, name in parts]
+    rows = _read_labels(Path(labels), endings)
     return [Item(path, path, *rows.get(path, (path, ()))) for path in sorted({*paths, *rows})]
 
 
-def _read_labels(file: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _read_labels(file: Path, endings: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     if not file.is_file():
         raise MetaecgError(f"{file}: no such file; --labels is header, folders or a CSV file")
     rows: dict[str, tuple[str, tuple[str, ...]]] = {}
@@ -63,7 +86,7 @@ def _read_labels(file: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         for text in (row["path"], row["label"], row.get("patient", "")):
             if not text.isprintable():
                 raise MetaecgError(f"{file}: line {line}: {text[:60]!r} is not printable")
-        path = re.sub(r"\.(hea|dat|mat)$", "", row["path"].strip().replace("\\", "/"))
+        path = re.sub(endings, "", row["path"].strip().replace("\\", "/"))
         path = PurePosixPath(path).as_posix()
         patient = row.get("patient", "").strip() or path
         known, codes = rows.get(path, (patient, ()))

@@ -83,7 +83,7 @@ def read_header(path: Path, root: Path | None = None) -> Header:
         folder.
       OSError: it cannot be read.
     """
-    _check_file(path, root)
+    check_file(path, root)
     with open(path, "rb") as file:
         content = file.read(LARGEST_HEADER + 1)
     if len(content) > LARGEST_HEADER:
@@ -146,7 +146,7 @@ def count_samples(path: Path, header: Header, root: Path | None = None) -> int:
     """
     samples = header.samples
     for file in dict.fromkeys(channel.file for channel in header.channels):
-        _check_file(path.parent / file, root)
+        check_file(path.parent / file, root)
         sharing = [channel for channel in header.channels if channel.file == file]
         format, offset, width = sharing[0].format, sharing[0].offset, _BYTES.get(sharing[0].format)
         if {(c.format, c.offset) for c in sharing} != {(format, offset)}:
@@ -183,7 +183,12 @@ def unverified(header: Header) -> str:
     return f"checksum of the lowest 16 of {bits} bits" if bits > 16 else ""
 
 
-def _check_file(path: Path, root: Path | None) -> None:
+def check_file(path: Path, root: Path | None) -> None:
+    """Refuses a file that is not there, or a link that leads out of the folder `root`.
+
+    Raises:
+      RecordError: naming the file.
+    """
     if not os.path.isfile(path):  # False, unlike Path.is_file, for a name that is too long
         raise RecordError(f"{path.name[:200]}: missing")
     if root and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):

@@ -1,5 +1,7 @@
 """Learners that adapt by gradient: MAML, FOMAML, ANIL, and the classifier that Reptile trains."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,32 @@ from jax import lax
 from metaecg import losses
 from metaecg.learners.embedded import from_head
 from metaecg.types import Array, ArrayTree, Learner, Task, Variables
+
+
+def support_loss(logits: Array, task: Task) -> Array:
+    """Mean cross-entropy of the support's records, logits [S, W]; padding does not count."""
+    real = (task.support >= 0)[:, None]
+    labels = task.labels[task.support] * real
+    log_probs = jax.nn.log_softmax(logits)
+    return -jnp.sum(jnp.where(labels > 0, labels * log_probs, 0)) / jnp.maximum(real.sum(), 1)
+
+
+def descend(
+    loss: Callable[[ArrayTree], Array],
+    params: ArrayTree,
+    rate: float,
+    steps: int,
+    first_order: bool = False,
+) -> ArrayTree:
+    """Parameters after so many steps down the gradient; first order drops second derivatives."""
+
+    def step(params: ArrayTree, _):
+        gradient = jax.grad(loss)(params)
+        if first_order:
+            gradient = lax.stop_gradient(gradient)
+        return jax.tree.map(lambda p, g: p - rate * g, params, gradient), None
+
+    return lax.scan(step, params, None, length=steps)[0]
 
 
 def maml(
@@ -48,20 +76,11 @@ def maml(
         scores: Array = probe.apply({"params": params["head"]}, nn.relu(embeddings))
         return jnp.where(jnp.arange(way) < task.way, scores, -jnp.inf)
 
-    def support_loss(params: ArrayTree, state: ArrayTree, task: Task) -> Array:
-        real = (task.support >= 0)[:, None]
-        log_probs = jax.nn.log_softmax(logits(params, state, task, task.support))
-        labels = task.labels[task.support] * real
-        return -jnp.sum(jnp.where(labels > 0, labels * log_probs, 0)) / jnp.maximum(real.sum(), 1)
-
     def adapt(params: ArrayTree, state: ArrayTree, task: Task) -> ArrayTree:
-        def step(params, _):
-            gradient = jax.grad(support_loss)(params, state, task)
-            if first_order:
-                gradient = lax.stop_gradient(gradient)
-            return jax.tree.map(lambda p, g: p - rate * g, params, gradient), None
+        def inner(params: ArrayTree) -> Array:
+            return support_loss(logits(params, state, task, task.support), task)
 
-        return lax.scan(step, params, None, length=steps)[0]
+        return descend(inner, params, rate, steps, first_order)
 
     def loss(params: ArrayTree, state: ArrayTree, tasks: Task, key: Array):
         del key
@@ -102,22 +121,14 @@ class AdaptedLinear(nn.Module):
         kernel = self.param("kernel", nn.initializers.zeros, (features.shape[-1], self.way))
         bias = self.param("bias", nn.initializers.zeros, (self.way,))
         used = jnp.arange(self.way) < task.way
-        real = (task.support >= 0)[:, None]
-        labels = task.labels[task.support] * real
 
         def logits(head: ArrayTree, rows: Array) -> Array:
             return jnp.where(used, features[rows] @ head[0] + head[1][None], -jnp.inf)
 
-        def support_loss(head: ArrayTree) -> Array:
-            log_probs = jax.nn.log_softmax(logits(head, task.support))
-            loss = jnp.sum(jnp.where(labels > 0, labels * log_probs, 0))
-            return -loss / jnp.maximum(real.sum(), 1)
+        def inner(head: ArrayTree) -> Array:
+            return support_loss(logits(head, task.support), task)
 
-        def step(head: ArrayTree, _):
-            gradient = jax.grad(support_loss)(head)
-            return jax.tree.map(lambda p, g: p - self.rate * g, head, gradient), None
-
-        return logits(lax.scan(step, (kernel, bias), None, length=self.steps)[0], task.query)
+        return logits(descend(inner, (kernel, bias), self.rate, self.steps), task.query)
 
 
 def anil(encoder: nn.Module, *, way: int, rate: float = 0.05, steps: int = 5) -> Learner:

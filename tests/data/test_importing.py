@@ -139,7 +139,7 @@ def test_processes_give_what_one_process_gives(tmp_path, monkeypatch):
 
 
 def test_survey_takes_the_commonest(tmp_path):
-    with pytest.raises(MetaecgError, match="no header can be read"):
+    with pytest.raises(MetaecgError, match="no record can be read"):
         survey(tmp_path, [Item("none", "none", "none", ())])
     for number in range(3):
         write(tmp_path, f"r{number}", hz=50, seconds=4, leads=STANDARD_LEADS[::-1])

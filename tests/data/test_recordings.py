@@ -508,9 +508,10 @@ def test_find_lists_one_path_a_record(tmp_path):
     write_csv(tmp_path / "a.csv")
     write_npy(tmp_path / "b.npy")
     (tmp_path / "RECORDS").write_text("r\n")
+    write_csv(tmp_path / "records_1.csv")
     (tmp_path / ".hidden").write_text("")
     (tmp_path / "deeper").mkdir()
-    assert [path.name for path in find(tmp_path)] == ["a.csv", "b.npy", "r.hea"]
+    assert [path.name for path in find(tmp_path)] == ["a.csv", "b.npy", "r.hea", "records_1.csv"]
     (tmp_path / "notes.docx").write_bytes(b"\xd0\xcf")
     with pytest.raises(RecordError, match=r"cannot use notes.docx \(not a recording.*away"):
         find(tmp_path)

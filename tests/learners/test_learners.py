@@ -15,8 +15,7 @@ from metaecg import learners, losses, parallel, tasks
 from metaecg.checkpoints import Checkpoints
 from metaecg.learners import probes
 from metaecg.networks import Identity
-from metaecg.training import TrainState
-from metaecg.types import Learner, Variables
+from metaecg.types import Learner, TrainState, Variables
 
 SNAIL = {"attention": ((4, 3), (4, 3)), "filters": 4}
 
