@@ -56,7 +56,7 @@ def sample_episode(key: Array, index: LibraryIndex, *, way: int, shot: int, quer
     if not isinstance(index.patterns, jax.core.Tracer):
         check_feasible(index, way=way, shot=shot, query=query)
     draw_key, support_key, query_key = jax.random.split(key, 3)
-    classes, rows = _draw(draw_key, index, way, shot + query)
+    classes, rows = _draw(draw_key, index, way=way, need=shot + query)
     return _episode(classes, rows, support_key, query_key, shot)
 
 
@@ -137,7 +137,7 @@ def _draw_many(keys: Array, index: LibraryIndex, way: int, need: int) -> tuple[A
         # Where fewer are left, the last episode is drawn beside them; the same as it is already,
         # or the one that it is to become.
         (at,) = jnp.nonzero(left, size=_REPAIR, fill_value=len(keys) - 1)
-        new_classes, new_rows = jax.vmap(lambda k: _draw(k, index, way, need))(keys[at])
+        new_classes, new_rows = jax.vmap(lambda k: _draw(k, index, way=way, need=need))(keys[at])
         return left.at[at].set(False), classes.at[at].set(new_classes), rows.at[at].set(new_rows)
 
     classes, rows = lax.map(quick, keys, batch_size=_CHUNK)
@@ -145,7 +145,9 @@ def _draw_many(keys: Array, index: LibraryIndex, way: int, need: int) -> tuple[A
     return lax.while_loop(unfilled, repair, (left, classes, rows))[1:]
 
 
-def _draw(key: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, Array]:
+# Within other programs as well: what calls it need not trace it anew, which takes a second.
+@functools.partial(jax.jit, static_argnames=("way", "need"))
+def _draw(key: Array, index: LibraryIndex, *, way: int, need: int) -> tuple[Array, Array]:
     """Returns classes [way] and rows [way, need] that obey the four rules."""
     table = eligible_lib.table(index)
 
@@ -227,6 +229,7 @@ def _fill(key: Array, index: LibraryIndex, table: Table, classes: Array, need: i
     return lax.while_loop(unfilled, rounds, (jnp.int32(0), empty))[1]
 
 
+@jax.jit
 def _place(
     key: Array,
     tried: Array | int,

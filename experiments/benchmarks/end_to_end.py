@@ -28,7 +28,7 @@ FLAGS = flags.FLAGS
 
 
 def start(config: str, workdir: Path, cache: Path) -> dict:
-    """Trains in a process of its own; seconds to the first step, then seconds a step, and MiB."""
+    """Trains in a process of its own; seconds to the first log, then seconds a task, and MiB."""
     command = [sys.executable, "-m", "experiments.train", f"--config={config}"]
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}
     began, first, peak = time.perf_counter(), None, 0
@@ -46,9 +46,10 @@ def start(config: str, workdir: Path, cache: Path) -> dict:
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     logged = [line for line in lines if "loss" in line]
     # `rate` counts tasks since the start; steps between the second and the last line are warm.
+    # Steps over it are seconds as if there were one task a step, and so is their slope.
     seconds = [line["step"] / line["rate"] for line in logged]
-    step = (seconds[-1] - seconds[1]) / (logged[-1]["step"] - logged[1]["step"])
-    return {"first": first, "step": step, "memory": peak / 2**20}
+    task = (seconds[-1] - seconds[1]) / (logged[-1]["step"] - logged[1]["step"])
+    return {"first": first, "task": task, "memory": peak / 2**20}
 
 
 def bare(config, steps: int) -> float:
@@ -76,8 +77,8 @@ def bare(config, steps: int) -> float:
 def main(argv) -> None:
     config = FLAGS.config
     steps = config.steps
-    given = next(a for a in sys.argv if a.startswith("--config=")) if len(sys.argv) > 1 else None
-    name = given.removeprefix("--config=") if given else DEFAULT
+    given = (a.removeprefix("--config=") for a in sys.argv if a.startswith("--config="))
+    name = next(given, DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
         cold = start(name, Path(folder) / "cold", Path(folder) / "cache")
         warm = [
@@ -85,7 +86,7 @@ def main(argv) -> None:
             for n in range(FLAGS.repeats)
         ]
     alone = [bare(config, steps) for _ in range(FLAGS.repeats)]
-    looped = timing.spread([run["step"] / config.batch for run in warm])
+    looped = timing.spread([run["task"] for run in warm])
     share = timing.spread(alone)["median"] / config.batch / looped["median"]
     rows = [{
         "first step, cold, s": cold["first"],
