@@ -157,19 +157,27 @@ def _best(rows: list[dict[str, Any]], name: str) -> float:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The combined rows as a Markdown table."""
-    lines = [
-        "| learner | episodes | accuracy | ± 95 % | each | macro-AUROC | ECE | first − this |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        each = " ".join(f"{a:.3f}" for a in row["each"]) if len(row["each"]) > 1 else ""
-        gap = "{:+.3f} ± {:.3f}".format(*row["difference"]) if "difference" in row else ""
-        lines.append(
-            f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {row['accuracy']:.3f} "
-            f"| {row['accuracy_ci95']:.3f} | {each} | {row['macro_auroc']:.3f} | {row['ece']:.3f} "
-            f"| {gap} |"
-        )
+    """The combined rows as Markdown, a table for each way; more is said of its middle shot."""
+    return "\n\n".join(_of_way(rows, way) for way in dict.fromkeys(row["way"] for row in rows))
+
+
+def _of_way(rows: list[dict[str, Any]], way: int) -> str:
+    mine = {(row["learner"], row["shot"]): row for row in rows if row["way"] == way}
+    shots = sorted({shot for _, shot in mine})
+    middle = shots[len(shots) // 2]
+    more = ("first − this", "macro-AUROC", "ECE", "each")
+    heads = [f"{way}-way", *(f"{n}-shot" for n in shots), *(f"{x}, {middle}-shot" for x in more)]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for learner in dict.fromkeys(learner for learner, _ in mine):
+        cells = [learner]
+        for shot in shots:
+            row = mine.get((learner, shot))
+            cells.append("{accuracy:.3f} ± {accuracy_ci95:.3f}".format(**row) if row else "")
+        row = mine.get((learner, middle), {})
+        cells.append("{:+.3f} ± {:.3f}".format(*row["difference"]) if "difference" in row else "")
+        cells += [f"{row[key]:.3f}" if row else "" for key in ("macro_auroc", "ece")]
+        cells.append(" ".join(f"{a:.3f}" for a in row.get("each", [])))
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -22,7 +22,11 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     assert both["each"] == [0.4, 0.6]
     assert both["accuracy_ci95"] == pytest.approx(0.025)  # √(.03² + .04²) / 2
     assert both["difference"] == pytest.approx((0.1, 0.025))
-    assert "| a | 5-way 1-shot | 0.500 | 0.025 | 0.400 0.600 |" in reference.table([both])
+    more = {"learner": "b", "way": 5, "shot": 5, "accuracy": 0.7, "accuracy_ci95": 0.1, "ece": 0.3}
+    lines = reference.table([both, {**row, **more, "each": [0.7]}]).splitlines()
+    assert lines[0].startswith("| 5-way | 1-shot | 5-shot | first − this, 5-shot | macro-AUROC, 5-")
+    assert lines[2] == "| a | 0.500 ± 0.025 |  |  |  |  |  |"
+    assert lines[3] == "| b |  | 0.700 ± 0.100 |  | 0.500 | 0.300 | 0.700 |"
 
 
 @pytest.mark.parametrize("name", reference.LEARNERS)
