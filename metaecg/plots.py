@@ -158,7 +158,8 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
       rows: of a run's metrics.jsonl, each with `step` and some of `loss`, `loss_after` and
         `validation` (its `accuracy` and `accuracy_ci95`).
     """
-    checks = [row for row in rows if "validation" in row]
+    # Without a validation part there is nothing in it, and with global labels no accuracy.
+    checks = [row for row in rows if "accuracy" in row.get("validation", {})]
     figure = Figure(figsize=(150 * MM, (120 if checks else 65) * MM), layout="constrained")
     panels = figure.subplots(2 if checks else 1, 1, sharex=True, squeeze=False)[:, 0]
     for i, (key, name) in enumerate(

@@ -126,6 +126,11 @@ def evaluated():
     return report.evaluation_page(results(), CURVES)
 
 
+def test_a_run_without_a_validation_part_has_its_learning_curve():
+    html = report.evaluation_page(results(), [{"step": 1, "loss": 1.0, "validation": {}}])
+    assert "Training loss by step" in Reader(html).text
+
+
 @pytest.mark.parametrize("name", ["diagnosed", "evaluated"])
 def test_a_page_needs_nothing_else_and_can_be_read_aloud(name, request):
     html = request.getfixturevalue(name)
