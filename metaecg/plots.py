@@ -74,11 +74,12 @@ def shots_curve(
         low and high the ends of a 95 % interval.
       chance: accuracy of guessing, drawn as a line.
     """
-    figure, axes = _one()
+    figure, axes = _one(height=70 + 2.5 * (len(series) + 1))  # the legend's lines stand below
+    apart = min(0.06, 0.5 / len(series))
     shots = sorted({point[0] for points in series.values() for point in points})
     for i, (name, points) in enumerate(series.items()):
         # Side by side, so that intervals do not hide each other.
-        x = [shots.index(p[0]) + 0.06 * (i - (len(series) - 1) / 2) for p in points]
+        x = [shots.index(p[0]) + apart * (i - (len(series) - 1) / 2) for p in points]
         y = np.array([p[1] for p in points])
         errors = np.abs(np.array([[p[1] - p[2], p[3] - p[1]] for p in points])).T
         style: dict[str, Any] = {
