@@ -105,11 +105,16 @@ def _file(name: str) -> str:
     return name.replace(" ", "_")
 
 
-def combine(repeats: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """One row a learner, way and shot: means over splits or seeds.
+def combine(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[str, Any]]:
+    """One row a learner, way and shot: means over splits and seeds.
 
     ± 95 % of accuracy and difference is that of the mean, from the intervals over the episodes of
-    each repeat; `each` says how far the repeats lie apart.
+    each repeat. The seeds of a split answer the same episodes and make it no narrower. `each` says
+    how far the repeats lie apart.
+
+    Args:
+      repeats: rows of each split and seed, the seeds of a split one after another.
+      seeds: how many there are of a split.
     """
     kinds: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
     for rows in repeats:
@@ -120,10 +125,10 @@ def combine(repeats: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
         row = {"learner": learner, "way": way, "shot": shot}
         row |= {key: _mean(rows, key) for key in ("accuracy", "macro_auroc", "ece", "brier")}
         row["each"] = [r["accuracy"] for r in rows]
-        row["accuracy_ci95"] = _half([r["accuracy_ci95"] for r in rows])
+        row["accuracy_ci95"] = _half([r["accuracy_ci95"] for r in rows], seeds)
         if all("difference" in r for r in rows):
             means, halves = zip(*(r["difference"] for r in rows))
-            row["difference"] = (float(np.mean(means)), _half(halves))
+            row["difference"] = (float(np.mean(means)), _half(halves, seeds))
         combined.append(row)
     return combined
 
@@ -132,9 +137,10 @@ def _mean(rows: list[dict[str, Any]], key: str) -> float:
     return float(np.mean([row[key] for row in rows]))
 
 
-def _half(halves: Any) -> float:
-    """Half-width of the mean's interval, the repeats independent."""
-    return float(np.sqrt(np.sum(np.square(halves))) / len(halves))
+def _half(halves: Any, seeds: int) -> float:
+    """Half-width of the mean's interval: splits independent, the seeds of each as one."""
+    splits = [np.mean(halves[first : first + seeds]) for first in range(0, len(halves), seeds)]
+    return float(np.sqrt(np.sum(np.square(splits))) / len(splits))
 
 
 def figure(rows: list[dict[str, Any]], way: int) -> Any:
@@ -223,7 +229,7 @@ def main(_) -> None:
 
 def _write(repeats: list[list[dict[str, Any]]], output: Path) -> list[dict[str, Any]]:
     """Writes what is measured so far: after every split, since a command may be interrupted."""
-    rows = combine(repeats)
+    rows = combine(repeats, FLAGS.seeds)
     results = {"machine": machine.facts(), "protocol": FLAGS.protocol, "rows": rows}
     text = json.dumps({**results, "repeats": repeats}, indent=1, ensure_ascii=False)
     (output / "results.json").write_text(text, "utf-8")

@@ -22,6 +22,11 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     assert both["each"] == [0.4, 0.6]
     assert both["accuracy_ci95"] == pytest.approx(0.025)  # √(.03² + .04²) / 2
     assert both["difference"] == pytest.approx((0.1, 0.025))
+    # Two seeds answer the same episodes: a second one takes nothing off their interval.
+    (seeds,) = reference.combine([[one], [other]], seeds=2)
+    assert seeds["accuracy"] == pytest.approx(0.5)
+    assert seeds["accuracy_ci95"] == pytest.approx(0.035)
+    assert seeds["difference"] == pytest.approx((0.1, 0.035))
     more = {"learner": "b", "way": 5, "shot": 5, "accuracy": 0.7, "accuracy_ci95": 0.1, "ece": 0.3}
     lines = reference.table([both, {**row, **more, "each": [0.7]}]).splitlines()
     assert lines[0].startswith("| 5-way | 1-shot | 5-shot | first − this, 5-shot | macro-AUROC, 5-")
