@@ -89,7 +89,7 @@ def main(argv) -> None:
     looped = timing.spread([run["task"] for run in warm])
     share = timing.spread(alone)["median"] / config.batch / looped["median"]
     rows = [{
-        "first step, cold, s": cold["first"],
+        "first log, cold, s": cold["first"],
         "warm, s": timing.spread([run["first"] for run in warm]),
         "episodes/s in the loop": 1 / looped["median"],
         "share of the step alone": f"{share:.1%}",
