@@ -44,9 +44,8 @@ def brier(probs: Array, labels: Array) -> Array:
     return jnp.mean(jnp.sum((probs - labels) ** 2, axis=-1), axis=-1)
 
 
-def confidence_bins(probs: Array, bins: int) -> Array:
-    """The bin of equal width in (0, 1] of each top answer: probs [..., W] to int32 [...]."""
-    confidence = jnp.max(probs, axis=-1)
+def confidence_bins(confidence: Array, bins: int) -> Array:
+    """The bin of equal width in (0, 1] that each confidence [...] falls into, int32 [...]."""
     return jnp.clip(jnp.ceil(confidence * bins).astype(jnp.int32) - 1, 0, bins - 1)
 
 
@@ -63,5 +62,5 @@ def calibration_error(probs: Array, labels: Array, bins: int = 15) -> Array:
     """
     confidence = jnp.max(probs, axis=-1)
     correct = jnp.argmax(probs, -1) == jnp.argmax(labels, -1)
-    member = jax.nn.one_hot(confidence_bins(probs, bins), bins)
+    member = jax.nn.one_hot(confidence_bins(confidence, bins), bins)
     return jnp.sum(jnp.abs(member.T @ (correct - confidence))) / len(confidence)

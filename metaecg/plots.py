@@ -151,6 +151,14 @@ def calibration(
     return figure
 
 
+def validated(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of a run's metrics.jsonl that say a validation accuracy.
+
+    Without a validation part they say nothing of it, and with global labels no accuracy.
+    """
+    return [row for row in rows if "accuracy" in row.get("validation", {})]
+
+
 @_styled
 def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss (nats) and validation accuracy by step.
@@ -159,8 +167,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
       rows: of a run's metrics.jsonl, each with `step` and some of `loss`, `loss_after` and
         `validation` (its `accuracy` and `accuracy_ci95`).
     """
-    # Without a validation part there is nothing in it, and with global labels no accuracy.
-    checks = [row for row in rows if "accuracy" in row.get("validation", {})]
+    checks = validated(rows)
     figure = Figure(figsize=(150 * MM, (120 if checks else 65) * MM), layout="constrained")
     panels = figure.subplots(2 if checks else 1, 1, sharex=True, squeeze=False)[:, 0]
     for i, (key, name) in enumerate(

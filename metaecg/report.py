@@ -80,10 +80,10 @@ def evaluation_page(results: Mapping[str, Any], curves: Sequence[Mapping[str, An
     if calibrated:
         sections.append((f"Calibration: {first}", side_by_side(*map(_reliability, calibrated))))
     if any("loss" in row for row in curves):
-        checks = [v["accuracy"] for row in curves if "accuracy" in (v := row.get("validation", {}))]
         alt = "Training loss by step"
-        if checks:
-            alt = f"Training loss and validation accuracy by step; last validation {checks[-1]:.1%}"
+        if checks := plots.validated(curves):
+            last = checks[-1]["validation"]["accuracy"]
+            alt = f"Training loss and validation accuracy by step; last validation {last:.1%}"
         sections.append(("Learning curves", figure(plots.learning_curves(curves), alt, alt)))
     known = {key: results[key] for key in ("command", "seed", "library", "machine", "seconds")
              if key in results}  # fmt: skip

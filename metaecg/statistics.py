@@ -90,7 +90,7 @@ def reliability(probs: np.ndarray, slots: np.ndarray, bins: int = 15) -> list[di
       Of each bin: count, mean confidence, accuracy.
     """
     confidence, correct = probs.max(-1), probs.argmax(-1) == slots
-    bin_of = np.asarray(losses.confidence_bins(probs, bins))
+    bin_of = np.asarray(losses.confidence_bins(confidence, bins))
     return [
         {
             "count": int((bin_of == b).sum()),
