@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -73,7 +74,7 @@ def measure(
         if leaks:
             found.setdefault("leaks", []).extend(_leaks(able, measured, drawn, shot, seed))
         if repeats:
-            able = {n: r for n, r in rows.items() if r.fits(2, shot) and r.embeddings is not None}
+            able = {name: row for name, row in rows.items() if row.fits(2, shot)}
             found.setdefault("detection", []).extend(_detect(able, measured, shot, repeats, seed))
     compared = [row for row in found["rows"] if "p" in row]
     for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
@@ -155,7 +156,10 @@ def _detect(
     found: list[dict[str, Any]] = []
     first = None
     for name, row in tqdm(rows.items(), unit="learner", desc="detection", leave=False):
-        said = detection.answer(row.learner, row.variables, row.embeddings, questions, row.slots(2))
+        records = row.embeddings
+        if records is None:
+            records = jnp.asarray(part.data.signals[:], jnp.float32) * part.data.scale
+        said = detection.answer(row.learner, row.variables, records, questions, row.slots(2))
         scored = detection.score(questions, said, index, part.classes)
         found.append({"learner": name, "shot": shot, "repeats": repeats, **scored.summary})
         if first is None:

@@ -88,39 +88,36 @@ def draw_questions(
 
 
 def answer(
-    learner: Learner, variables: Variables, embeddings: Array, questions: Questions, slots: int
+    learner: Learner, variables: Variables, records: Array, questions: Questions, slots: int
 ) -> np.ndarray:
     """The log-odds of 'has X' that a learner gives each record: float32 [E, R].
 
     Log-odds, because the probabilities of sure learners round to 1 and would rank as equal.
 
     Args:
-      learner: one that embeds records by themselves; the question is a 2-way task to it.
+      learner: the question is a 2-way task to it.
       variables: its variables.
-      embeddings: [R, D], what `evaluation.embed` returned for the part.
+      records: of the part: [R, D], what `evaluation.embed` returned, for a learner that embeds
+        records by themselves; [R, samples, leads] in mV for one that adapts its encoder.
       questions: what to ask.
       slots: width of the labels that the learner takes, ≥ 2.
-
-    Raises:
-      ValueError: the learner does not embed records by themselves.
     """
-    if learner.classify is None:
-        raise ValueError("detection needs a learner that embeds records by themselves")
+    tell = learner.classify or learner.predict
     first = [
-        np.asarray(_answer(learner.classify, slots, variables, embeddings, *question))
+        np.asarray(_answer(tell, slots, variables, records, *question))
         for question in zip(questions.support, questions.support_slots)
     ]
     return np.where(questions.slots[:, None] == 0, first, np.negative(first))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _answer(classify, slots: int, variables, embeddings, support, support_slots) -> Array:
+def _answer(tell, slots: int, variables, records, support, support_slots) -> Array:
     """Log-odds of slot 0: float32 [R]."""
-    count = len(embeddings)
+    count = len(records)
     labels = jnp.zeros((count, slots)).at[support].set(jax.nn.one_hot(support_slots, slots))
     rows, sees = jnp.arange(count), jnp.full(count, len(support))
-    task = Task(embeddings, labels, support, rows, sees, jnp.int32(2))
-    log_probs = classify(*variables, jax.tree.map(lambda x: x[None], task))[0]
+    task = Task(records, labels, support, rows, sees, jnp.int32(2))
+    log_probs = tell(*variables, jax.tree.map(lambda x: x[None], task))[0]
     return log_probs[:, 0] - log_probs[:, 1]
 
 

@@ -8,7 +8,7 @@ from tiny import Tiny
 from metaecg import detection, evaluation, learners, statistics, tasks
 from metaecg.errors import MetaecgError
 from metaecg.networks import Identity
-from metaecg.types import LibraryIndex, Variables
+from metaecg.types import Episode, LibraryIndex, Variables
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,28 @@ def test_answers_equal_the_nearest_mean_in_numpy(index, data, questions, slots):
         yes, no = (vectors[few.support[e][x]].mean(0) for x in (has, ~has))
         gap = ((vectors - no) ** 2).sum(1) - ((vectors - yes) ** 2).sum(1)
         np.testing.assert_allclose(said[e], gap, rtol=1e-3, atol=1e-4)
+
+
+def test_learners_that_adapt_answer_as_in_episodes(index, data, questions):
+    learner = learners.maml(Tiny(norm=False), way=2, rate=0.5, steps=2)
+    example = jax.tree.map(
+        lambda x: np.asarray(x)[None],
+        tasks.batch_of_records(np.zeros((4, 24, 2), np.float32), np.zeros((4, 2), np.float32)),
+    )
+    variables = learner.init(jax.random.key(0), example)
+    records = np.asarray(data.signals, np.float32) * data.scale
+    few = detection.Questions(*(x[:6] for x in questions))
+    said = detection.answer(learner, variables, records, few, 2)
+    asked = np.tile(np.arange(40, 44, dtype=np.int32), (6, 1))
+    episodes = Episode(
+        np.zeros((6, 2), np.int32), few.support, few.support_slots, asked, np.zeros_like(asked)
+    )
+    probs = evaluation.predict(learner, variables, data, episodes, 2).probs
+    log_odds = np.log(probs[..., 0] / probs[..., 1])
+    np.testing.assert_allclose(
+        said[:, 40:44], np.where(few.slots[:, None] == 0, log_odds, -log_odds), atol=1e-3
+    )
+    assert np.abs(log_odds).max() > 0.1
 
 
 def test_sure_answers_are_still_told_apart():
