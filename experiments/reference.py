@@ -14,9 +14,20 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import assemble, cli, contenders, loop, machine, measure, train, trained, workdir
+from experiments import (
+    assemble,
+    cli,
+    contenders,
+    loop,
+    machine,
+    measure,
+    tables,
+    train,
+    trained,
+    workdir,
+)
 from experiments.configs import common, ptbxl
-from metaecg import plots
+from metaecg import detection, plots
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
 
@@ -30,11 +41,13 @@ FINE_TUNED = "fine-tuned supervised encoder"
 
 _HEAD = {"freeze_encoder": True, "steps": 200, "batch": 16, "learning_rate": 1e-3}
 _TUNED = {"steps": 150, "batch": 4, "learning_rate": 3e-4}
-_ADAPTED = {"shot": 5, "vary_shot": False, "steps": 60, "batch": 4, "learning_rate": 3e-4}
+_ADAPTED = {"shot": 5, "vary_shot": False, "warmup": 20, **_TUNED, "steps": 60}
+_DESCENT = {"rate": 0.01, "steps": 5}  # at 0.05 the encoder forgets more than the support teaches
 
 LEARNERS: dict[str, dict[str, Any]] = {
     ENCODER: {"learner": "supervised", "batch": 128, "learning_rate": 2e-3, "steps": 1000},
-    "SNAIL (frozen encoder)": {"learner": "snail", **_HEAD},
+    # Its head starts from less than the others': it has to find out what labels are for.
+    "SNAIL (frozen encoder)": {"learner": "snail", **_HEAD, "steps": 1200},
     "transformer (frozen encoder)": {"learner": "transformer", **_HEAD},
     "matching network (frozen encoder)": {"learner": "matching", **_HEAD},
     "ridge (frozen whitened encoder)": {"learner": "ridge", "whiten": True, **_HEAD},
@@ -42,9 +55,15 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "ProtoNet": {"learner": "protonet", **_TUNED},
     "ridge (whitened)": {"learner": "ridge", "whiten": True, **_TUNED},
     "ProtoNet (whitened)": {"learner": "protonet", "cosine": True, "whiten": True, **_TUNED},
-    "MAML": {"learner": "maml", **_ADAPTED},
-    "FOMAML": {"learner": "maml", "maml": {"first_order": True}, **_ADAPTED},
-    "Reptile": {"learner": "finetune", "update": "reptile", "inner": {"steps": 5}, **_ADAPTED},
+    "MAML": {"learner": "maml", "maml": _DESCENT, **_ADAPTED},
+    "FOMAML": {"learner": "maml", "maml": {**_DESCENT, "first_order": True}, **_ADAPTED},
+    "Reptile": {
+        "learner": "finetune",
+        "maml": _DESCENT,
+        "update": "reptile",
+        "inner": {"steps": 5},
+        **_ADAPTED,
+    },
 }
 """Settings of each learner over those of experiments/configs/ptbxl.py."""
 
@@ -58,6 +77,7 @@ def settings(
     *,
     library: str,
     encoder: str,
+    longer: float = 1,
     smoke: bool = False,
 ) -> Any:
     """The configuration of one learner on one split; its encoder's folder stands beside its own."""
@@ -67,6 +87,7 @@ def settings(
         # Relative, so that the output may be moved, and be named otherwise when one goes on.
         config.start_from = f"{workdir.INSIDE}../{_file(ENCODER)}"
     config.update({"seed": seed, **LEARNERS[name]})
+    config.steps = round(config.steps * longer)
     config.validate_every = config.checkpoint_every = min(config.steps, config.validate_every)
     if smoke:
         config.update({"way": 2, "shot": 1, "query": 1, "steps": 2, "batch": 8})
@@ -88,6 +109,7 @@ def train_all(
             seed,
             library=FLAGS.library,
             encoder=FLAGS.encoder,
+            longer=FLAGS.longer,
             smoke=FLAGS.smoke,
         )
         where = folder / _file(name)
@@ -108,29 +130,53 @@ def _file(name: str) -> str:
 def combine(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[str, Any]]:
     """One row a learner, way and shot: means over splits and seeds.
 
-    ± 95 % of accuracy and difference is that of the mean, from the intervals over the episodes of
-    each repeat. The seeds of a split answer the same episodes and make it no narrower. `each` says
-    how far the repeats lie apart.
+    Intervals are those of the mean, from the intervals of each repeat. The seeds of a split answer
+    the same episodes and make them no narrower. `each` says how far the repeats lie apart.
 
     Args:
       repeats: rows of each split and seed, the seeds of a split one after another.
       seeds: how many there are of a split.
     """
-    kinds: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
-    for rows in repeats:
-        for row in rows:
-            kinds.setdefault((row["learner"], row["way"], row["shot"]), []).append(row)
     combined = []
-    for (learner, way, shot), rows in kinds.items():
+    for (learner, way, shot), rows in _alike(repeats, ("learner", "way", "shot")).items():
         row = {"learner": learner, "way": way, "shot": shot}
         row |= {key: _mean(rows, key) for key in ("accuracy", "macro_auroc", "ece", "brier")}
         row["each"] = [r["accuracy"] for r in rows]
         row["accuracy_ci95"] = _half([r["accuracy_ci95"] for r in rows], seeds)
+        ends = [(r["accuracy"], *r["accuracy_patients95"]) for r in rows]
+        row["accuracy_patients95"] = _within(ends, seeds)[1:]
         if all("difference" in r for r in rows):
             means, halves = zip(*(r["difference"] for r in rows))
             row["difference"] = (float(np.mean(means)), _half(halves, seeds))
+            ends = [(r["difference"][0], *r["difference_patients95"]) for r in rows]
+            row["difference_patients95"] = _within(ends, seeds)[1:]
         combined.append(row)
     return combined
+
+
+def combine_detection(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[str, Any]]:
+    """One row a learner and shot: means over splits and seeds, as `combine` takes them."""
+    combined = []
+    for (learner, shot), rows in _alike(repeats, ("learner", "shot")).items():
+        macro: dict[str, Any] = {}
+        for score in detection.SCORES:
+            ends = [(r["macro"][score], *r["macro"][f"{score}_ci95"]) for r in rows]
+            macro[score], *macro[f"{score}_ci95"] = _within(ends, seeds)
+        row = {"learner": learner, "shot": shot, "macro": macro}
+        if all("difference" in r for r in rows):
+            ends = [r["difference"]["auroc"] for r in rows]
+            row["difference"] = {"auroc": _within(ends, seeds)}
+        combined.append(row)
+    return combined
+
+
+def _alike(repeats: list[list[dict[str, Any]]], keys: tuple[str, ...]) -> dict[Any, list[Any]]:
+    """The rows of all repeats that say the same under `keys`, together."""
+    kinds: dict[Any, list[Any]] = {}
+    for rows in repeats:
+        for row in rows:
+            kinds.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return kinds
 
 
 def _mean(rows: list[dict[str, Any]], key: str) -> float:
@@ -141,6 +187,13 @@ def _half(halves: Any, seeds: int) -> float:
     """Half-width of the mean's interval: splits independent, the seeds of each as one."""
     splits = [np.mean(halves[first : first + seeds]) for first in range(0, len(halves), seeds)]
     return float(np.sqrt(np.sum(np.square(splits))) / len(splits))
+
+
+def _within(ends: Any, seeds: int) -> tuple[float, float, float]:
+    """Mean, low and high of (value, low, high) of each repeat, by the rule of `_half`."""
+    value, low, high = np.transpose(ends)
+    mean = float(value.mean())
+    return mean, mean - _half(value - low, seeds), mean + _half(high - value, seeds)
 
 
 def figure(rows: list[dict[str, Any]], way: int) -> Any:
@@ -171,7 +224,7 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
     mine = {(row["learner"], row["shot"]): row for row in rows if row["way"] == way}
     shots = sorted({shot for _, shot in mine})
     middle = shots[len(shots) // 2]
-    more = ("first − this", "macro-AUROC", "ECE", "each")
+    more = ("over patients", "first − this", "over patients", "macro-AUROC", "ECE", "each")
     heads = [f"{way}-way", *(f"{n}-shot" for n in shots), *(f"{x}, {middle}-shot" for x in more)]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for learner in dict.fromkeys(learner for learner, _ in mine):
@@ -179,12 +232,20 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
         for shot in shots:
             row = mine.get((learner, shot))
             cells.append("{accuracy:.3f} ± {accuracy_ci95:.3f}".format(**row) if row else "")
-        row = mine.get((learner, middle), {})
-        cells.append("{:+.3f} ± {:.3f}".format(*row["difference"]) if "difference" in row else "")
-        cells += [f"{row[key]:.3f}" if row else "" for key in ("macro_auroc", "ece")]
-        cells.append(" ".join(f"{a:.3f}" for a in row.get("each", [])))
+        row = mine.get((learner, middle))
+        cells += _more(row) if row else [""] * len(more)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _more(row: dict[str, Any]) -> list[str]:
+    gap = ["", ""]
+    if "difference" in row:
+        gap = ["{:+.3f} ± {:.3f}".format(*row["difference"])]
+        gap.append("{:+.3f} to {:+.3f}".format(*row["difference_patients95"]))
+    cells = ["{:.3f}–{:.3f}".format(*row["accuracy_patients95"]), *gap]
+    cells += [f"{row[key]:.3f}" for key in ("macro_auroc", "ece")]
+    return [*cells, " ".join(f"{accuracy:.3f}" for accuracy in row["each"])]
 
 
 def define_flags() -> None:
@@ -199,6 +260,8 @@ def define_flags() -> None:
     flags.DEFINE_list("shots", ["1", "5", "10"], "examples of a class")
     flags.DEFINE_integer("episodes", 1000, "test episodes of each kind", lower_bound=2)
     flags.DEFINE_enum("part", "test", ["test", "validation"], "part of the protocol")
+    flags.DEFINE_integer("repeats", 0, "draws of examples a class to detect; 0: no detection")
+    flags.DEFINE_float("longer", 1, "times the training steps of every learner", lower_bound=0.1)
     flags.DEFINE_bool("smoke", False, "a few steps of everything, to see that it runs")
 
 
@@ -212,41 +275,48 @@ def main(_) -> None:
     splits = [FLAGS.protocol]
     if len(whole.splits) > 1:
         splits = [f"{FLAGS.protocol}:{number}" for number in range(len(whole.splits))]
-    repeats = []
+    found: dict[str, list[list[dict[str, Any]]]] = {"rows": [], "detection": []}
     for protocol in splits:
         for seed in range(FLAGS.seeds):
-            folder = output / protocol.replace(":", "_") / str(seed)
+            # A protocol's own file may lie anywhere; its runs lie here.
+            folder = output / Path(protocol).name.replace(":", "_") / str(seed)
             try:
                 with loop.SigTerm() as sigterm:
                     runs = train_all(names, protocol, seed, folder, sigterm)
             except loop.Terminated as stop:
                 print(f"{stop}; the same command goes on from there")
                 return
-            repeats.append(_measured(runs, protocol))
-            rows = _write(repeats, output)
-    print(f"{table(rows)}\n\ndetails in {output / 'results.json'}")
+            for kind, rows in _measured(runs, protocol).items():
+                found[kind].append(rows)
+            text = _write(found, output)
+    print(f"{text}\n\ndetails in {output / 'results.json'}")
 
 
-def _write(repeats: list[list[dict[str, Any]]], output: Path) -> list[dict[str, Any]]:
+def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path) -> str:
     """Writes what is measured so far: after every split, since a command may be interrupted."""
-    rows = combine(repeats, FLAGS.seeds)
+    rows = combine(found["rows"], FLAGS.seeds)
+    detected = combine_detection(found["detection"], FLAGS.seeds)
     results = {"machine": machine.facts(), "protocol": FLAGS.protocol, "rows": rows}
-    text = json.dumps({**results, "repeats": repeats}, indent=1, ensure_ascii=False)
+    results |= {"detection": detected, "repeats": found}
+    text = json.dumps(results, indent=1, ensure_ascii=False)
     (output / "results.json").write_text(text, "utf-8")
     figure(rows, int(FLAGS.ways[0])).savefig(output / "shots.svg")
-    (output / "table.md").write_text(table(rows) + "\n", "utf-8")
-    return rows
+    text = table(rows)
+    if detected:
+        text += "\n\n" + tables.detection(detected)
+    (output / "table.md").write_text(text + "\n", "utf-8")
+    return text
 
 
-def _measured(runs: dict[str, trained.Trained], protocol: str) -> list[dict[str, Any]]:
-    """Rows of all ways and shots: the runs, and probes of the common and of a random encoder."""
+def _measured(runs: dict[str, trained.Trained], protocol: str) -> dict[str, list[dict[str, Any]]]:
+    """Of all ways and shots: the runs, and probes of the common and of a random encoder."""
     library = assemble.library(runs[ENCODER].config)
     runs = {**runs, contenders.RANDOM: trained.untrained(runs[ENCODER])}
     if not FLAGS.only or FINE_TUNED in FLAGS.only:
-        runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], steps=10)
-    rows = []
+        runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], rate=_DESCENT["rate"], steps=10)
+    found: dict[str, list[dict[str, Any]]] = {"rows": [], "detection": []}
     for way in map(int, FLAGS.ways):
-        found = measure.measure(
+        measured = measure.measure(
             runs,
             library,
             protocols.load(protocol),
@@ -257,9 +327,12 @@ def _measured(runs: dict[str, trained.Trained], protocol: str) -> list[dict[str,
             seed=0,
             probes=FLAGS.probes,
             probed={ENCODER, contenders.RANDOM},
+            # Detection has two classes, whatever the way: once is enough.
+            repeats=FLAGS.repeats if way == int(FLAGS.ways[0]) else 0,
         )
-        rows += found["rows"]
-    return rows
+        for kind, rows in measured.items():
+            found[kind] += rows
+    return found
 
 
 if __name__ == "__main__":

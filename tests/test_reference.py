@@ -9,35 +9,57 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import assemble, reference
+from experiments import assemble, reference, tables
 from experiments.trials import toy
 
 
 def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     row = {"learner": "a", "way": 5, "shot": 1, "macro_auroc": 0.5, "ece": 0.1, "brier": 0.2}
     one = {**row, "accuracy": 0.4, "accuracy_ci95": 0.03, "difference": (-0.1, 0.03)}
+    one |= {"accuracy_patients95": (0.34, 0.44), "difference_patients95": (-0.13, -0.07)}
     other = {**row, "accuracy": 0.6, "accuracy_ci95": 0.04, "difference": (0.3, 0.04)}
+    other |= {"accuracy_patients95": (0.52, 0.63), "difference_patients95": (0.26, 0.34)}
     (both,) = reference.combine([[one], [other]])
     assert both["accuracy"] == pytest.approx(0.5)
     assert both["each"] == [0.4, 0.6]
     assert both["accuracy_ci95"] == pytest.approx(0.025)  # √(.03² + .04²) / 2
     assert both["difference"] == pytest.approx((0.1, 0.025))
+    # Below: √(.06² + .08²) / 2; above: √(.04² + .03²) / 2.
+    assert both["accuracy_patients95"] == pytest.approx((0.45, 0.525))
+    assert both["difference_patients95"] == pytest.approx((0.075, 0.125))
     # Two seeds answer the same episodes: a second one takes nothing off their interval.
     (seeds,) = reference.combine([[one], [other]], seeds=2)
     assert seeds["accuracy"] == pytest.approx(0.5)
     assert seeds["accuracy_ci95"] == pytest.approx(0.035)
     assert seeds["difference"] == pytest.approx((0.1, 0.035))
+    assert seeds["accuracy_patients95"] == pytest.approx((0.43, 0.535))
     more = {"learner": "b", "way": 5, "shot": 5, "accuracy": 0.7, "accuracy_ci95": 0.1, "ece": 0.3}
-    lines = reference.table([both, {**row, **more, "each": [0.7]}]).splitlines()
-    assert lines[0].startswith("| 5-way | 1-shot | 5-shot | first − this, 5-shot | macro-AUROC, 5-")
-    assert lines[2] == "| a | 0.500 ± 0.025 |  |  |  |  |  |"
-    assert lines[3] == "| b |  | 0.700 ± 0.100 |  | 0.500 | 0.300 | 0.700 |"
+    more |= {"accuracy_patients95": (0.6, 0.8), "each": [0.7]}
+    lines = reference.table([both, {**row, **more}]).splitlines()
+    assert lines[0].startswith("| 5-way | 1-shot | 5-shot | over patients, 5-shot | first − this, ")
+    assert lines[2] == "| a | 0.500 ± 0.025 |  |  |  |  |  |  |  |"
+    assert lines[3] == "| b |  | 0.700 ± 0.100 | 0.600–0.800 |  |  | 0.500 | 0.300 | 0.700 |"
+
+
+def test_detection_is_combined_as_episodes_are():
+    def row(auroc, low, high):
+        macro = {x: auroc for x in ("auroc", "auprc", "auprc_balanced")}
+        macro |= {f"{x}_ci95": (low, high) for x in ("auroc", "auprc", "auprc_balanced")}
+        return {"learner": "a", "shot": 5, "macro": macro}
+
+    (both,) = reference.combine_detection([[row(0.7, 0.67, 0.74)], [row(0.9, 0.86, 0.93)]])
+    assert both["macro"]["auroc"] == pytest.approx(0.8)
+    assert both["macro"]["auprc_ci95"] == pytest.approx([0.775, 0.825])  # √(.03² + .04²) / 2
+    assert "difference" not in both
+    assert "| a | 5 | 0.800 (0.775–0.825) |" in tables.detection([both])
 
 
 @pytest.mark.parametrize("name", reference.LEARNERS)
 def test_every_learner_of_the_table_can_be_built(name):
     config = reference.settings(name, "ptbxl_21_5:0", 1, library="here", encoder="medium")
     assert (config.seed, config.encoder, config.protocol) == (1, "medium", "ptbxl_21_5:0")
+    twice = reference.settings(name, "ptbxl_rare", 0, library="l", encoder="wide", longer=2)
+    assert twice.steps == 2 * config.steps
     assert (config.start_from == "") == (name == reference.ENCODER)
     learner = assemble.learner(config, 21)
     width = 21 if config.learner == "supervised" else config.way
@@ -61,6 +83,7 @@ def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
         command += [f"--library={tmp_path / 'library'}", f"--output={tmp_path / 'out'}"]
         command += [f"--protocol={tmp_path / 'protocol.json'}", "--encoder=wide", "--ways=2"]
         command += ["--shots=1", "--probes=whitened", "--episodes=6"]
+        command += ["--repeats=2"]
         subprocess.run(command, check=True, cwd=Path(reference.__file__).parents[1])
         return json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
 
@@ -72,5 +95,7 @@ def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
     for row in first:
         assert len(row["each"]) == 2
         assert 0 <= row["accuracy"] <= 1
+    detected = json.loads((tmp_path / "out" / "results.json").read_text())["detection"]
+    assert [row["learner"] for row in detected] == [row["learner"] for row in first]
     assert (tmp_path / "out" / "shots.svg").read_text().startswith("<?xml")
     np.testing.assert_equal([r["accuracy"] for r in rows()], [r["accuracy"] for r in first])
