@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from metaecg import draws, evaluation, learners, meta, sequences, streaming
+from metaecg import combinations, draws, evaluation, learners, meta, sequences, streaming
 from metaecg.augment import Augmentation
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
@@ -68,6 +68,12 @@ def part(
         index=LibraryIndex(labels=split.labels, patients=split.patients),
     )
     return Part(data, split.classes, split.rows)
+
+
+def with_combinations(part: Part, least: int) -> Part:
+    """The part with statements that occur together as classes of their own."""
+    index, classes = combinations.with_pairs(part.data.index, part.classes, least)
+    return part._replace(data=part.data._replace(index=index), classes=classes)
 
 
 def learner(

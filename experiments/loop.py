@@ -150,11 +150,11 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
                 return state, meta
         if _due(config, "validate_every", step):
             scores = job.validate(parallel.local(state.variables))
-            log.write(step=step, validation=scores)
             # Without anything to validate on, the last step is the best.
             metric, score = next(iter(scores.items()), ("step", float(step)))
             interval = f" ± {scores['accuracy_ci95']:.3f}" if "accuracy_ci95" in scores else ""
             if scores:
+                log.write(step=step, validation=scores)
                 _say(f"step {step}: validation {metric} {score:.3f}{interval}")
             if score > meta["best"]:
                 meta = {**meta, "metric": metric, "best": score, "best_step": step}

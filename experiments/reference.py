@@ -69,6 +69,9 @@ LEARNERS: dict[str, dict[str, Any]] = {
 
 NAMES = (*LEARNERS, FINE_TUNED)
 
+PROBED = {ENCODER, "ProtoNet (whitened)", contenders.RANDOM}
+"""Encoders that --probes read as well; the frozen ones are the first's."""
+
 
 def settings(
     name: str,
@@ -309,7 +312,7 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path) -> str:
 
 
 def _measured(runs: dict[str, trained.Trained], protocol: str) -> dict[str, list[dict[str, Any]]]:
-    """Of all ways and shots: the runs, and probes of the common and of a random encoder."""
+    """Of all ways and shots: the runs, and probes of their encoders."""
     library = assemble.library(runs[ENCODER].config)
     runs = {**runs, contenders.RANDOM: trained.untrained(runs[ENCODER])}
     if not FLAGS.only or FINE_TUNED in FLAGS.only:
@@ -326,7 +329,7 @@ def _measured(runs: dict[str, trained.Trained], protocol: str) -> dict[str, list
             episodes=FLAGS.episodes,
             seed=0,
             probes=FLAGS.probes,
-            probed={ENCODER, contenders.RANDOM},
+            probed=PROBED,
             # Detection has two classes, whatever the way: once is enough.
             repeats=FLAGS.repeats if way == int(FLAGS.ways[0]) else 0,
         )

@@ -150,6 +150,8 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
 
     mesh, parts = parallel.mesh(), data.parts
     part = parts["train"]
+    if config.combinations and isinstance(run.draw, draws.EpisodeDraw):
+        part = assemble.with_combinations(part, config.combinations)
     if not isinstance(part.data.signals, streaming.Rows):
         part = part._replace(data=parallel.replicate(part.data, mesh))
     key = jax.random.key(config.seed)

@@ -17,6 +17,8 @@ class Augmentation(NamedTuple):
       wander: amplitude of a slow sine on each lead, mV (respiration, electrode drift).
       noise: standard deviation of white noise, mV.
       crop: share of the recording kept, from a random start.
+      warp: standard deviation of the log of its speed (a heart beats faster or slower), linearly
+        interpolated; what is kept never goes beyond the recording.
     """
 
     scale: float = 0.0
@@ -24,6 +26,7 @@ class Augmentation(NamedTuple):
     wander: float = 0.0
     noise: float = 0.0
     crop: float = 1.0
+    warp: float = 0.0
 
 
 NO_AUGMENTATION = Augmentation()
@@ -35,7 +38,13 @@ def augment(key: Array, records: Array, strength: Augmentation) -> Array:
         return records
     count, samples, leads = records.shape
     keys = jax.random.split(key, 6)
-    if strength.crop < 1:
+    if strength.warp:
+        length = max(1, int(samples * strength.crop))
+        records = jax.vmap(_warp, (0, 0, None, None))(
+            records, jax.random.split(keys[0], count), length, strength.warp
+        )
+        samples = length
+    elif strength.crop < 1:
         length = max(1, int(samples * strength.crop))
         start = jax.random.randint(keys[0], (count,), 0, samples - length + 1)
         records = jax.vmap(lambda x, s: jax.lax.dynamic_slice_in_dim(x, s, length))(records, start)
@@ -57,3 +66,16 @@ def augment(key: Array, records: Array, strength: Augmentation) -> Array:
     if strength.noise:
         records = records + strength.noise * jax.random.normal(keys[5], records.shape)
     return records
+
+
+def _warp(record: Array, key: Array, length: int, strength: float) -> Array:
+    """[samples, leads] to [length, leads]: from a random start, at a random speed."""
+    speed_key, start_key = jax.random.split(key)
+    last = len(record) - 1
+    speed = jnp.exp(strength * jax.random.normal(speed_key))
+    speed = jnp.minimum(speed, last / max(1, length - 1))
+    start = jax.random.uniform(start_key) * (last - (length - 1) * speed)
+    at = jnp.clip(start + speed * jnp.arange(length), 0, last)
+    before = jnp.minimum(at.astype(jnp.int32), max(0, last - 1))
+    share = (at - before)[:, None]
+    return (1 - share) * record[before] + share * record[jnp.minimum(before + 1, last)]

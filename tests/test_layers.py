@@ -17,11 +17,20 @@ MODULES = {
 }
 CORE = ("types", "errors", "eligible", "episodes", "sequences", "tasks", "losses", "augment")
 CORE += ("networks", "learners", "meta", "draws", "streaming", "training", "evaluation")
-CORE += ("statistics", "benchmark", "detection", "vocabulary")
+CORE += ("statistics", "benchmark", "combinations", "detection", "vocabulary")
 # From the bottom up; a module may import modules on its own level or below.
 LEVELS = [
     ("errors", "types"),
-    ("eligible", "episodes", "sequences", "losses", "augment", "tasks", "statistics"),
+    (
+        "augment",
+        "combinations",
+        "eligible",
+        "episodes",
+        "losses",
+        "sequences",
+        "statistics",
+        "tasks",
+    ),
     ("networks",),
     ("learners",),
     ("meta",),

@@ -28,6 +28,9 @@ def default() -> ml_collections.ConfigDict:
             "shot": 5,
             "query": 5,
             "vary_shot": False,
+            # Training statements that so many patients carry together, and as many each alone, are
+            # a class more for episodes; 0: none.
+            "combinations": 0,
             # What labels mean: 'slots' of an episode, so that diagnoses never seen can be told
             # apart; or the 'conditions' of the training part themselves, diagnosed in other
             # patients.
@@ -96,6 +99,7 @@ def default() -> ml_collections.ConfigDict:
                 "wander": 0.0,
                 "noise": 0.0,
                 "crop": 1.0,
+                "warp": 0.0,
             },
             # The loop.
             "steps_per_dispatch": 0,  # 0: 1 on CPU, 20 on accelerators
@@ -266,6 +270,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise MetaecgError("config.library with {process}, a folder a host, needs signals=streamed")
     if config.labels == "conditions" and config.learner != "snail":
         raise MetaecgError(f"config.labels = 'conditions' needs learner=snail: {config.learner}")
+    if config.combinations and (config.learner == "supervised" or config["update"] != "episodic"):
+        raise MetaecgError(
+            f"config.combinations = {config.combinations}: classes for episodes; "
+            f"learner={config.learner} with update={config['update']} draws none"
+        )
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")
 
