@@ -47,7 +47,7 @@ _DESCENT = {"rate": 0.01, "steps": 5}  # at 0.05 the encoder forgets more than t
 LEARNERS: dict[str, dict[str, Any]] = {
     ENCODER: {"learner": "supervised", "batch": 128, "learning_rate": 2e-3, "steps": 1000},
     # Its head starts from less than the others': it has to find out what labels are for.
-    "SNAIL (frozen encoder)": {"learner": "snail", **_HEAD, "steps": 1200},
+    "SNAIL (frozen encoder)": {"learner": "snail", **_HEAD, "steps": 600},
     "transformer (frozen encoder)": {"learner": "transformer", **_HEAD},
     "matching network (frozen encoder)": {"learner": "matching", **_HEAD},
     "ridge (frozen whitened encoder)": {"learner": "ridge", "whiten": True, **_HEAD},
@@ -55,6 +55,13 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "ProtoNet": {"learner": "protonet", **_TUNED},
     "ridge (whitened)": {"learner": "ridge", "whiten": True, **_TUNED},
     "ProtoNet (whitened)": {"learner": "protonet", "cosine": True, "whiten": True, **_TUNED},
+    "ProtoNet (whitened; combinations)": {
+        "learner": "protonet",
+        "cosine": True,
+        "whiten": True,
+        "combinations": 100,
+        **_TUNED,
+    },
     "MAML": {"learner": "maml", "maml": _DESCENT, **_ADAPTED},
     "FOMAML": {"learner": "maml", "maml": {**_DESCENT, "first_order": True}, **_ADAPTED},
     "Reptile": {
@@ -69,7 +76,12 @@ LEARNERS: dict[str, dict[str, Any]] = {
 
 NAMES = (*LEARNERS, FINE_TUNED)
 
-PROBED = {ENCODER, "ProtoNet (whitened)", contenders.RANDOM}
+PROBED = {
+    ENCODER,
+    "ProtoNet (whitened)",
+    "ProtoNet (whitened; combinations)",
+    contenders.RANDOM,
+}
 """Encoders that --probes read as well; the frozen ones are the first's."""
 
 
