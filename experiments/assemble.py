@@ -298,5 +298,5 @@ def start_from(state: TrainState, source: Variables) -> TrainState:
         raise MetaecgError("config.start_from: its encoder has other shapes than config.encoder")
     names = ["encoder", "head"] if alike("head") else ["encoder"]
     params = {**state.variables.params, **{name: source.params[name] for name in names}}
-    model_state = {**state.variables.state, **source.state}
+    model_state = {k: source.state.get(k, v) for k, v in state.variables.state.items()}
     return state._replace(variables=Variables(params, model_state))

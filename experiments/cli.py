@@ -30,6 +30,19 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
         _exit(error, 1)
 
 
+def counts(flag: str, texts: Sequence[str], least: int = 1) -> list[int]:
+    """The numbers of a flag that takes several, such as ``--shots=1,5,10``.
+
+    Raises:
+      MetaecgError: there is none, or one is no number or less than `least`.
+    """
+    if not texts or not all(text.isdigit() and int(text) >= least for text in texts):
+        raise MetaecgError(
+            f"--{flag}={','.join(texts)}: write numbers from {least} on, such as 2,5"
+        )
+    return [int(text) for text in texts]
+
+
 def _parse(argv: Sequence[str]) -> Sequence[str]:
     try:
         rest = flags.FLAGS(argv)

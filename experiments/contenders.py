@@ -16,11 +16,12 @@ from metaecg.types import Array, Learner, Variables
 RANDOM = "random encoder, nearest centroid"
 TOGETHER = "encoders together"
 
-_OF_WHITENED = {
+OF_WHITENED = {
     "whitened": probes.cosine,
     "whitened_ridge": probes.ridge,
     "whitened_logistic": probes.logistic,
 }
+"""Probes that read whitened embeddings, and how they do: those of several encoders as one, too."""
 
 
 class Contender(NamedTuple):
@@ -103,25 +104,11 @@ def line_up(
             beside.append(probes.unit((embeddings - known.mean[None]) @ known.whitening))
             last = run
     for probe in probe_names if together and beside else []:
-        if probe in _OF_WHITENED:
-            reading = probes.with_probe(last.learner, _OF_WHITENED[probe])
+        if probe in OF_WHITENED:
+            reading = probes.with_probe(last.learner, OF_WHITENED[probe])
             joined = jnp.concatenate(beside, axis=1)
             rows[f"{TOGETHER} + {probe}"] = Contender(reading, last.variables, joined, free)
     return rows
-
-
-def check_unseen(runs: dict[str, trained.Trained], classes: tuple[str, ...]) -> None:
-    """Asserts that no run was trained on a class that it is to be measured on.
-
-    Raises:
-      MetaecgError: one was; names it and the classes.
-    """
-    for name, run in runs.items():
-        if seen := sorted(set(run.facts["classes"]["train"]) & set(classes)):
-            raise MetaecgError(
-                f"{name} was trained on {len(seen)} of the classes to be measured, such as "
-                f"{seen[0]}; give --seen to score it as a yardstick of full labels"
-            )
 
 
 def count(variables: Variables) -> int:

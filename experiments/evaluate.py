@@ -52,6 +52,7 @@ def main(_) -> None:
     if FLAGS.workdir is None:
         raise MetaecgError("--workdir is needed (see --help)")
     began = time.monotonic()
+    _check_flags()
     folders = [Path(f).expanduser() for f in (FLAGS.workdir, *FLAGS.compare)]
     loaded = {name: trained.load(folder) for name, folder in _names(folders).items()}
     main_run = next(iter(loaded.values()))
@@ -65,19 +66,25 @@ def main(_) -> None:
         trained.check_form(run, library, name)
     protocol = protocols.load(FLAGS.protocol or config.protocol)
     if config.labels == "conditions":
+        unused = ("compare", "probes", "detection", "leaks", "together", "orders", "shots", "way")
+        if given := [name for name in unused if FLAGS[name].present]:
+            raise MetaecgError(
+                f"--{given[0]} is of episodes; {folders[0]} diagnoses its own conditions "
+                "(labels=conditions)"
+            )
         rows = known.measure(main_run, library, protocol)
-        _write(folders[0], {"protocol": protocol.name, "conditions": rows}, known.table(rows))
+        title = f"held-out patients of the train part of {protocol.name}"
+        diagnosed = {"protocol": protocol.name, "conditions": rows}
+        _write(folders[0], diagnosed, known.table(rows), title)
         return
     wanted = FLAGS.shots or config.test_shots.split("+")
-    if not all(shot.isdigit() and int(shot) for shot in wanted):
-        raise MetaecgError(f"--shots={','.join(wanted)}: write numbers, such as 1,5,10")
     found = measure(
         loaded,
         library,
         protocol,
         part=FLAGS.part,
         way=FLAGS.way or config.way,
-        shots=[int(shot) for shot in wanted],
+        shots=cli.counts("shots", wanted),
         episodes=FLAGS.episodes or config.test_episodes,
         seed=FLAGS.seed,
         query=FLAGS.query,
@@ -88,7 +95,7 @@ def main(_) -> None:
         repeats=FLAGS.repeats if FLAGS.detection else 0,
         seen=FLAGS.seen,
     )
-    results = {
+    results: dict[str, Any] = {
         "seed": FLAGS.seed,
         "protocol": protocol.name,
         "part": FLAGS.part,
@@ -108,16 +115,33 @@ def main(_) -> None:
         "seconds": time.monotonic() - began,
         **found,
     }
-    _write(folders[0], results, tables.report(found))
+    _write(folders[0], results, tables.report(found), f"{FLAGS.part} part of {protocol.name}")
 
 
-def _write(folder: Path, results: dict[str, Any], text: str) -> None:
+def _check_flags() -> None:
+    """What would be found wrong only after the measuring.
+
+    Raises:
+      MetaecgError: names the flag.
+    """
+    if FLAGS.together and not set(FLAGS.probes) & set(contenders.OF_WHITENED):
+        raise MetaecgError(
+            f"--together needs one of --probes={','.join(contenders.OF_WHITENED)} to read them"
+        )
+    if FLAGS.output:
+        output = Path(FLAGS.output).expanduser()
+        if output.suffix != ".json":
+            raise MetaecgError(f"--output={FLAGS.output}: give a name that ends in .json")
+        if not output.parent.is_dir():
+            raise MetaecgError(f"--output={FLAGS.output}: there is no folder {output.parent}")
+
+
+def _write(folder: Path, results: dict[str, Any], text: str, title: str) -> None:
     """Writes results.json and the tables beside it, and prints these."""
     command = f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}"
     results = {"command": command, "machine": machine.facts(), **results, "note": NOTICE}
     output = Path(FLAGS.output).expanduser() if FLAGS.output else folder / "results.json"
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    title = f"{FLAGS.part} part of {results['protocol']}"
     output.with_suffix(".md").write_text(f"# {title}\n\n    {command}\n\n{text}\n", "utf-8")
     print(f"{text}\n\n{title}; details in {output}")
     if "rows" in results:
@@ -127,12 +151,28 @@ def _write(folder: Path, results: dict[str, Any], text: str) -> None:
 
 
 def _names(folders: list[Path]) -> dict[str, Path]:
-    """Folders by their last part, or by the last two where that is not enough."""
-    last = [folder.name for folder in folders]
-    return {
-        folder.name if last.count(folder.name) == 1 else "/".join(folder.parts[-2:]): folder
+    """Folders by as many of their last parts as tell them apart.
+
+    Raises:
+      MetaecgError: a folder is given twice.
+    """
+    folders = [folder.resolve() for folder in folders]
+    if twice := [folder for folder in folders if folders.count(folder) > 1]:
+        raise MetaecgError(f"--workdir and --compare: {twice[0]} is given twice")
+
+    def last(folder: Path, count: int) -> str:
+        return "/".join(folder.parts[-count:])
+
+    longest = max(len(folder.parts) for folder in folders)
+    counts = {
+        folder: next(
+            n
+            for n in range(1, longest + 1)
+            if sum(last(folder, n) == last(other, n) for other in folders) == 1
+        )
         for folder in folders
     }
+    return {last(folder, count): folder for folder, count in counts.items()}
 
 
 if __name__ == "__main__":

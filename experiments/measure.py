@@ -49,20 +49,28 @@ def measure(
       orders: random orders of the support that learners of sequences read beside the first.
       leaks: score with the faults of public loaders as well.
       repeats: draws of examples for each class to be detected; 0 leaves detection out.
-      seen: runs may have been trained on the measured classes.
+      seen: runs may have been trained on the measured classes, in other patients.
     """
     splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
     protocols.check_disjoint(splits, known=protocol.known)
     if not splits[part].classes:
         raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
-    if not seen:
-        contenders.check_unseen(runs, splits[part].classes)
+    for name, run in runs.items():
+        trained.check_unseen(
+            run,
+            library,
+            [splits[part]],
+            name=name,
+            remedy="give --seen to score it as a yardstick of full labels",
+            seen=seen,
+        )
     measured = assemble.part(library, protocol, part)
     rows = contenders.line_up(
         runs, probes or [], measured, library, protocol, probed=probed, together=together
     )
     query = query or min(run.config.query for run in runs.values())
     found: dict[str, list[dict[str, Any]]] = {"rows": []}
+    main = next(iter(rows))  # differences are from it
     for shot in shots:
         drawn = benchmark.balanced(
             measured.data.index, seed, episodes, way=way, shot=shot, query=query
@@ -70,12 +78,13 @@ def measure(
         able = {name: row for name, row in rows.items() if row.fits(way, shot)}
         if short := sorted(rows.keys() - able.keys()):
             print(f"{way}-way {shot}-shot is more than these can read: {', '.join(short)}")
-        found["rows"] += _episodes(able, measured, drawn, shot, orders)
+        found["rows"] += _episodes(able, main, measured, drawn, shot, orders)
         if leaks:
             found.setdefault("leaks", []).extend(_leaks(able, measured, drawn, shot, seed))
         if repeats:
             able = {name: row for name, row in rows.items() if row.fits(2, shot)}
-            found.setdefault("detection", []).extend(_detect(able, measured, shot, repeats, seed))
+            detected = _detect(able, main, measured, shot, repeats, seed)
+            found.setdefault("detection", []).extend(detected)
     compared = [row for row in found["rows"] if "p" in row]
     for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
         row["p_holm"] = p
@@ -91,6 +100,7 @@ def _predict(row: contenders.Contender, part: assemble.Part, episodes: Episode):
 
 def _episodes(
     rows: dict[str, contenders.Contender],
+    main: str,
     part: assemble.Part,
     episodes: Episode,
     shot: int,
@@ -105,9 +115,9 @@ def _episodes(
         nonlocal first
         row = {"learner": name, "way": way, "shot": shot, "query": query, **more}
         row |= evaluation.summarise(said, part.classes, patients)
-        if first is None:
+        if name == main:
             first = said
-        else:
+        elif first is not None:  # the main learner may read fewer examples than these
             low, high, p = evaluation.paired_over_patients(first, said, patients)
             row |= {"difference": evaluation.paired_difference(first, said)}
             row |= {"difference_patients95": (low, high), "p": p}
@@ -131,9 +141,12 @@ def _leaks(
     shot: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Each learner's accuracy on clean episodes and, the classes the same, on leaky ones."""
-    drawn: dict[str | None, Episode] = {None: episodes}
-    drawn |= {x: benchmark.leaky(part.data.index, episodes, x, seed) for x in benchmark.LEAKS}
+    """Each learner's accuracy on clean episodes and, the classes the same, on leaky ones.
+
+    All are drawn in the same way, the clean ones too: those of the other tables use records evenly.
+    """
+    leaks = (None, *benchmark.LEAKS)
+    drawn = {leak: benchmark.redrawn(part.data.index, episodes, leak, seed) for leak in leaks}
     found = []
     for name, contender in rows.items():
         clean = np.zeros(0)
@@ -149,7 +162,12 @@ def _leaks(
 
 
 def _detect(
-    rows: dict[str, contenders.Contender], part: assemble.Part, shot: int, repeats: int, seed: int
+    rows: dict[str, contenders.Contender],
+    main: str,
+    part: assemble.Part,
+    shot: int,
+    repeats: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     index = part.data.index
     questions = detection.draw_questions(index, seed, shot=shot, repeats=repeats)
@@ -162,8 +180,8 @@ def _detect(
         said = detection.answer(row.learner, row.variables, records, questions, row.slots(2))
         scored = detection.score(questions, said, index, part.classes)
         found.append({"learner": name, "shot": shot, "repeats": repeats, **scored.summary})
-        if first is None:
+        if name == main:
             first = scored
-        else:
+        elif first is not None:
             found[-1]["difference"] = detection.difference(first, scored)
     return found

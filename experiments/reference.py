@@ -30,6 +30,7 @@ from experiments.configs import common, ptbxl
 from metaecg import detection, plots
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
+from metaecg.learners import probes
 
 FLAGS = flags.FLAGS
 
@@ -212,12 +213,12 @@ def _within(ends: Any, seeds: int) -> tuple[float, float, float]:
 
 
 def figure(rows: list[dict[str, Any]], way: int) -> Any:
-    """Accuracy against shots of the seven best learners at most."""
+    """Accuracy against shots, with intervals over patients, of the seven best learners at most."""
     chosen = [row for row in rows if row["way"] == way]
     best = sorted({r["learner"] for r in chosen}, key=lambda name: -_best(chosen, name))[:7]
     series = {
         name: [
-            (r["shot"], r["accuracy"], *(r["accuracy"] + s * r["accuracy_ci95"] for s in (-1, 1)))
+            (r["shot"], r["accuracy"], *r["accuracy_patients95"])
             for r in chosen
             if r["learner"] == name
         ]
@@ -275,7 +276,9 @@ def define_flags() -> None:
     flags.DEFINE_list("shots", ["1", "5", "10"], "examples of a class")
     flags.DEFINE_integer("episodes", 1000, "test episodes of each kind", lower_bound=2)
     flags.DEFINE_enum("part", "test", ["test", "validation"], "part of the protocol")
-    flags.DEFINE_integer("repeats", 0, "draws of examples a class to detect; 0: no detection")
+    flags.DEFINE_integer(
+        "repeats", 0, "draws of examples a class to detect; 0: no detection", lower_bound=0
+    )
     flags.DEFINE_float("longer", 1, "times the training steps of every learner", lower_bound=0.1)
     flags.DEFINE_bool("smoke", False, "a few steps of everything, to see that it runs")
 
@@ -286,10 +289,18 @@ def main(_) -> None:
     names = [n for n in LEARNERS if n == ENCODER or not FLAGS.only or n in FLAGS.only]
     if unknown := set(FLAGS.only or ()) - set(NAMES):
         raise MetaecgError(f"--only: no learner {min(unknown)!r}; there are {', '.join(NAMES)}")
+    if unknown := set(FLAGS.probes) - set(probes.PROBES):
+        raise MetaecgError(
+            f"--probes: no probe {min(unknown)!r}; there are {', '.join(probes.PROBES)}"
+        )
+    ways, shots = cli.counts("ways", FLAGS.ways, 2), cli.counts("shots", FLAGS.shots)
     output, whole = Path(FLAGS.output).expanduser(), protocols.load(FLAGS.protocol)
+    if not getattr(whole.splits[0], FLAGS.part):
+        raise MetaecgError(f"--part={FLAGS.part}: protocol {FLAGS.protocol} has no such part")
     splits = [FLAGS.protocol]
     if len(whole.splits) > 1:
-        splits = [f"{FLAGS.protocol}:{number}" for number in range(len(whole.splits))]
+        of, known = FLAGS.protocol.removesuffix(protocols.KNOWN), protocols.KNOWN * whole.known
+        splits = [f"{of}:{number}{known}" for number in range(len(whole.splits))]
     found: dict[str, list[list[dict[str, Any]]]] = {"rows": [], "detection": []}
     for protocol in splits:
         for seed in range(FLAGS.seeds):
@@ -301,13 +312,13 @@ def main(_) -> None:
             except loop.Terminated as stop:
                 print(f"{stop}; the same command goes on from there")
                 return
-            for kind, rows in _measured(runs, protocol).items():
+            for kind, rows in _measured(runs, protocol, ways, shots).items():
                 found[kind].append(rows)
-            text = _write(found, output)
+            text = _write(found, output, ways[0])
     print(f"{text}\n\ndetails in {output / 'results.json'}")
 
 
-def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path) -> str:
+def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path, way: int) -> str:
     """Writes what is measured so far: after every split, since a command may be interrupted."""
     rows = combine(found["rows"], FLAGS.seeds)
     detected = combine_detection(found["detection"], FLAGS.seeds)
@@ -315,7 +326,7 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path) -> str:
     results |= {"detection": detected, "repeats": found}
     text = json.dumps(results, indent=1, ensure_ascii=False)
     (output / "results.json").write_text(text, "utf-8")
-    figure(rows, int(FLAGS.ways[0])).savefig(output / "shots.svg")
+    figure(rows, way).savefig(output / "shots.svg")
     text = table(rows)
     if detected:
         text += "\n\n" + tables.detection(detected)
@@ -323,27 +334,31 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path) -> str:
     return text
 
 
-def _measured(runs: dict[str, trained.Trained], protocol: str) -> dict[str, list[dict[str, Any]]]:
+def _measured(
+    runs: dict[str, trained.Trained], protocol: str, ways: list[int], shots: list[int]
+) -> dict[str, list[dict[str, Any]]]:
     """Of all ways and shots: the runs, and probes of their encoders."""
     library = assemble.library(runs[ENCODER].config)
     runs = {**runs, contenders.RANDOM: trained.untrained(runs[ENCODER])}
     if not FLAGS.only or FINE_TUNED in FLAGS.only:
         runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], rate=_DESCENT["rate"], steps=10)
     found: dict[str, list[dict[str, Any]]] = {"rows": [], "detection": []}
-    for way in map(int, FLAGS.ways):
+    rules = protocols.load(protocol)
+    for way in ways:
         measured = measure.measure(
             runs,
             library,
-            protocols.load(protocol),
+            rules,
             part=FLAGS.part,
             way=way,
-            shots=[int(shot) for shot in FLAGS.shots],
+            shots=shots,
             episodes=FLAGS.episodes,
             seed=0,
             probes=FLAGS.probes,
             probed=PROBED,
             # Detection has two classes, whatever the way: once is enough.
-            repeats=FLAGS.repeats if way == int(FLAGS.ways[0]) else 0,
+            repeats=FLAGS.repeats if way == ways[0] else 0,
+            seen=rules.known,
         )
         for kind, rows in measured.items():
             found[kind] += rows

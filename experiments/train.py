@@ -145,6 +145,16 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
         evaluation.draw_episodes(data.parts["train"].data, jax.random.key(config.seed), 16, **size)
 
     source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
+    if source:
+        rules = protocols.load(config.protocol)
+        trained.check_unseen(
+            source,
+            data.library,
+            [protocols.split(data.library, rules, p) for p in protocols.PARTS[1:]],
+            name=f"config.start_from = {config.start_from}: that run",
+            remedy="start from one of the same protocol",
+            seen=rules.known,
+        )
     if config.freeze_encoder and source and not data.embedded:
         data = embed(data, config, source)
 
@@ -164,7 +174,7 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
         state = parallel.jit_replicated(start, mesh)(first, init_key)
         if source and not config.freeze_encoder:
             state = assemble.start_from(state, source.variables)
-        if config.whiten and source and not source.config.whiten:
+        if config.whiten and source and (config.freeze_encoder or not source.config.whiten):
             seen = data if data.embedded else embed(data, config, source)
             embeddings = seen.parts["train"].data.signals
             variables = assemble.whiten(state.variables, embeddings, part.data.index)

@@ -1,14 +1,16 @@
 """A trained run, read back from its work directory: no data and no optimiser needed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import ml_collections
+import numpy as np
 
 from experiments import assemble, workdir
 from metaecg.checkpoints import Checkpoints
+from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
 from metaecg.types import Learner, Task, Variables
@@ -84,6 +86,51 @@ def check_form(trained: Trained, library: Library, name: str = "the run") -> Non
         raise MetaecgError(
             f"library: {words(*mine)}; {name} was trained on {words(*wanted)}: prepare it alike"
         )
+
+
+def check_unseen(
+    trained: Trained,
+    library: Library,
+    splits: Iterable[protocols.Split],
+    *,
+    name: str,
+    remedy: str,
+    seen: bool = False,
+) -> None:
+    """Asserts that a run was trained on none of the classes and none of the patients of some parts.
+
+    Patients can be told apart where the library is the one that it was trained on.
+
+    Args:
+      trained: the run.
+      library: of the parts.
+      splits: the parts.
+      name: what the message calls the run.
+      remedy: what the message advises where classes are shared.
+      seen: the run may know the classes, and still not the patients.
+
+    Raises:
+      MetaecgError: it was; says of how many.
+    """
+    mine = None
+    if trained.facts.get("library_fingerprint") == library.fingerprint:
+        try:
+            rules = protocols.load(trained.config.protocol)
+            mine = protocols.split(library, rules, "train").patients
+        except MetaecgError as error:  # its file has moved; the classes are known all the same
+            print(f"{name}: its patients cannot be compared with those to be measured: {error}")
+    for split in splits:
+        shared = sorted(set(trained.facts["classes"]["train"]) & set(split.classes))
+        if shared and not seen:
+            raise MetaecgError(
+                f"{name} was trained on {len(shared)} of the classes to be measured, such as "
+                f"{shared[0]}; {remedy}"
+            )
+        if mine is not None and len(both := np.intersect1d(mine, split.patients)):
+            raise MetaecgError(
+                f"{name} was trained on {len(both)} of the patients to be measured: measure it by "
+                f"its own protocol, {trained.config.protocol}"
+            )
 
 
 def untrained(trained: Trained, seed: int = 0) -> Trained:

@@ -7,7 +7,7 @@ from metaecg.errors import MetaecgError
 from metaecg.types import Episode, LibraryIndex
 
 LEAKS = ("records", "patients")
-"""What public loaders let cross from support to query; see `leaky`."""
+"""What public loaders let cross from support to query; see `redrawn`."""
 
 
 def balanced(
@@ -88,34 +88,40 @@ def reordered(episodes: Episode, seed: int) -> Episode:
     return episodes._replace(support=np.take_along_axis(support, order, -1), support_slots=slots)
 
 
-def leaky(index: LibraryIndex, episodes: Episode, leak: str, seed: int) -> Episode:
+def redrawn(index: LibraryIndex, episodes: Episode, leak: str | None, seed: int) -> Episode:
     """Episodes of the same classes with a fault of public loaders, to measure what it adds.
 
     Args:
       index: the part of the library that the episodes were drawn from.
       episodes: leaves [E, ...]; their classes and slots are kept.
       leak: 'records' draws each record of a slot with replacement, so that a query may stand in
-        the support; 'patients' keeps records distinct, whoever they are of.
+        the support; 'patients' keeps records distinct, whoever they are of; None keeps every rule,
+        so that nothing else differs.
       seed: of the draw.
 
     Raises:
       MetaecgError: there is no such leak.
     """
-    if leak not in LEAKS:
+    if leak is not None and leak not in LEAKS:
         raise MetaecgError(f"leak must be one of {', '.join(LEAKS)}, not {leak!r}")
     rng = np.random.default_rng(seed)
-    labels: np.ndarray = np.asarray(index.labels)
+    labels, patients = np.asarray(index.labels), np.asarray(index.patients)
     support, query = np.array(episodes.support), np.array(episodes.query)
+    way = episodes.classes.shape[1]
+    need = (support.shape[1] + query.shape[1]) // way
     for e, classes in enumerate(np.asarray(episodes.classes)):
         carries = labels[:, classes]
-        alone = carries.sum(1) == 1
-        for slot in range(len(classes)):
+        if leak is None:
+            drawn = None
+            while drawn is None:  # who carries several classes may be taken too early
+                drawn = _least_used(carries, patients, rng.permutation(len(labels)), need)
+            rows = rng.permuted(drawn, axis=1)
+        else:
+            alone = carries.sum(1) == 1
+            eligible = [np.flatnonzero(alone & carries[:, slot]) for slot in range(way)]
+            rows = np.array([rng.choice(r, need, replace=leak == "records") for r in eligible])
+        for slot in range(way):
             places = np.flatnonzero(episodes.support_slots[e] == slot)
             asked = np.flatnonzero(episodes.query_slots[e] == slot)
-            rows = rng.choice(
-                np.flatnonzero(alone & carries[:, slot]),
-                len(places) + len(asked),
-                replace=leak == "records",
-            )
-            support[e, places], query[e, asked] = np.split(rows, [len(places)])
+            support[e, places], query[e, asked] = np.split(rows[slot], [len(places)])
     return episodes._replace(support=support, query=query)

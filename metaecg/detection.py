@@ -181,7 +181,7 @@ def score(
       scores: float [E, R], what `answer` returned.
       index: the part.
       classes: names of its columns.
-      draws: bootstrap samples of the patients who were asked.
+      draws: bootstrap samples of the part's patients.
       seed: of the bootstrap.
     """
     labels: np.ndarray = np.asarray(index.labels)
@@ -210,15 +210,19 @@ def score(
 def difference(a: Detected, b: Detected) -> dict[str, tuple[float, float, float]]:
     """Macro scores of a minus those of b, on the same resampled patients: (gap, low, high)."""
     gap = a.macro - b.macro
-    low, high = np.nanquantile(gap[:, 1:], [0.025, 0.975], axis=1)
+    low, high = _ends(gap)
     return {n: (float(gap[i, 0]), float(low[i]), float(high[i])) for i, n in enumerate(SCORES)}
 
 
 def _with_intervals(values: np.ndarray) -> dict[str, Any]:
     """Scores [3, 1 + draws] as numbers and 95 % intervals."""
-    # A patient drawn twice ranks beside himself, which lifts AUPRC in every sample alike.
-    lift = np.nanmedian(values[:, 1:], axis=1) - values[:, 0]
-    low, high = np.nanquantile(values[:, 1:], [0.025, 0.975], axis=1) - lift
-    low, high = np.clip((low, high), 0, 1)
+    low, high = np.clip(_ends(values), 0, 1)
     numbers = {n: float(values[i, 0]) for i, n in enumerate(SCORES)}
     return numbers | {f"{n}_ci95": (float(low[i]), float(high[i])) for i, n in enumerate(SCORES)}
+
+
+def _ends(values: np.ndarray) -> np.ndarray:
+    """95 % intervals [2, 3] of values [3, 1 + draws], around the part's own."""
+    # A patient drawn twice ranks beside himself, which lifts AUPRC in every sample alike.
+    lift = np.nanmedian(values[:, 1:], axis=1) - values[:, 0]
+    return np.nanquantile(values[:, 1:], [0.025, 0.975], axis=1) - lift

@@ -64,8 +64,8 @@ def test_reordered_support_keeps_its_slots(drawn):
 
 def test_leaky_episodes_keep_classes_and_labels(index, drawn):
     labels = np.asarray(index.labels)
-    for leak in benchmark.LEAKS:
-        spoiled = benchmark.leaky(index, drawn, leak, 0)
+    for leak in (None, *benchmark.LEAKS):
+        spoiled = benchmark.redrawn(index, drawn, leak, 0)
         np.testing.assert_array_equal(spoiled.classes, drawn.classes)
         rows, slots = rows_of(spoiled), np.concatenate([drawn.support_slots, drawn.query_slots], 1)
         carried = np.take_along_axis(labels[rows], drawn.classes[:, None, :], axis=2)
@@ -78,10 +78,13 @@ def test_each_leak_is_the_one_it_is_called(index, drawn):
     def repeats(values):
         return sum(len(set(row)) < len(row) for row in values.tolist())
 
-    records, people = (benchmark.leaky(index, drawn, leak, 0) for leak in benchmark.LEAKS)
+    clean = benchmark.redrawn(index, drawn, None, 0)
+    episodes.verify(index, clean)
+    assert (clean.query != drawn.query).any(1).mean() > 0.9
+    records, people = (benchmark.redrawn(index, drawn, leak, 0) for leak in benchmark.LEAKS)
     assert repeats(rows_of(records)) > 5
     assert repeats(rows_of(people)) == 0
     assert repeats(patients[rows_of(people)]) > 5
     assert repeats(patients[rows_of(drawn)]) == 0
     with pytest.raises(MetaecgError, match="one of records, patients, not 'labels'"):
-        benchmark.leaky(index, drawn, "labels", 0)
+        benchmark.redrawn(index, drawn, "labels", 0)

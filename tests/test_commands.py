@@ -1,12 +1,14 @@
 """The commands as a user runs them: train, resume, evaluate, and refuse what is wrong."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments import measure, tables, train, trained, workdir
+from experiments import evaluate, measure, tables, train, trained, workdir
 from experiments.configs import common, patent, ptbxl, quickstart
 from experiments.trials import toy
 from metaecg.data import protocols
@@ -108,6 +110,66 @@ def test_global_labels_are_trained_and_validated_on_other_patients(settings, run
     assert 0 <= best["best"] <= 1
     run = trained.load(tmp_path)
     assert run.slots == 3, "the conditions A, B and C, not the slots of an episode"
+
+
+def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, run, tmp_path):
+    rules = json.loads(Path(config(settings).protocol).read_text())
+    turned = {**rules, "train": rules["test"], "test": rules["train"]}
+    (tmp_path / "turned.json").write_text(json.dumps(turned))
+    arguments = f",protocol={tmp_path / 'turned.json'}{HEAD}{run / 'pretrain'}"
+    with pytest.raises(MetaecgError, match=r"start_from = .* trained on 3 of the classes to be"):
+        train.train(config(settings, arguments), tmp_path / "run")
+    # A yardstick may start from a run that knows its classes, and never from its patients.
+    yardstick = f",protocol={config(settings).protocol}:known"
+    supervised = ",learner=supervised,pretrain.steps=0,head.steps=0,steps=2"
+    first, second = tmp_path / "first", tmp_path / "second"
+    train.train(config(settings, yardstick + supervised), first)
+    train.train(config(settings, f"{yardstick}{supervised},start_from={first}"), second)
+    with pytest.raises(MetaecgError, match="that run was trained on 3 of the classes"):
+        train.train(config(settings, f"{supervised},start_from={first}"), tmp_path / "third")
+
+
+def test_runs_are_named_by_what_tells_them_apart(tmp_path):
+    folders = [tmp_path / name for name in ("a/0/maml", "b/0/maml", "a/1/maml", "a/0/snail")]
+    names = evaluate._names(folders)
+    assert list(names) == ["a/0/maml", "b/0/maml", "1/maml", "snail"]
+    assert list(names.values()) == folders
+    with pytest.raises(MetaecgError, match="0/maml is given twice"):
+        evaluate._names([folders[0], folders[1], tmp_path / "a" / "0" / "." / "maml"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--together", "--probes=ridge"], "--together needs one of --probes=whitened,"),
+        (["--output=results.md"], "--output=results.md: give a name that ends in .json"),
+        (["--output=no/where.json"], "there is no folder no"),
+        (["--shots=one"], "--shots=one: write numbers from 1 on"),
+    ],
+)
+def test_evaluate_refuses_before_it_measures(run, arguments, message):
+    command = [sys.executable, "-m", "experiments.evaluate", f"--workdir={run}", *arguments]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert message in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--ways=five", "--ways=five: write numbers from 2 on"),
+        ("--shots=", "--shots=: write numbers from 1 on"),
+        ("--probes=rigde", "--probes: no probe 'rigde'; there are centroid"),
+        ("--part=validation", "--part=validation: protocol ptbxl_21_5 has no such part"),
+    ],
+)
+def test_reference_refuses_before_it_trains(argument, message):
+    command = [sys.executable, "-m", "experiments.reference", "--library=none", "--output=none"]
+    command += ["--protocol=ptbxl_21_5", argument]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert message in said.stderr
 
 
 def test_without_a_validation_part_the_last_step_is_kept(settings, tmp_path):

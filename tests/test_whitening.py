@@ -37,6 +37,27 @@ def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path)
         np.testing.assert_array_equal(last.variables.state["whitening"][name], matrix)
 
 
+def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path):
+    settings = toy.write(tmp_path) + ",batch=8"
+    stages = ",head.steps=0,learner=protonet"
+    whitened = common.with_arguments(common.default(), f"{settings}{stages},whiten=true")
+    train.train(whitened, tmp_path / "run")
+    settings += f",pretrain.steps=0,head.steps=0,start_from={tmp_path / 'run'}"
+    head = common.with_arguments(
+        common.default(), f"{settings},learner=matching,whiten=true,freeze_encoder=true"
+    )
+    train.train(head, tmp_path / "head")
+    part = train.open_parts(head).parts["train"]
+    plain = assemble.learner(assemble.unwhitened(head), 3)
+    source = trained.load(tmp_path / "run").variables
+    known = probes.base(evaluation.embed(plain, source, part.data), part.data.index)
+    found = trained.load(tmp_path / "head").variables.state["whitening"]
+    np.testing.assert_allclose(found["matrix"], known.whitening, rtol=1e-3, atol=1e-4)
+    bare = common.with_arguments(common.default(), f"{settings},learner=protonet")
+    train.train(bare, tmp_path / "bare")
+    assert "whitening" not in trained.load(tmp_path / "bare").variables.state
+
+
 def test_an_encoder_that_has_learned_nothing_is_not_whitened():
     config = common.with_arguments(common.default(), "whiten=true")
     with pytest.raises(MetaecgError, match=r"whiten needs .* or start_from"):

@@ -237,6 +237,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "config.whiten is for learners with a head: measure the nearest centroid of whitened "
             "embeddings by experiments.evaluate --probes=whitened"
         )
+    if config.whiten and config.learner in ("maml", "finetune"):
+        raise MetaecgError(
+            f"config.whiten is for learners that embed records by themselves: {config.learner} "
+            "adapts its encoder to each support (anil does not)"
+        )
     if config.whiten and not learned:
         raise MetaecgError(
             "config.whiten needs an encoder that has learned something: pretrain.steps or "
@@ -270,10 +275,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise MetaecgError("config.library with {process}, a folder a host, needs signals=streamed")
     if config.labels == "conditions" and config.learner != "snail":
         raise MetaecgError(f"config.labels = 'conditions' needs learner=snail: {config.learner}")
-    if config.combinations and (config.learner == "supervised" or config["update"] != "episodic"):
+    episodic = config["update"] == "episodic" and config.labels == "slots"
+    if config.combinations and (config.learner == "supervised" or not episodic):
         raise MetaecgError(
-            f"config.combinations = {config.combinations}: classes for episodes; "
-            f"learner={config.learner} with update={config['update']} draws none"
+            f"config.combinations = {config.combinations}: classes for episodes, and "
+            f"learner={config.learner}, update={config['update']}, labels={config.labels} draw none"
         )
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")

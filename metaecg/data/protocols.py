@@ -34,7 +34,8 @@ _MEMBERSHIP = {
 }
 
 
-_KNOWN = ":known"
+KNOWN = ":known"
+"""Behind a protocol's name: half of the test patients train, on the test statements as well."""
 
 
 class ProtocolError(MetaecgError):
@@ -92,8 +93,8 @@ def load(name_or_path: str) -> Protocol:
     Raises:
       ProtocolError: it is unknown, malformed or, packaged, edited.
     """
-    if name_or_path.endswith(_KNOWN):
-        return load(name_or_path.removesuffix(_KNOWN))._replace(name=name_or_path, known=True)
+    if name_or_path.endswith(KNOWN):
+        return load(name_or_path.removesuffix(KNOWN))._replace(name=name_or_path, known=True)
     whole, _, number = name_or_path.partition(":")
     if whole in NAMES:
         with resources.as_file(resources.files("metaecg.data") / f"protocols/{whole}.json") as file:
