@@ -31,6 +31,7 @@ def measure(
     orders: int = 0,
     leaks: bool = False,
     repeats: int = 0,
+    detected: list[int] | None = None,
     seen: bool = False,
 ) -> dict[str, list[dict[str, Any]]]:
     """Tables by name, each a list of rows; differences are paired with the first learner.
@@ -49,6 +50,7 @@ def measure(
       orders: random orders of the support that learners of sequences read beside the first.
       leaks: score with the faults of public loaders as well.
       repeats: draws of examples for each class to be detected; 0 leaves detection out.
+      detected: of `shots`, those of detection; all if not given.
       seen: runs may have been trained on the measured classes, in other patients.
     """
     splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
@@ -81,10 +83,10 @@ def measure(
         found["rows"] += _episodes(able, main, measured, drawn, shot, orders)
         if leaks:
             found.setdefault("leaks", []).extend(_leaks(able, measured, drawn, shot, seed))
-        if repeats:
+        if repeats and shot in (shots if detected is None else detected):
             able = {name: row for name, row in rows.items() if row.fits(2, shot)}
-            detected = _detect(able, main, measured, shot, repeats, seed)
-            found.setdefault("detection", []).extend(detected)
+            answers = _detect(able, main, measured, shot, repeats, seed)
+            found.setdefault("detection", []).extend(answers)
     compared = [row for row in found["rows"] if "p" in row]
     for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
         row["p_holm"] = p

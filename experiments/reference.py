@@ -239,7 +239,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def _of_way(rows: list[dict[str, Any]], way: int) -> str:
     mine = {(row["learner"], row["shot"]): row for row in rows if row["way"] == way}
     shots = sorted({shot for _, shot in mine})
-    middle = shots[len(shots) // 2]
+    middle = _middle(shots)
     more = ("over patients", "first − this", "over patients", "macro-AUROC", "ECE", "each")
     heads = [f"{way}-way", *(f"{n}-shot" for n in shots), *(f"{x}, {middle}-shot" for x in more)]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
@@ -252,6 +252,10 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
         cells += _more(row) if row else [""] * len(more)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _middle(shots: list[int]) -> int:
+    return sorted(shots)[len(shots) // 2]
 
 
 def _more(row: dict[str, Any]) -> list[str]:
@@ -277,7 +281,10 @@ def define_flags() -> None:
     flags.DEFINE_integer("episodes", 1000, "test episodes of each kind", lower_bound=2)
     flags.DEFINE_enum("part", "test", ["test", "validation"], "part of the protocol")
     flags.DEFINE_integer(
-        "repeats", 0, "draws of examples a class to detect; 0: no detection", lower_bound=0
+        "repeats",
+        0,
+        "draws of examples a class to detect, of the middle shot; 0: none",
+        lower_bound=0,
     )
     flags.DEFINE_float("longer", 1, "times the training steps of every learner", lower_bound=0.1)
     flags.DEFINE_bool("smoke", False, "a few steps of everything, to see that it runs")
@@ -358,6 +365,7 @@ def _measured(
             probed=PROBED,
             # Detection has two classes, whatever the way: once is enough.
             repeats=FLAGS.repeats if way == ways[0] else 0,
+            detected=[_middle(shots)],
             seen=rules.known,
         )
         for kind, rows in measured.items():

@@ -135,13 +135,16 @@ def areas(weights: np.ndarray, scores: np.ndarray, positive: np.ndarray) -> np.n
     Returns:
       float [3, B]; NaN where a sample lacks positives or negatives.
     """
-    weights = np.asarray(weights, np.float64)
-    yes, no = weights[:, positive], weights[:, ~positive]
-    mine, others = scores[positive], scores[~positive]
-    true = yes @ (mine[:, None] >= mine).astype(float)
-    false = no @ (others[:, None] >= mine).astype(float)
-    ties = no @ (others[:, None] == mine).astype(float)
-    yeses, noes = yes.sum(1, keepdims=True), no.sum(1, keepdims=True)
+    order = np.argsort(-scores)
+    ranked, positive = scores[order], positive[order]
+    weights = np.asarray(weights, np.float64)[:, order]
+    summed = np.cumsum(np.pad(weights * positive, ((0, 0), (1, 0))), axis=1)
+    passed = np.cumsum(np.pad(weights * ~positive, ((0, 0), (1, 0))), axis=1)
+    above, upto = (np.searchsorted(-ranked, -ranked[positive], side) for side in ("left", "right"))
+    # At the score of each positive: positives and negatives from it on, and negatives that tie.
+    yes, true, false = weights[:, positive], summed[:, upto], passed[:, upto]
+    ties = false - passed[:, above]
+    yeses, noes = summed[:, -1:], passed[:, -1:]
     with np.errstate(divide="ignore", invalid="ignore"):
         roc = np.sum(yes * (noes - false + ties / 2), axis=1) / (yeses * noes)[:, 0]
         # A record that does not count has no precision, and no share in the mean.
