@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import assemble, reference, tables
+from experiments import assemble, combined, reference, tables
 from experiments.trials import toy
 
 
@@ -19,7 +19,7 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     one |= {"accuracy_patients95": (0.34, 0.44), "difference_patients95": (-0.13, -0.07)}
     other = {**row, "accuracy": 0.6, "accuracy_ci95": 0.04, "difference": (0.3, 0.04)}
     other |= {"accuracy_patients95": (0.52, 0.63), "difference_patients95": (0.26, 0.34)}
-    (both,) = reference.combine([[one], [other]])
+    (both,) = combined.combine([[one], [other]])
     assert both["accuracy"] == pytest.approx(0.5)
     assert both["each"] == [0.4, 0.6]
     assert both["accuracy_ci95"] == pytest.approx(0.025)  # √(.03² + .04²) / 2
@@ -28,14 +28,14 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     assert both["accuracy_patients95"] == pytest.approx((0.45, 0.525))
     assert both["difference_patients95"] == pytest.approx((0.075, 0.125))
     # Two seeds answer the same episodes: a second one takes nothing off their interval.
-    (seeds,) = reference.combine([[one], [other]], seeds=2)
+    (seeds,) = combined.combine([[one], [other]], seeds=2)
     assert seeds["accuracy"] == pytest.approx(0.5)
     assert seeds["accuracy_ci95"] == pytest.approx(0.035)
     assert seeds["difference"] == pytest.approx((0.1, 0.035))
     assert seeds["accuracy_patients95"] == pytest.approx((0.43, 0.535))
     more = {"learner": "b", "way": 5, "shot": 5, "accuracy": 0.7, "accuracy_ci95": 0.1, "ece": 0.3}
     more |= {"accuracy_patients95": (0.6, 0.8), "each": [0.7]}
-    lines = reference.table([both, {**row, **more}]).splitlines()
+    lines = combined.table([both, {**row, **more}]).splitlines()
     assert lines[0].startswith("| 5-way | 1-shot | 5-shot | over patients, 5-shot | first − this, ")
     assert lines[2] == "| a | 0.500 ± 0.025 |  |  |  |  |  |  |  |"
     assert lines[3] == "| b |  | 0.700 ± 0.100 | 0.600–0.800 |  |  | 0.500 | 0.300 | 0.700 |"
@@ -47,7 +47,7 @@ def test_detection_is_combined_as_episodes_are():
         macro |= {f"{x}_ci95": (low, high) for x in ("auroc", "auprc", "auprc_balanced")}
         return {"learner": "a", "shot": 5, "macro": macro}
 
-    (both,) = reference.combine_detection([[row(0.7, 0.67, 0.74)], [row(0.9, 0.86, 0.93)]])
+    (both,) = combined.combine_detection([[row(0.7, 0.67, 0.74)], [row(0.9, 0.86, 0.93)]])
     assert both["macro"]["auroc"] == pytest.approx(0.8)
     assert both["macro"]["auprc_ci95"] == pytest.approx([0.775, 0.825])  # √(.03² + .04²) / 2
     assert "difference" not in both

@@ -1,0 +1,133 @@
+"""Rows of several splits and seeds as one table: means, their intervals, Markdown and a figure."""
+
+from typing import Any
+
+import numpy as np
+
+from metaecg import detection, plots
+
+
+def combine(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[str, Any]]:
+    """One row a learner, way and shot: means over splits and seeds.
+
+    Intervals are those of the mean, from the intervals of each repeat. The seeds of a split answer
+    the same episodes and make them no narrower. `each` says how far the repeats lie apart.
+
+    Args:
+      repeats: rows of each split and seed, the seeds of a split one after another.
+      seeds: how many there are of a split.
+    """
+    combined = []
+    for (learner, way, shot), rows in _alike(repeats, ("learner", "way", "shot")).items():
+        row = {"learner": learner, "way": way, "shot": shot}
+        row |= {key: _mean(rows, key) for key in ("accuracy", "macro_auroc", "ece", "brier")}
+        row["each"] = [r["accuracy"] for r in rows]
+        row["accuracy_ci95"] = _half([r["accuracy_ci95"] for r in rows], seeds)
+        ends = [(r["accuracy"], *r["accuracy_patients95"]) for r in rows]
+        row["accuracy_patients95"] = _within(ends, seeds)[1:]
+        if all("difference" in r for r in rows):
+            means, halves = zip(*(r["difference"] for r in rows))
+            row["difference"] = (float(np.mean(means)), _half(halves, seeds))
+            ends = [(r["difference"][0], *r["difference_patients95"]) for r in rows]
+            row["difference_patients95"] = _within(ends, seeds)[1:]
+        combined.append(row)
+    return combined
+
+
+def combine_detection(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[str, Any]]:
+    """One row a learner and shot: means over splits and seeds, as `combine` takes them."""
+    combined = []
+    for (learner, shot), rows in _alike(repeats, ("learner", "shot")).items():
+        macro: dict[str, Any] = {}
+        for score in detection.SCORES:
+            ends = [(r["macro"][score], *r["macro"][f"{score}_ci95"]) for r in rows]
+            macro[score], *macro[f"{score}_ci95"] = _within(ends, seeds)
+        row = {"learner": learner, "shot": shot, "macro": macro}
+        if all("difference" in r for r in rows):
+            ends = [r["difference"]["auroc"] for r in rows]
+            row["difference"] = {"auroc": _within(ends, seeds)}
+        combined.append(row)
+    return combined
+
+
+def _alike(repeats: list[list[dict[str, Any]]], keys: tuple[str, ...]) -> dict[Any, list[Any]]:
+    """The rows of all repeats that say the same under `keys`, together."""
+    kinds: dict[Any, list[Any]] = {}
+    for rows in repeats:
+        for row in rows:
+            kinds.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return kinds
+
+
+def _mean(rows: list[dict[str, Any]], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
+def _half(halves: Any, seeds: int) -> float:
+    """Half-width of the mean's interval: splits independent, the seeds of each as one."""
+    splits = [np.mean(halves[first : first + seeds]) for first in range(0, len(halves), seeds)]
+    return float(np.sqrt(np.sum(np.square(splits))) / len(splits))
+
+
+def _within(ends: Any, seeds: int) -> tuple[float, float, float]:
+    """Mean, low and high of (value, low, high) of each repeat, by the rule of `_half`."""
+    value, low, high = np.transpose(ends)
+    mean = float(value.mean())
+    return mean, mean - _half(value - low, seeds), mean + _half(high - value, seeds)
+
+
+def figure(rows: list[dict[str, Any]], way: int) -> Any:
+    """Accuracy against shots, with intervals over patients, of the seven best learners at most."""
+    chosen = [row for row in rows if row["way"] == way]
+    best = sorted({r["learner"] for r in chosen}, key=lambda name: -_best(chosen, name))[:7]
+    series = {
+        name: [
+            (r["shot"], r["accuracy"], *r["accuracy_patients95"])
+            for r in chosen
+            if r["learner"] == name
+        ]
+        for name in best
+    }
+    return plots.shots_curve(series, chance=1 / way)
+
+
+def _best(rows: list[dict[str, Any]], name: str) -> float:
+    return max(row["accuracy"] for row in rows if row["learner"] == name)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The combined rows as Markdown, a table for each way; more is said of its middle shot."""
+    return "\n\n".join(_of_way(rows, way) for way in dict.fromkeys(row["way"] for row in rows))
+
+
+def _of_way(rows: list[dict[str, Any]], way: int) -> str:
+    mine = {(row["learner"], row["shot"]): row for row in rows if row["way"] == way}
+    shots = sorted({shot for _, shot in mine})
+    most = middle(shots)
+    more = ("over patients", "first − this", "over patients", "macro-AUROC", "ECE", "each")
+    heads = [f"{way}-way", *(f"{n}-shot" for n in shots), *(f"{x}, {most}-shot" for x in more)]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for learner in dict.fromkeys(learner for learner, _ in mine):
+        cells = [learner]
+        for shot in shots:
+            row = mine.get((learner, shot))
+            cells.append("{accuracy:.3f} ± {accuracy_ci95:.3f}".format(**row) if row else "")
+        row = mine.get((learner, most))
+        cells += _more(row) if row else [""] * len(more)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def middle(shots: list[int]) -> int:
+    """The shot of which more is said."""
+    return sorted(shots)[len(shots) // 2]
+
+
+def _more(row: dict[str, Any]) -> list[str]:
+    gap = ["", ""]
+    if "difference" in row:
+        gap = ["{:+.3f} ± {:.3f}".format(*row["difference"])]
+        gap.append("{:+.3f} to {:+.3f}".format(*row["difference_patients95"]))
+    cells = ["{:.3f}–{:.3f}".format(*row["accuracy_patients95"]), *gap]
+    cells += [f"{row[key]:.3f}" for key in ("macro_auroc", "ece")]
+    return [*cells, " ".join(f"{accuracy:.3f}" for accuracy in row["each"])]
