@@ -72,10 +72,7 @@ def line_up(
     Raises:
       MetaecgError: there is no such probe.
     """
-    if unknown := [name for name in probe_names if name not in probes.PROBES]:
-        raise MetaecgError(
-            f"--probes: no probe {unknown[0]!r}; there are {', '.join(probes.PROBES)}"
-        )
+    check_probes(probe_names)
     free = assemble.Limits(None, None, False)
     rows: dict[str, Contender] = {}
     training = assemble.part(library, protocol, "train", resident=False) if probe_names else None
@@ -109,6 +106,18 @@ def line_up(
             joined = jnp.concatenate(beside, axis=1)
             rows[f"{TOGETHER} + {probe}"] = Contender(reading, last.variables, joined, free)
     return rows
+
+
+def check_probes(names: list[str]) -> None:
+    """Asserts that there are such probes.
+
+    Raises:
+      MetaecgError: there is one that is not; names those there are.
+    """
+    if unknown := [name for name in names if name not in probes.PROBES]:
+        raise MetaecgError(
+            f"--probes: no probe {unknown[0]!r}; there are {', '.join(probes.PROBES)}"
+        )
 
 
 def count(variables: Variables) -> int:

@@ -29,7 +29,6 @@ from experiments import (
 from experiments.configs import common, ptbxl
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
-from metaecg.learners import probes
 
 FLAGS = flags.FLAGS
 
@@ -41,6 +40,7 @@ FINE_TUNED = "fine-tuned supervised encoder"
 
 _HEAD = {"freeze_encoder": True, "steps": 200, "batch": 16, "learning_rate": 1e-3}
 _TUNED = {"steps": 150, "batch": 4, "learning_rate": 3e-4}
+_WHITENED = {"learner": "protonet", "cosine": True, "whiten": True, **_TUNED}
 _ADAPTED = {"shot": 5, "vary_shot": False, "warmup": 20, **_TUNED, "steps": 60}
 _DESCENT = {"rate": 0.01, "steps": 5}  # at 0.05 the encoder forgets more than the support teaches
 
@@ -54,14 +54,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "ANIL (frozen whitened encoder)": {"learner": "anil", "whiten": True, **_HEAD},
     "ProtoNet": {"learner": "protonet", **_TUNED},
     "ridge (whitened)": {"learner": "ridge", "whiten": True, **_TUNED},
-    "ProtoNet (whitened)": {"learner": "protonet", "cosine": True, "whiten": True, **_TUNED},
-    "ProtoNet (whitened; combinations)": {
-        "learner": "protonet",
-        "cosine": True,
-        "whiten": True,
-        "combinations": 100,
-        **_TUNED,
-    },
+    "ProtoNet (whitened)": _WHITENED,
+    "ProtoNet (whitened; combinations)": {**_WHITENED, "combinations": 100},
     "MAML": {"learner": "maml", "maml": _DESCENT, **_ADAPTED},
     "FOMAML": {"learner": "maml", "maml": {**_DESCENT, "first_order": True}, **_ADAPTED},
     "Reptile": {
@@ -170,10 +164,7 @@ def main(_) -> None:
     names = [n for n in LEARNERS if n == ENCODER or not FLAGS.only or n in FLAGS.only]
     if unknown := set(FLAGS.only or ()) - set(NAMES):
         raise MetaecgError(f"--only: no learner {min(unknown)!r}; there are {', '.join(NAMES)}")
-    if unknown := set(FLAGS.probes) - set(probes.PROBES):
-        raise MetaecgError(
-            f"--probes: no probe {min(unknown)!r}; there are {', '.join(probes.PROBES)}"
-        )
+    contenders.check_probes(FLAGS.probes)
     ways, shots = cli.counts("ways", FLAGS.ways, 2), cli.counts("shots", FLAGS.shots)
     output, whole = Path(FLAGS.output).expanduser(), protocols.load(FLAGS.protocol)
     if not getattr(whole.splits[0], FLAGS.part):
