@@ -173,12 +173,12 @@ def _detect(
 ) -> list[dict[str, Any]]:
     index = part.data.index
     questions = detection.draw_questions(index, seed, shot=shot, repeats=repeats)
+    if any(row.embeddings is None for row in rows.values()):
+        signals = jnp.asarray(part.data.signals[:], jnp.float32) * part.data.scale
     found: list[dict[str, Any]] = []
     first = None
     for name, row in tqdm(rows.items(), unit="learner", desc="detection", leave=False):
-        records = row.embeddings
-        if records is None:
-            records = jnp.asarray(part.data.signals[:], jnp.float32) * part.data.scale
+        records = signals if row.embeddings is None else row.embeddings
         said = detection.answer(row.learner, row.variables, records, questions, row.slots(2))
         scored = detection.score(questions, said, index, part.classes)
         found.append({"learner": name, "shot": shot, "repeats": repeats, **scored.summary})

@@ -80,12 +80,17 @@ def train(config, folder: Path) -> dict[str, Any]:
 class Opened(NamedTuple):
     """A library, the parts to train and validate on, and what config.json says of them.
 
-    `embedded` where the parts hold what a frozen encoder made of the signals.
+    Attributes:
+      unseen: splits that training must know nothing of.
+      known: their classes may be known all the same, in other patients.
+      embedded: the parts hold what a frozen encoder made of the signals.
     """
 
     library: Library
     parts: dict[str, assemble.Part]
     facts: dict[str, Any]
+    unseen: tuple[protocols.Split, ...]
+    known: bool
     embedded: bool = False
 
 
@@ -125,7 +130,8 @@ def open_parts(config) -> Opened:
         "library_fingerprint": library.fingerprint,
         "protocol": protocol.name,
     }
-    return Opened(library, parts, facts)
+    unseen = tuple(splits[p] for p in protocols.PARTS if p != "train")
+    return Opened(library, parts, facts, unseen, protocol.known)
 
 
 def _take(part: assemble.Part, rows: np.ndarray) -> assemble.Part:
@@ -136,24 +142,26 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
     """Trains to the configured number of steps; goes on where an earlier run of it stopped."""
     conditions = len(data.parts["train"].classes)
     run = assemble.experiment(config, conditions, data.parts["train"].data.index)
+    source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
+    facts = dict(data.facts)
+    if config.freeze_encoder and source:
+        facts["encoder"] = trained.digest(source.variables)
     if parallel.is_main():
-        workdir.save_config(folder, config, data.facts)
+        workdir.save_config(folder, config, facts)
 
     if isinstance(run.draw, draws.EpisodeDraw):
         # Feasible, and by the rules: no record and no patient twice, own class and no other's.
         size = {"way": config.way, "shot": config.shot, "query": config.query}
         evaluation.draw_episodes(data.parts["train"].data, jax.random.key(config.seed), 16, **size)
 
-    source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
     if source:
-        rules = protocols.load(config.protocol)
         trained.check_unseen(
             source,
             data.library,
-            [protocols.split(data.library, rules, p) for p in protocols.PARTS[1:]],
+            data.unseen,
             name=f"config.start_from = {config.start_from}: that run",
             remedy="start from one of the same protocol",
-            seen=rules.known,
+            seen=data.known,
         )
     if config.freeze_encoder and source and not data.embedded:
         data = embed(data, config, source)

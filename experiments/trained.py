@@ -1,5 +1,6 @@
 """A trained run, read back from its work directory: no data and no optimiser needed."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +41,8 @@ def load(folder: Path) -> Trained:
     """Reads the best checkpoint of a work directory.
 
     Raises:
-      MetaecgError: the folder holds no run, or no checkpoint yet.
+      MetaecgError: the folder holds no run, or no checkpoint yet; or it holds a head, and where
+        its encoder came from is another by now.
     """
     facts = workdir.load(folder)
     config = workdir.load_config(folder)
@@ -58,10 +60,25 @@ def load(folder: Path) -> Trained:
         raise MetaecgError(f"{folder}/checkpoints/best: no checkpoint yet; train first")
     variables, meta = restored
     if config.freeze_encoder:
-        source = load(workdir.other(folder, config.start_from)).variables
+        where = workdir.other(folder, config.start_from)
+        source = load(where).variables
+        if facts.get("encoder") not in (None, digest(source)):
+            raise MetaecgError(
+                f"{folder}: its head was trained on another encoder than {where} now holds: train "
+                "the head anew, in another folder"
+            )
         params = {**variables.params, "encoder": source.params["encoder"]}
         variables = Variables(params, {**source.state, **variables.state})
     return Trained(config, facts, learner, width, variables, meta["best_step"])
+
+
+def digest(variables: Variables) -> str:
+    """sha256 of an encoder, whatever head is over it."""
+    state = {k: v for k, v in variables.state.items() if k != "whitening"}
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves((variables.params["encoder"], state)):
+        found.update(np.asarray(leaf).tobytes())
+    return found.hexdigest()
 
 
 def check_form(trained: Trained, library: Library, name: str = "the run") -> None:

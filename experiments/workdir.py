@@ -90,13 +90,14 @@ def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(mine, indent=1, ensure_ascii=False))
         return
-    # Settings that came with a later version have their default in a run that lacks them.
-    old = {**load(folder), "config": load_config(folder).to_dict()}
+    # Settings that came with a later version have their default in a run that lacks them; facts
+    # that did are not compared.
+    old = {**mine, **load(folder), "config": load_config(folder).to_dict()}
     differ = _differences(mine, old)
     if differ:
         raise MetaecgError(
             f"{path}: the run in this folder differs in {'; '.join(differ[:5])}; resume it as it "
-            "was, or choose another --workdir"
+            "was, or choose another folder"
         )
 
 

@@ -1,6 +1,7 @@
 """The commands as a user runs them: train, resume, evaluate, and refuse what is wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,6 @@ def test_training_leaves_all_stages_in_the_work_directory(run):
 
 
 def test_a_run_stopped_half_way_ends_as_one_that_was_not(settings, run, tmp_path):
-    import shutil
-
     folder = tmp_path / "half"
     shutil.copytree(run, folder)
     shutil.rmtree(folder / "checkpoints" / "latest" / "4")
@@ -127,6 +126,24 @@ def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, ru
     train.train(config(settings, f"{yardstick}{supervised},start_from={first}"), second)
     with pytest.raises(MetaecgError, match="that run was trained on 3 of the classes"):
         train.train(config(settings, f"{supervised},start_from={first}"), tmp_path / "third")
+
+
+def test_a_head_is_read_on_the_encoder_that_it_was_trained_on_alone(settings, run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    shutil.rmtree(folder / "pretrain")
+    other = config(settings, ",learner=supervised,pretrain.steps=0,steps=2,seed=1")
+    train.train(other, folder / "pretrain")
+    head = folder / "head"
+    with pytest.raises(MetaecgError, match=r"trained on another encoder than .*pretrain now holds"):
+        trained.load(head)
+    with pytest.raises(MetaecgError, match="differs in encoder"):
+        train.train(workdir.load_config(head), head)
+    # Runs of an earlier version do not say what their encoder was.
+    facts = workdir.load(head)
+    assert len(facts.pop("encoder")) == 64
+    (head / "config.json").write_text(json.dumps(facts))
+    train.train(workdir.load_config(head), head)
 
 
 def test_runs_are_named_by_what_tells_them_apart(tmp_path):
