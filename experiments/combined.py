@@ -76,23 +76,56 @@ def _within(ends: Any, seeds: int) -> tuple[float, float, float]:
     return mean, mean - _half(value - low, seeds), mean + _half(high - value, seeds)
 
 
+def ranked(rows: list[dict[str, Any]], way: int) -> list[str]:
+    """Learners by their accuracy at the middle of the shots, best first."""
+    mine = [row for row in rows if row["way"] == way]
+    shot = middle([row["shot"] for row in mine])
+    read = [row for row in mine if row["shot"] == shot]
+    return [row["learner"] for row in sorted(read, key=lambda row: -row["accuracy"])]
+
+
 def figure(rows: list[dict[str, Any]], way: int) -> Any:
     """Accuracy against shots, with intervals over patients, of the seven best learners at most."""
-    chosen = [row for row in rows if row["way"] == way]
-    best = sorted({r["learner"] for r in chosen}, key=lambda name: -_best(chosen, name))[:7]
     series = {
         name: [
             (r["shot"], r["accuracy"], *r["accuracy_patients95"])
-            for r in chosen
-            if r["learner"] == name
+            for r in rows
+            if (r["learner"], r["way"]) == (name, way)
         ]
-        for name in best
+        for name in ranked(rows, way)[:7]
     }
     return plots.shots_curve(series, chance=1 / way)
 
 
-def _best(rows: list[dict[str, Any]], name: str) -> float:
-    return max(row["accuracy"] for row in rows if row["learner"] == name)
+def by_class(
+    repeats: list[list[dict[str, Any]]], seeds: int, learner: str, way: int, shot: int
+) -> list[dict[str, Any]]:
+    """For each split, which classes a learner told apart: counts added over the seeds, means else.
+
+    Args:
+      repeats: as `combine` takes them.
+      seeds: how many there are of a split.
+      learner, way, shot: of the rows to take.
+
+    Returns:
+      Rows with `way`, `confusion` and `per_class`, as `evaluation.summarise` gives them.
+    """
+    wanted = {"learner": learner, "way": way, "shot": shot}
+    mine = [next(r for r in rows if wanted.items() <= r.items()) for rows in repeats]
+    found = []
+    for first in range(0, len(mine), seeds):
+        rows = mine[first : first + seeds]
+        confusion = np.sum([row["confusion"] for row in rows], axis=0)
+        per_class = {
+            name: {
+                "queries": sum(row["per_class"][name]["queries"] for row in rows),
+                "recall": float(np.mean([row["per_class"][name]["recall"] for row in rows])),
+                "auroc": float(np.mean([row["per_class"][name]["auroc"] for row in rows])),
+            }
+            for name in rows[0]["per_class"]
+        }
+        found.append({"way": way, "confusion": confusion.tolist(), "per_class": per_class})
+    return found
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -120,7 +153,8 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
 
 def middle(shots: list[int]) -> int:
     """The shot of which more is said."""
-    return sorted(shots)[len(shots) // 2]
+    shots = sorted(set(shots))
+    return shots[len(shots) // 2]
 
 
 def _more(row: dict[str, Any]) -> list[str]:

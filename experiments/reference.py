@@ -4,7 +4,8 @@
 
 All learners start from the same supervised encoder of the same split and seed, and answer the same
 test episodes. Every run resumes where it stopped, and one that is done is only read, so that the
-command may be interrupted and given again. results.json, table.md and shots.svg lie in --output.
+command may be interrupted and given again. results.json, table.md, report.html (figures of the best
+learner's classes) and shots.svg lie in --output.
 """
 
 import json
@@ -27,6 +28,7 @@ from experiments import (
     workdir,
 )
 from experiments.configs import common, ptbxl
+from metaecg import report
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
 
@@ -139,7 +141,7 @@ def _file(name: str) -> str:
 def define_flags() -> None:
     flags.DEFINE_string("library", None, "library made by experiments.prepare from PTB-XL")
     flags.DEFINE_string("protocol", "ptbxl_rare", "protocol; all of its splits are taken")
-    flags.DEFINE_string("output", None, "folder for runs, results.json, table.md and shots.svg")
+    flags.DEFINE_string("output", None, "folder for runs, results.json, table.md and figures")
     flags.DEFINE_string("encoder", "small", "encoder of all learners")
     flags.DEFINE_integer("seeds", 1, "training seeds", lower_bound=1)
     flags.DEFINE_list("only", None, "learners, as the table names them; all if not given")
@@ -198,12 +200,31 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path, way: int)
     results |= {"detection": detected, "repeats": found}
     text = json.dumps(results, indent=1, ensure_ascii=False)
     (output / "results.json").write_text(text, "utf-8")
-    combined.figure(rows, way).savefig(output / "shots.svg")
+    shots = combined.figure(rows, way)
+    shots.savefig(output / "shots.svg")
+    (output / "report.html").write_text(_page(results, found["rows"], shots, way), "utf-8")
     text = combined.table(rows)
     if detected:
         text += "\n\n" + tables.detection(detected)
     (output / "table.md").write_text(text + "\n", "utf-8")
     return text
+
+
+def _page(
+    results: dict[str, Any], repeats: list[list[dict[str, Any]]], shots: Any, way: int
+) -> str:
+    """Accuracy by shot, and of the best learner the classes of each split."""
+    rows = [row for row in results["rows"] if row["way"] == way]
+    best, *_ = names = combined.ranked(rows, way)
+    shot = combined.middle([row["shot"] for row in rows])
+    caption = f"{way}-way, the best at {shot} shots: {', '.join(names[:7])}"
+    classes = {}
+    for number, row in enumerate(combined.by_class(repeats, FLAGS.seeds, best, way, shot)):
+        where = f"split {number}: " if len(repeats) > FLAGS.seeds else ""
+        classes[f"Classes, {where}{best}, {way}-way {shot}-shot"] = row
+    title = f"Few-shot accuracy on {results['protocol']}, {FLAGS.part} part"
+    known = {"machine": results["machine"], "seeds": FLAGS.seeds, "episodes": FLAGS.episodes}
+    return report.reference_page(title, shots, caption, classes, known)
 
 
 def _measured(

@@ -10,7 +10,7 @@ import numpy as np
 from metaecg import plots
 from metaecg.pages import details, figure, items, page, side_by_side, table
 
-__all__ = ["diagnosis_page", "evaluation_page", "page"]
+__all__ = ["diagnosis_page", "evaluation_page", "page", "reference_page"]
 
 EXAMPLES = 3
 """Supporting examples shown with an answer."""
@@ -91,6 +91,30 @@ def evaluation_page(results: Mapping[str, Any], curves: Sequence[Mapping[str, An
     sections.append(("Where this comes from", details(known | {"run": runs})))
     title = f"Few-shot accuracy on {results['protocol']}, {results['part']} part"
     return page(title, sections)
+
+
+def reference_page(
+    title: str,
+    shots: Any,
+    caption: str,
+    classes: Mapping[str, Mapping[str, Any]],
+    known: Mapping[str, object],
+) -> str:
+    """The page of `experiments.reference`: what its tables do not show.
+
+    Args:
+      title: its name.
+      shots: figure of accuracy by shot.
+      caption: what the figure says, in words.
+      classes: by a heading for each split, a row of an evaluation: `per_class`, `confusion`, `way`.
+      known: where all comes from, shown as a table.
+
+    Returns:
+      Self-contained HTML.
+    """
+    sections = [("Accuracy by shot", figure(shots, caption, "Intervals of 95 % over patients."))]
+    sections += [(heading, _classes(row)) for heading, row in classes.items()]
+    return page(title, [*sections, ("Where this comes from", details(known))])
 
 
 def _overview(cases: Sequence[tuple], support: Sequence[tuple]) -> str:

@@ -41,6 +41,21 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     assert lines[3] == "| b |  | 0.700 ± 0.100 | 0.600–0.800 |  |  | 0.500 | 0.300 | 0.700 |"
 
 
+def test_learners_are_ranked_at_the_middle_shot_and_classes_are_of_each_split():
+    def row(learner, shot, accuracy, hits=0):
+        scores = {"queries": 4, "recall": hits / 4, "auroc": accuracy}
+        row = {"learner": learner, "way": 2, "shot": shot, "accuracy": accuracy}
+        return {**row, "confusion": [[hits, 4 - hits], [0, 0]], "per_class": {"A": scores}}
+
+    rows = [row("a", 1, 0.9), row("a", 5, 0.6), row("b", 5, 0.7), row("b", 1, 0.1)]
+    assert combined.ranked([*rows, row("c", 1, 1.0)], 2) == ["b", "a"]
+    repeats = [[row("b", 5, 0.5, hits)] for hits in (1, 3, 4, 4)]
+    first, second = combined.by_class(repeats, 2, "b", 2, 5)
+    assert first["confusion"] == [[4, 4], [0, 0]]
+    assert first["per_class"] == {"A": {"queries": 8, "recall": 0.5, "auroc": 0.5}}
+    assert second["confusion"] == [[8, 0], [0, 0]]
+
+
 def test_detection_is_combined_as_episodes_are():
     def row(auroc, low, high):
         macro = {x: auroc for x in ("auroc", "auprc", "auprc_balanced")}
@@ -98,4 +113,7 @@ def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
     detected = json.loads((tmp_path / "out" / "results.json").read_text())["detection"]
     assert [row["learner"] for row in detected] == [row["learner"] for row in first]
     assert (tmp_path / "out" / "shots.svg").read_text().startswith("<?xml")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Classes, split 0: " in page
+    assert "Classes, split 1: " in page
     np.testing.assert_equal([r["accuracy"] for r in rows()], [r["accuracy"] for r in first])
