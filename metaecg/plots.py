@@ -74,7 +74,8 @@ def shots_curve(
         low and high the ends of a 95 % interval.
       chance: accuracy of guessing, drawn as a line.
     """
-    figure, axes = _one(height=70 + 2.5 * (len(series) + 1))  # the legend's lines stand below
+    columns = 2 if max(map(len, series)) < 36 else 1  # of the legend, which stands below
+    figure, axes = _one(height=70 + 5 * (len(series) + 1) / columns)
     apart = min(0.06, 0.5 / len(series))
     shots = sorted({point[0] for points in series.values() for point in points})
     for i, (name, points) in enumerate(series.items()):
@@ -95,7 +96,7 @@ def shots_curve(
     axes.set(xlabel="shots (labelled examples per class)", ylabel="accuracy, 95 % interval")
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_ylim(bottom=0)
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=columns)
     return figure
 
 

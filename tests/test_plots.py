@@ -142,6 +142,17 @@ def test_shots_curve_draws_the_intervals():
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1", "10"]
 
 
+@pytest.mark.parametrize("name", ["ProtoNet", "ProtoNet (whitened; combinations) + whitened_ridge"])
+def test_the_legend_of_learners_is_whole_and_leaves_room_for_their_lines(name):
+    points = [(1, 0.4, 0.3, 0.45), (10, 0.6, 0.5, 0.7)]
+    figure = plots.shots_curve({f"{name} {k}": points for k in range(7)}, chance=0.2)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert figure.axes[0].get_window_extent().height > 0.4 * figure.bbox.y1
+
+
 def test_attention_is_sorted_by_class():
     figure = plots.attention(np.array([0.1, 0.2, 0.3, 0.4]), ("b", "a", "b", "a"))
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0.2, 0.4, 0.1, 0.3]])
