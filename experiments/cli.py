@@ -34,8 +34,10 @@ def counts(flag: str, texts: Sequence[str], least: int = 1) -> list[int]:
     """The numbers of a flag that takes several, such as ``--shots=1,5,10``.
 
     Raises:
-      MetaecgError: there is none, or one is no number or less than `least`.
+      MetaecgError: there is none, one is given twice, or one is no number or less than `least`.
     """
+    if len(set(texts)) < len(texts):
+        raise MetaecgError(f"--{flag}={','.join(texts)}: write every number once")
     if not texts or not all(text.isdigit() and int(text) >= least for text in texts):
         raise MetaecgError(
             f"--{flag}={','.join(texts)}: write numbers from {least} on, such as 2,5"

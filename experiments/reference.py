@@ -186,7 +186,7 @@ def main(_) -> None:
             except loop.Terminated as stop:
                 print(f"{stop}; the same command goes on from there")
                 return
-            for kind, rows in _measured(runs, protocol, ways, shots).items():
+            for kind, rows in _measured(runs, protocol, seed, ways, shots).items():
                 found[kind].append(rows)
             text = _write(found, output, ways[0])
     print(f"{text}\n\ndetails in {output / 'results.json'}")
@@ -228,11 +228,15 @@ def _page(
 
 
 def _measured(
-    runs: dict[str, trained.Trained], protocol: str, ways: list[int], shots: list[int]
+    runs: dict[str, trained.Trained],
+    protocol: str,
+    seed: int,
+    ways: list[int],
+    shots: list[int],
 ) -> dict[str, list[dict[str, Any]]]:
     """Of all ways and shots: the runs, and probes of their encoders."""
     library = assemble.library(runs[ENCODER].config)
-    runs = {**runs, contenders.RANDOM: trained.untrained(runs[ENCODER])}
+    runs = {**runs, contenders.RANDOM: trained.untrained(runs[ENCODER], seed=seed)}
     if not FLAGS.only or FINE_TUNED in FLAGS.only:
         runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], rate=_DESCENT["rate"], steps=10)
     found: dict[str, list[dict[str, Any]]] = {"rows": [], "detection": []}

@@ -145,7 +145,7 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
     source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
     facts = dict(data.facts)
     if config.freeze_encoder and source:
-        facts["encoder"] = trained.digest(source.variables)
+        facts["encoder"] = trained.encoder_digest(source.variables)
     if parallel.is_main():
         workdir.save_config(folder, config, facts)
 

@@ -1,6 +1,5 @@
 """A trained run, read back from its work directory: no data and no optimiser needed."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from experiments import assemble, workdir
-from metaecg.checkpoints import Checkpoints
+from metaecg.checkpoints import Checkpoints, digest
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
@@ -62,7 +61,7 @@ def load(folder: Path) -> Trained:
     if config.freeze_encoder:
         where = workdir.other(folder, config.start_from)
         source = load(where).variables
-        if facts.get("encoder") not in (None, digest(source)):
+        if facts.get("encoder") not in (None, encoder_digest(source)):
             raise MetaecgError(
                 f"{folder}: its head was trained on another encoder than {where} now holds: train "
                 "the head anew, in another folder"
@@ -72,13 +71,10 @@ def load(folder: Path) -> Trained:
     return Trained(config, facts, learner, width, variables, meta["best_step"])
 
 
-def digest(variables: Variables) -> str:
+def encoder_digest(variables: Variables) -> str:
     """sha256 of an encoder, whatever head is over it."""
     state = {k: v for k, v in variables.state.items() if k != "whitening"}
-    found = hashlib.sha256()
-    for leaf in jax.tree.leaves((variables.params["encoder"], state)):
-        found.update(np.asarray(leaf).tobytes())
-    return found.hexdigest()
+    return digest((variables.params["encoder"], state))
 
 
 def check_form(trained: Trained, library: Library, name: str = "the run") -> None:

@@ -1,7 +1,6 @@
 """Learners that adapt by gradient: MAML, FOMAML, ANIL, and the classifier that Reptile trains."""
 
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -92,7 +91,7 @@ def maml(
             labels = task.labels[task.query]
             return losses.cross_entropy(predicted, labels), losses.accuracy(predicted, labels)
 
-        values, accuracy = _each(one, tasks)
+        values, accuracy = jax.vmap(one)(tasks)
         return values.mean(), (state, {"accuracy": accuracy.mean()})
 
     def predict(params: ArrayTree, state: ArrayTree, tasks: Task) -> Array:
@@ -100,16 +99,13 @@ def maml(
             adapted = adapt(params, state, task)
             return jax.nn.log_softmax(logits(adapted, state, task, task.query))
 
-        return _each(one, tasks)
+        # One after another is a fifth faster on a CPU, and an answer, unlike a step of training, is
+        # not spread over devices.
+        return lax.platform_dependent(
+            tasks, cpu=lambda tasks: lax.map(one, tasks), default=jax.vmap(one)
+        )
 
     return Learner(init, predict, loss)
-
-
-def _each(one: Callable[[Task], Any], tasks: Task) -> Any:
-    """`one` of every task; convolutions of different kernels are slow side by side on a CPU."""
-    return lax.platform_dependent(
-        tasks, cpu=lambda tasks: lax.map(one, tasks), default=lambda tasks: jax.vmap(one)(tasks)
-    )
 
 
 class AdaptedLinear(nn.Module):
