@@ -1,17 +1,19 @@
-"""Rows of several splits and seeds as one table: means, their intervals, Markdown and a figure."""
+"""Rows of several splits and seeds as one table: means, their intervals, Markdown."""
 
 from typing import Any
 
 import numpy as np
 
-from metaecg import detection, plots
+from experiments import tables
+from metaecg import detection, statistics
 
 
 def combine(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[str, Any]]:
     """One row a learner, way and shot: means over splits and seeds.
 
     Intervals are those of the mean, from the intervals of each repeat. The seeds of a split answer
-    the same episodes and make them no narrower. `each` says how far the repeats lie apart.
+    the same episodes and make them no narrower. `each` says how far the repeats lie apart; p of all
+    differences together is adjusted by Holm's method.
 
     Args:
       repeats: rows of each split and seed, the seeds of a split one after another.
@@ -29,8 +31,14 @@ def combine(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[st
             means, halves = zip(*(r["difference"] for r in rows))
             row["difference"] = (float(np.mean(means)), _half(halves, seeds))
             ends = [(r["difference"][0], *r["difference_patients95"]) for r in rows]
-            row["difference_patients95"] = _within(ends, seeds)[1:]
+            gap, low, high = _within(ends, seeds)
+            row["difference_patients95"] = (low, high)
+            # As of a normal mean: half of its 95 % interval is 1.96 standard deviations.
+            row["p"] = statistics.p_value(gap, (high - low) / 2 / 1.96)
         combined.append(row)
+    compared = [row for row in combined if "p" in row]
+    for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
+        row["p_holm"] = p
     return combined
 
 
@@ -38,16 +46,31 @@ def combine_detection(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> li
     """One row a learner and shot: means over splits and seeds, as `combine` takes them."""
     combined = []
     for (learner, shot), rows in _alike(repeats, ("learner", "shot")).items():
-        macro: dict[str, Any] = {}
-        for score in detection.SCORES:
-            ends = [(r["macro"][score], *r["macro"][f"{score}_ci95"]) for r in rows]
-            macro[score], *macro[f"{score}_ci95"] = _within(ends, seeds)
-        row = {"learner": learner, "shot": shot, "macro": macro}
+        row = {"learner": learner, "shot": shot, "macro": _areas([r["macro"] for r in rows], seeds)}
+        classes = dict.fromkeys(name for r in rows for name in r["per_class"])
+        row["per_class"] = {
+            name: _of_class([r["per_class"][name] for r in rows if name in r["per_class"]], seeds)
+            for name in classes
+        }
         if all("difference" in r for r in rows):
             ends = [r["difference"]["auroc"] for r in rows]
             row["difference"] = {"auroc": _within(ends, seeds)}
         combined.append(row)
     return combined
+
+
+def _areas(found: list[dict[str, Any]], seeds: int) -> dict[str, Any]:
+    areas: dict[str, Any] = {}
+    for score in detection.SCORES:
+        ends = [(each[score], *each[f"{score}_ci95"]) for each in found]
+        areas[score], *areas[f"{score}_ci95"] = _within(ends, seeds)
+    return areas
+
+
+def _of_class(found: list[dict[str, Any]], seeds: int) -> dict[str, Any]:
+    """Of the splits that ask for a class; its number of records is that of the first."""
+    facts = {"records": found[0]["records"], "prevalence": _mean(found, "prevalence")}
+    return facts | _areas(found, seeds)
 
 
 def _alike(repeats: list[list[dict[str, Any]]], keys: tuple[str, ...]) -> dict[Any, list[Any]]:
@@ -84,17 +107,10 @@ def ranked(rows: list[dict[str, Any]], way: int) -> list[str]:
     return [row["learner"] for row in sorted(read, key=lambda row: -row["accuracy"])]
 
 
-def figure(rows: list[dict[str, Any]], way: int) -> Any:
-    """Accuracy against shots, with intervals over patients, of the seven best learners at most."""
-    series = {
-        name: [
-            (r["shot"], r["accuracy"], *r["accuracy_patients95"])
-            for r in rows
-            if (r["learner"], r["way"]) == (name, way)
-        ]
-        for name in ranked(rows, way)[:7]
-    }
-    return plots.shots_curve(series, chance=1 / way)
+def best(rows: list[dict[str, Any]], way: int) -> list[dict[str, Any]]:
+    """Rows of the seven best learners at most, as many as a figure can show."""
+    names = ranked(rows, way)[:7]
+    return [r for name in names for r in rows if (r["learner"], r["way"]) == (name, way)]
 
 
 def by_class(
@@ -137,7 +153,8 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
     mine = {(row["learner"], row["shot"]): row for row in rows if row["way"] == way}
     shots = sorted({shot for _, shot in mine})
     most = middle(shots)
-    more = ("over patients", "first − this", "over patients", "macro-AUROC", "ECE", "each")
+    more = ["over patients", "first − this", "over patients", "p (Holm)"]
+    more += ["macro-AUROC", "ECE", "Brier", "each"]
     heads = [f"{way}-way", *(f"{n}-shot" for n in shots), *(f"{x}, {most}-shot" for x in more)]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for learner in dict.fromkeys(learner for learner, _ in mine):
@@ -158,10 +175,11 @@ def middle(shots: list[int]) -> int:
 
 
 def _more(row: dict[str, Any]) -> list[str]:
-    gap = ["", ""]
+    gap = ["", "", ""]
     if "difference" in row:
         gap = ["{:+.3f} ± {:.3f}".format(*row["difference"])]
         gap.append("{:+.3f} to {:+.3f}".format(*row["difference_patients95"]))
+        gap.append(tables.p_value(row))
     cells = ["{:.3f}–{:.3f}".format(*row["accuracy_patients95"]), *gap]
-    cells += [f"{row[key]:.3f}" for key in ("macro_auroc", "ece")]
+    cells += [f"{row[key]:.3f}" for key in ("macro_auroc", "ece", "brier")]
     return [*cells, " ".join(f"{accuracy:.3f}" for accuracy in row["each"])]

@@ -56,7 +56,7 @@ def line_up(
     protocol: protocols.Protocol,
     *,
     probed: set[str] | None = None,
-    together: bool = False,
+    together: dict[str, trained.Trained] | None = None,
 ) -> dict[str, Contender]:
     """The runs by name, and under each that embeds records a row for each probe.
 
@@ -64,10 +64,10 @@ def line_up(
       runs: trained runs by name.
       probe_names: of `probes.PROBES`.
       measured: the part to be measured.
-      library, protocol: of the training part, which some probes know.
+      library, protocol: of the measured part.
       probed: the runs to be probed; all if not given.
-      together: the probes of whitened embeddings read those of all trained encoders as one, too:
-        whitened each by itself, of unit length, side by side.
+      together: runs whose encoders the probes of whitened embeddings read as one, too: whitened
+        each by itself, of unit length, side by side.
 
     Raises:
       MetaecgError: there is no such probe.
@@ -75,8 +75,6 @@ def line_up(
     check_probes(probe_names)
     free = assemble.Limits(None, None, False)
     rows: dict[str, Contender] = {}
-    training = assemble.part(library, protocol, "train", resident=False) if probe_names else None
-    beside: list[Array] = []
     for name, run in runs.items():
         learner, limits = run.learner, assemble.limits(run.config)
         if name == RANDOM:
@@ -88,24 +86,36 @@ def line_up(
             print(f"{name} knows its own conditions alone: its encoder stands here under --probes")
         else:
             rows[name] = Contender(learner, run.variables, embeddings, limits)
-        if embeddings is None or training is None or (probed is not None and name not in probed):
+        if embeddings is None or not probe_names or (probed is not None and name not in probed):
             continue
-        known = probes.base(
-            evaluation.embed(learner, run.variables, training.data), training.data.index
-        )
+        known = _base(run, learner, library, protocol)
         encoder = "random encoder" if name == RANDOM else name
         for probe in probe_names:
             reading = probes.with_probe(learner, probes.PROBES[probe](known))
             rows[f"{encoder} + {probe}"] = Contender(reading, run.variables, embeddings, free)
-        if name != RANDOM:
+    if together:
+        beside = []
+        for run in together.values():
+            embeddings = evaluation.embed(run.learner, run.variables, measured.data)
+            known = _base(run, run.learner, library, protocol)
             beside.append(probes.unit((embeddings - known.mean[None]) @ known.whitening))
-            last = run
-    for probe in probe_names if together and beside else []:
-        if probe in OF_WHITENED:
-            reading = probes.with_probe(last.learner, OF_WHITENED[probe])
+        for probe in (probe for probe in probe_names if probe in OF_WHITENED):
+            reading = probes.with_probe(run.learner, OF_WHITENED[probe])
             joined = jnp.concatenate(beside, axis=1)
-            rows[f"{TOGETHER} + {probe}"] = Contender(reading, last.variables, joined, free)
+            rows[f"{TOGETHER} + {probe}"] = Contender(reading, run.variables, joined, free)
     return rows
+
+
+def _base(
+    run: trained.Trained, learner: Learner, library: Library, measured: protocols.Protocol
+) -> probes.Base:
+    """What probes know of a run's training part: its own, which has no class that it did not.
+
+    Where that cannot be said any more, the training part of the measured protocol.
+    """
+    rules = trained.own_protocol(run, library) or measured
+    part = assemble.part(library, rules, "train", resident=False)
+    return probes.base(evaluation.embed(learner, run.variables, part.data), part.data.index)
 
 
 def check_probes(names: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Measures trained runs on fixed episodes of unseen diagnoses and unseen patients.
 
     python -m experiments.evaluate --workdir=DIR [--compare=DIR,DIR] [--probes=ridge,whitened]
-        [--together] [--detection] [--leaks] [--orders=8] [--episodes=1000] [--output=FILE.json]
+        [--together=DIR,DIR] [--detection] [--leaks] [--orders=8] [--episodes=1000]
+        [--output=FILE.json]
 
 The same episodes are given to every learner of the table, so that differences are paired. Beside
 the JSON file of all results stands a Markdown file of the tables.
@@ -34,7 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_boolean("detection", False, "one class against all else, too")
     flags.DEFINE_integer("repeats", 10, "detection: draws of examples a class", lower_bound=1)
     flags.DEFINE_boolean("leaks", False, "scores with the faults of public loaders, too")
-    flags.DEFINE_boolean("together", False, "whitened --probes read all encoders as one, too")
+    flags.DEFINE_list("together", [], "trained runs whose encoders whitened --probes read as one")
     flags.DEFINE_integer("orders", 0, "orders of the support to average over", lower_bound=0)
     flags.DEFINE_boolean("seen", False, "allow runs trained on the classes measured: a yardstick")
     flags.DEFINE_string("library", None, "library to draw from instead of the run's own")
@@ -55,6 +56,7 @@ def main(_) -> None:
     _check_flags()
     folders = [Path(f).expanduser() for f in (FLAGS.workdir, *FLAGS.compare)]
     loaded = {name: trained.load(folder) for name, folder in _names(folders).items()}
+    joined = {f: trained.load(Path(f).expanduser()) for f in FLAGS.together}
     main_run = next(iter(loaded.values()))
     config = main_run.config
     loaded[contenders.RANDOM] = trained.untrained(main_run)
@@ -62,7 +64,7 @@ def main(_) -> None:
         library = open_library(Path(FLAGS.library).expanduser())
     else:
         library = assemble.library(config)
-    for name, run in loaded.items():
+    for name, run in {**loaded, **joined}.items():
         trained.check_form(run, library, name)
     protocol = protocols.load(FLAGS.protocol or config.protocol)
     if config.labels == "conditions":
@@ -89,7 +91,7 @@ def main(_) -> None:
         seed=FLAGS.seed,
         query=FLAGS.query,
         probes=FLAGS.probes,
-        together=FLAGS.together,
+        together=joined,
         orders=FLAGS.orders,
         leaks=FLAGS.leaks,
         repeats=FLAGS.repeats if FLAGS.detection else 0,
@@ -110,7 +112,7 @@ def main(_) -> None:
                 "parameters": contenders.count(run.variables),
                 "config": run.config.to_dict(),
             }
-            for name, run in loaded.items()
+            for name, run in {**loaded, **joined}.items()
         },
         "seconds": time.monotonic() - began,
         **found,

@@ -27,7 +27,7 @@ def measure(
     query: int | None = None,
     probes: list[str] | None = None,
     probed: set[str] | None = None,
-    together: bool = False,
+    together: dict[str, trained.Trained] | None = None,
     orders: int = 0,
     leaks: bool = False,
     repeats: int = 0,
@@ -46,7 +46,7 @@ def measure(
       query: records asked of each class; the fewest that a run was trained with if not given.
       probes: names of probes that read encoders as well.
       probed: of which runs; of all that embed records if not given.
-      together: probes of whitened embeddings also read those of all runs as one.
+      together: runs whose whitened embeddings probes read as one, beside the others.
       orders: random orders of the support that learners of sequences read beside the first.
       leaks: score with the faults of public loaders as well.
       repeats: draws of examples for each class to be detected; 0 leaves detection out.
@@ -57,7 +57,7 @@ def measure(
     protocols.check_disjoint(splits, known=protocol.known)
     if not splits[part].classes:
         raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
-    for name, run in runs.items():
+    for name, run in {**runs, **(together or {})}.items():
         trained.check_unseen(
             run,
             library,

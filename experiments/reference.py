@@ -9,6 +9,8 @@ learner's classes) and shots.svg lie in --output.
 """
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from experiments import (
     workdir,
 )
 from experiments.configs import common, ptbxl
-from metaecg import report
+from metaecg import NOTICE, plots, report
+from metaecg.checkpoints import digest
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
 
@@ -64,7 +67,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
         "learner": "finetune",
         "maml": _DESCENT,
         "update": "reptile",
-        "inner": {"steps": 5},
+        "inner": {"optimizer": "sgd", **_DESCENT},  # as it will descend when it is asked
         **_ADAPTED,
     },
 }
@@ -186,7 +189,7 @@ def main(_) -> None:
             except loop.Terminated as stop:
                 print(f"{stop}; the same command goes on from there")
                 return
-            for kind, rows in _measured(runs, protocol, seed, ways, shots).items():
+            for kind, rows in _measured(runs, protocol, seed, folder, ways, shots).items():
                 found[kind].append(rows)
             text = _write(found, output, ways[0])
     print(f"{text}\n\ndetails in {output / 'results.json'}")
@@ -196,49 +199,59 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path, way: int)
     """Writes what is measured so far: after every split, since a command may be interrupted."""
     rows = combined.combine(found["rows"], FLAGS.seeds)
     detected = combined.combine_detection(found["detection"], FLAGS.seeds)
-    results = {"machine": machine.facts(), "protocol": FLAGS.protocol, "rows": rows}
-    results |= {"detection": detected, "repeats": found}
+    command = f"python -m experiments.reference {shlex.join(sys.argv[1:])}"
+    about = {"command": command, "machine": machine.facts(), "protocol": FLAGS.protocol}
+    about |= {name: FLAGS[name].value for name in ("part", "encoder", "seeds", "episodes")}
+    results = {**about, "rows": rows, "detection": detected, "repeats": found, "note": NOTICE}
     text = json.dumps(results, indent=1, ensure_ascii=False)
-    (output / "results.json").write_text(text, "utf-8")
-    shots = combined.figure(rows, way)
-    shots.savefig(output / "shots.svg")
-    (output / "report.html").write_text(_page(results, found["rows"], shots, way), "utf-8")
-    text = combined.table(rows)
+    workdir.write_whole(output / "results.json", text)
+    best, *_ = combined.ranked(rows, way)
+    named = [f"## Episodes\n\n{combined.table(rows)}"]
+    shown = {}
+    for row in (row for row in detected if row["learner"] == best):
+        shown[f"Detection by statement: {best}, {row['shot']} with X and {row['shot']} without"] = (
+            tables.STATEMENTS,
+            tables.statements(row),
+        )
     if detected:
-        text += "\n\n" + tables.detection(detected)
+        named.append(f"## Detection\n\n{tables.detection(detected)}")
+    named += [f"## {name}\n\n{tables.markdown(*cells)}" for name, cells in shown.items()]
+    title = f"{FLAGS.part} part of {FLAGS.protocol}"
+    text = "\n\n".join((f"# {title}", f"    {command}", *named))
     (output / "table.md").write_text(text + "\n", "utf-8")
-    return text
-
-
-def _page(
-    results: dict[str, Any], repeats: list[list[dict[str, Any]]], shots: Any, way: int
-) -> str:
-    """Accuracy by shot, and of the best learner the classes of each split."""
-    rows = [row for row in results["rows"] if row["way"] == way]
-    best, *_ = names = combined.ranked(rows, way)
-    shot = combined.middle([row["shot"] for row in rows])
-    caption = f"{way}-way, the best at {shot} shots: {', '.join(names[:7])}"
+    drawn = combined.best(rows, way)
+    plots.shots_curve(plots.by_shot(drawn), chance=1 / way).savefig(output / "shots.svg")
     classes = {}
-    for number, row in enumerate(combined.by_class(repeats, FLAGS.seeds, best, way, shot)):
-        where = f"split {number}: " if len(repeats) > FLAGS.seeds else ""
+    shot = combined.middle([row["shot"] for row in drawn])
+    for number, row in enumerate(combined.by_class(found["rows"], FLAGS.seeds, best, way, shot)):
+        where = f"split {number}: " if len(found["rows"]) > FLAGS.seeds else ""
         classes[f"Classes, {where}{best}, {way}-way {shot}-shot"] = row
-    title = f"Few-shot accuracy on {results['protocol']}, {FLAGS.part} part"
-    known = {"machine": results["machine"], "seeds": FLAGS.seeds, "episodes": FLAGS.episodes}
-    return report.reference_page(title, shots, caption, classes, known)
+    page = report.reference_page(f"Few-shot accuracy, {title}", drawn, classes, shown, about)
+    (output / "report.html").write_text(page, "utf-8")
+    return text
 
 
 def _measured(
     runs: dict[str, trained.Trained],
     protocol: str,
     seed: int,
+    folder: Path,
     ways: list[int],
     shots: list[int],
 ) -> dict[str, list[dict[str, Any]]]:
-    """Of all ways and shots: the runs, and probes of their encoders."""
+    """Of all ways and shots: the runs, and probes of their encoders; read if it was measured."""
     library = assemble.library(runs[ENCODER].config)
     runs = {**runs, contenders.RANDOM: trained.untrained(runs[ENCODER], seed=seed)}
     if not FLAGS.only or FINE_TUNED in FLAGS.only:
         runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], rate=_DESCENT["rate"], steps=10)
+    asked = {name: FLAGS[name].value for name in ("part", "episodes", "probes", "repeats")}
+    asked |= {"ways": ways, "shots": shots, "library": library.fingerprint}
+    asked["runs"] = [[name, digest(run.variables)] for name, run in runs.items()]
+    kept = folder / "measured.json"
+    if kept.exists():
+        before = json.loads(kept.read_text("utf-8"))
+        if before["asked"] == asked:
+            return before["found"]
     found: dict[str, list[dict[str, Any]]] = {"rows": [], "detection": []}
     rules = protocols.load(protocol)
     for way in ways:
@@ -260,6 +273,7 @@ def _measured(
         )
         for kind, rows in measured.items():
             found[kind] += rows
+    workdir.write_whole(kept, json.dumps({"asked": asked, "found": found}))
     return found
 
 

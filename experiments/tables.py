@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from metaecg.detection import SCORES
+
 
 def episodes(rows: list[dict[str, Any]]) -> str:
     """N-way episodes: a row a learner and shot."""
     lines = [
-        "| learner | episodes | accuracy | ± 95 % | over patients | macro-AUROC | ECE "
+        "| learner | episodes | accuracy | ± 95 % | over patients | macro-AUROC | ECE | Brier "
         "| first − this | over patients | p (Holm) |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         low, high = row["accuracy_patients95"]
@@ -16,14 +18,18 @@ def episodes(rows: list[dict[str, Any]]) -> str:
         if "difference" in row:
             mean, half = row["difference"]
             below, above = row["difference_patients95"]
-            p = "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
-            gap = f"{mean:+.3f} ± {half:.3f} | {below:+.3f} to {above:+.3f} | {p}"
+            gap = f"{mean:+.3f} ± {half:.3f} | {below:+.3f} to {above:+.3f} | {p_value(row)}"
         lines.append(
             f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {row['accuracy']:.3f} "
             f"| {row['accuracy_ci95']:.3f} | {low:.3f}–{high:.3f} | {row['macro_auroc']:.3f} "
-            f"| {row['ece']:.3f} | {gap} |"
+            f"| {row['ece']:.3f} | {row['brier']:.3f} | {gap} |"
         )
     return "\n".join(lines)
+
+
+def p_value(row: dict[str, Any]) -> str:
+    """The adjusted p of a row's difference, as it is written."""
+    return "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
 
 
 def detection(rows: list[dict[str, Any]]) -> str:
@@ -36,8 +42,7 @@ def detection(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         macro = row["macro"]
         cells = [
-            "{:.3f} ({:.3f}–{:.3f})".format(macro[name], *macro[f"{name}_ci95"])
-            for name in ("auroc", "auprc", "auprc_balanced")
+            "{:.3f} ({:.3f}–{:.3f})".format(macro[name], *macro[f"{name}_ci95"]) for name in SCORES
         ]
         gap = (
             "{:+.3f} ({:+.3f} to {:+.3f})".format(*row["difference"]["auroc"])
@@ -46,6 +51,32 @@ def detection(rows: list[dict[str, Any]]) -> str:
         )
         lines.append(f"| {row['learner']} | {row['shot']} | {' | '.join(cells)} | {gap} |")
     return "\n".join(lines)
+
+
+STATEMENTS = ("statement", "records", "prevalence", "AUROC", "AUPRC", "AUPRC, half with X")
+
+
+def statements(row: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Of one learner's detection, the cells of `STATEMENTS` for each class, the surest first."""
+    classes = sorted(row["per_class"].items(), key=lambda item: -item[1]["auroc"])
+    return [
+        (
+            name,
+            str(found["records"]),
+            f"{found['prevalence']:.1%}",
+            *(
+                "{:.3f} ({:.3f}–{:.3f})".format(found[score], *found[f"{score}_ci95"])
+                for score in SCORES
+            ),
+        )
+        for name, found in classes
+    ]
+
+
+def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table of cells."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def orders(rows: list[dict[str, Any]]) -> str:
@@ -90,6 +121,11 @@ TABLES = {
         detection,
         "One class against all else, mean over classes; intervals over patients.",
     ),
+    "statements": (
+        "Detection by statement, the first learner",
+        lambda rows: markdown(STATEMENTS, statements(rows[-1])),
+        "Of the most examples; prevalence is the measured part's, not the archive's or a clinic's.",
+    ),
     "leaks": (
         "Leaks",
         leaks,
@@ -101,7 +137,11 @@ TABLES = {
 
 def report(found: dict[str, list[dict[str, Any]]]) -> str:
     """All tables as Markdown."""
-    shown = found | {"order": [row for row in found["rows"] if "order" in row]}
+    first = found["rows"][0]["learner"] if found["rows"] else ""
+    shown = found | {
+        "order": [row for row in found["rows"] if "order" in row],
+        "statements": [row for row in found.get("detection", ()) if row["learner"] == first],
+    }
     return "\n\n".join(
         "\n\n".join(filter(None, (f"## {title}", table(shown[name]), note)))
         for name, (title, table, note) in TABLES.items()

@@ -129,6 +129,7 @@ def open_parts(config) -> Opened:
         "classes": {name: list(split.classes) for name, split in splits.items()},
         "library_fingerprint": library.fingerprint,
         "protocol": protocol.name,
+        "protocol_digest": protocol.digest,
     }
     unseen = tuple(splits[p] for p in protocols.PARTS if p != "train")
     return Opened(library, parts, facts, unseen, protocol.known)

@@ -101,6 +101,30 @@ def check_form(trained: Trained, library: Library, name: str = "the run") -> Non
         )
 
 
+def own_protocol(trained: Trained, library: Library) -> protocols.Protocol | None:
+    """The protocol that a run was trained by, if `library` is its own and the file still there.
+
+    Raises:
+      MetaecgError: the file was edited since.
+    """
+    if not _is_of(trained, library):
+        return None
+    try:
+        rules = protocols.load(trained.config.protocol)
+    except MetaecgError:
+        return None
+    if trained.facts.get("protocol_digest") not in (None, rules.digest):
+        raise MetaecgError(
+            f"protocol {trained.config.protocol} was edited since a run was trained by it, and "
+            "nobody can say which patients that run knows: bring the file back, or train anew"
+        )
+    return rules
+
+
+def _is_of(trained: Trained, library: Library) -> bool:
+    return trained.facts.get("library_fingerprint") == library.fingerprint
+
+
 def check_unseen(
     trained: Trained,
     library: Library,
@@ -126,12 +150,13 @@ def check_unseen(
       MetaecgError: it was; says of how many.
     """
     mine = None
-    if trained.facts.get("library_fingerprint") == library.fingerprint:
-        try:
-            rules = protocols.load(trained.config.protocol)
-            mine = protocols.split(library, rules, "train").patients
-        except MetaecgError as error:  # its file has moved; the classes are known all the same
-            print(f"{name}: its patients cannot be compared with those to be measured: {error}")
+    if rules := own_protocol(trained, library):
+        mine = protocols.split(library, rules, "train").patients
+    elif _is_of(trained, library):  # the classes are known all the same
+        print(
+            f"{name}: its patients cannot be compared with those to be measured, for its protocol "
+            f"{trained.config.protocol} is not there any more"
+        )
     for split in splits:
         shared = sorted(set(trained.facts["classes"]["train"]) & set(split.classes))
         if shared and not seen:

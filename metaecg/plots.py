@@ -5,7 +5,7 @@ a notebook, in a server and without a display: ``plots.ecg(…).savefig("ecg.png
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -98,6 +98,21 @@ def shots_curve(
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=columns)
     return figure
+
+
+def by_shot(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[int, float, float, float]]]:
+    """The series of `shots_curve`, from the rows of an evaluation.
+
+    Args:
+      rows: each with learner, shot, accuracy, its 95 % half-width over episodes `accuracy_ci95`
+        and, if it was measured, the interval over patients `accuracy_patients95`.
+    """
+    series: dict[str, list[tuple[int, float, float, float]]] = {}
+    for row in rows:
+        mean, half = row["accuracy"], row["accuracy_ci95"]
+        low, high = row.get("accuracy_patients95", (mean - half, mean + half))
+        series.setdefault(row["learner"], []).append((row["shot"], mean, low, high))
+    return series
 
 
 @_styled

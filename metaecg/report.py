@@ -95,25 +95,26 @@ def evaluation_page(results: Mapping[str, Any], curves: Sequence[Mapping[str, An
 
 def reference_page(
     title: str,
-    shots: Any,
-    caption: str,
+    rows: Sequence[Mapping[str, Any]],
     classes: Mapping[str, Mapping[str, Any]],
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]],
     known: Mapping[str, object],
 ) -> str:
     """The page of `experiments.reference`: what its tables do not show.
 
     Args:
       title: its name.
-      shots: figure of accuracy by shot.
-      caption: what the figure says, in words.
+      rows: of the learners whose accuracy by shot is drawn, as `plots.by_shot` takes them.
       classes: by a heading for each split, a row of an evaluation: `per_class`, `confusion`, `way`.
+      tables: by a heading, head and cells of what else there is.
       known: where all comes from, shown as a table.
 
     Returns:
       Self-contained HTML.
     """
-    sections = [("Accuracy by shot", figure(shots, caption, "Intervals of 95 % over patients."))]
+    sections = [("Accuracy by shot", _by_shot(rows))]
     sections += [(heading, _classes(row)) for heading, row in classes.items()]
+    sections += [(heading, table(*cells)) for heading, cells in tables.items()]
     return page(title, [*sections, ("Where this comes from", details(known))])
 
 
@@ -226,11 +227,7 @@ def _scores(results: Mapping[str, Any]) -> str:
 
 
 def _by_shot(rows: Sequence[Mapping[str, Any]]) -> str:
-    series: dict[str, list[tuple[int, float, float, float]]] = {}
-    for row in rows:
-        mean, half = row["accuracy"], row["accuracy_ci95"]
-        low, high = row.get("accuracy_patients95", (mean - half, mean + half))
-        series.setdefault(row["learner"], []).append((row["shot"], mean, low, high))
+    series = plots.by_shot(rows)
     alt = "Accuracy by shot: " + "; ".join(
         f"{name} " + ", ".join(f"{p[0]}-shot {p[1]:.1%}" for p in points)
         for name, points in series.items()

@@ -158,10 +158,11 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--together", "--probes=ridge"], "--together needs one of --probes=whitened,"),
+        (["--together=there", "--probes=ridge"], "--together needs one of --probes=whitened,"),
         (["--output=results.md"], "--output=results.md: give a name that ends in .json"),
         (["--output=no/where.json"], "there is no folder no"),
         (["--shots=one"], "--shots=one: write numbers from 1 on"),
+        (["--shots=5,1,5"], "--shots=5,1,5: write every number once"),
     ],
 )
 def test_evaluate_refuses_before_it_measures(run, arguments, message):

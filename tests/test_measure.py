@@ -12,8 +12,10 @@ from experiments import assemble, contenders, protocol, tables, train, trained
 from experiments.configs import common, quickstart
 from experiments.measure import measure
 from experiments.trials import toy
+from metaecg import evaluation
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
+from metaecg.learners import probes
 
 TINY = ",transformer.width=8,transformer.layers=1,transformer.heads=2,maml.steps=1"
 OPTIONS = {"part": "test", "way": 2, "shots": [1], "episodes": 6, "seed": 0}
@@ -78,8 +80,8 @@ def test_every_encoder_stands_there_under_every_probe(found):
 
 
 def test_an_encoder_together_with_itself_answers_as_by_itself(runs, places):
-    twice = {"one": runs["matching"], "other": runs["matching"]}
-    rows = measure(twice, *places, **OPTIONS, probes=["whitened"], together=True)["rows"]
+    one, twice = (dict.fromkeys(names, runs["matching"]) for names in ("a", "bc"))
+    rows = measure(one, *places, **OPTIONS, probes=["whitened"], together=twice)["rows"]
     assert [row["learner"] for row in rows][-1] == "encoders together + whitened"
     assert rows[-1]["accuracy"] == rows[1]["accuracy"]
     assert rows[-1]["brier"] == pytest.approx(rows[1]["brier"], abs=1e-5)
@@ -142,9 +144,31 @@ def test_a_run_trained_on_the_measured_patients_is_refused_always(runs, places):
     with pytest.raises(MetaecgError, match=r"18 of the patients .* its own protocol, .*:known"):
         measure({"one": half}, library, rules, **OPTIONS, seen=True)
     assert measure({"one": half}, library, rules._replace(known=True), **OPTIONS)["rows"]
+    # Where the protocol was edited, its patients are no longer those that the run knows.
+    edited = half._replace(facts={**half.facts, "protocol_digest": "of other rules"})
+    with pytest.raises(MetaecgError, match="was edited since a run was trained by it"):
+        measure({"one": edited}, library, rules._replace(known=True), **OPTIONS)
     # Where the protocol's file is gone, classes are all that can be compared.
     config.protocol = "gone.json"
     assert measure({"one": half}, library, rules, **OPTIONS)["rows"]
+
+
+def test_probes_whiten_by_the_runs_own_training_part(runs, places):
+    """Not by that of a yardstick, which knows the test classes."""
+    library, rules = places
+    known, run = rules._replace(known=True), runs["matching"]
+    here = run._replace(facts={**run.facts, "library_fingerprint": library.fingerprint})
+    own, measured = (
+        probes.base(evaluation.embed(run.learner, run.variables, part.data), part.data.index)
+        for part in (assemble.part(library, r, "train") for r in (rules, known))
+    )
+    found = contenders._base(here, run.learner, library, known)
+    np.testing.assert_array_equal(found.mean, own.mean)
+    assert np.abs(own.mean - measured.mean).max() > 1e-6
+    # Of a library that it was not trained on, only the measured protocol has a training part.
+    np.testing.assert_array_equal(
+        contenders._base(run, run.learner, library, known).mean, measured.mean
+    )
 
 
 def test_learners_that_adapt_their_encoder_are_measured_and_detect(places, runs):

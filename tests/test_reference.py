@@ -1,6 +1,7 @@
 """The reference benchmark on a toy: every learner, every split, one table."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     # Below: √(.06² + .08²) / 2; above: √(.04² + .03²) / 2.
     assert both["accuracy_patients95"] == pytest.approx((0.45, 0.525))
     assert both["difference_patients95"] == pytest.approx((0.075, 0.125))
+    assert both["p"] == pytest.approx(math.erfc(0.1 / (0.025 / 1.96) / math.sqrt(2)))
+    assert both["p_holm"] == both["p"], "the only difference"
     # Two seeds answer the same episodes: a second one takes nothing off their interval.
     (seeds,) = combined.combine([[one], [other]], seeds=2)
     assert seeds["accuracy"] == pytest.approx(0.5)
@@ -37,8 +40,11 @@ def test_combine_gives_means_over_repeats_with_the_interval_of_the_mean():
     more |= {"accuracy_patients95": (0.6, 0.8), "each": [0.7]}
     lines = combined.table([both, {**row, **more}]).splitlines()
     assert lines[0].startswith("| 5-way | 1-shot | 5-shot | over patients, 5-shot | first − this, ")
-    assert lines[2] == "| a | 0.500 ± 0.025 |  |  |  |  |  |  |  |"
-    assert lines[3] == "| b |  | 0.700 ± 0.100 | 0.600–0.800 |  |  | 0.500 | 0.300 | 0.700 |"
+    assert lines[2] == "| a | 0.500 ± 0.025 |  |  |  |  |  |  |  |  |  |"
+    assert (
+        lines[3]
+        == "| b |  | 0.700 ± 0.100 | 0.600–0.800 |  |  |  | 0.500 | 0.300 | 0.200 | 0.700 |"
+    )
 
 
 def test_learners_are_ranked_at_the_middle_shot_and_classes_are_of_each_split():
@@ -60,9 +66,13 @@ def test_detection_is_combined_as_episodes_are():
     def row(auroc, low, high):
         macro = {x: auroc for x in ("auroc", "auprc", "auprc_balanced")}
         macro |= {f"{x}_ci95": (low, high) for x in ("auroc", "auprc", "auprc_balanced")}
-        return {"learner": "a", "shot": 5, "macro": macro}
+        of_class = {"A" if auroc < 0.8 else "B": {**macro, "records": 3, "prevalence": 0.1}}
+        return {"learner": "a", "shot": 5, "macro": macro, "per_class": of_class}
 
     (both,) = combined.combine_detection([[row(0.7, 0.67, 0.74)], [row(0.9, 0.86, 0.93)]])
+    best, worst = tables.statements(both)  # each of the one split that asks for it
+    assert best[:4] == ("B", "3", "10.0%", "0.900 (0.860–0.930)")
+    assert worst[0] == "A"
     assert both["macro"]["auroc"] == pytest.approx(0.8)
     assert both["macro"]["auprc_ci95"] == pytest.approx([0.775, 0.825])  # √(.03² + .04²) / 2
     assert "difference" not in both

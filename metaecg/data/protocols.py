@@ -6,6 +6,8 @@ one split of it as ``ptbxl_21_5:0``. ``ptbxl_rare:known`` makes a yardstick of i
 patients train, with the test classes' labels.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from importlib import resources
 from itertools import combinations
@@ -68,6 +70,11 @@ class Protocol(NamedTuple):
     membership: str
     splits: tuple[Classes, ...]
     known: bool = False
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the rules, whatever the file is called."""
+        return hashlib.sha256(json.dumps(self[1:]).encode()).hexdigest()
 
 
 class Split(NamedTuple):
