@@ -1,7 +1,8 @@
 """Detection: does this ECG show X, given K examples with X and K without?
 
 One class against all else, asked of every record of a part that is not of a patient of the support:
-at the part's own prevalence, and, by weighting, at one half.
+at the part's own prevalence, and, by weighting, at one half. A part chosen for rare statements has
+more of them than an archive or a clinic.
 """
 
 import functools
