@@ -23,7 +23,6 @@ class Trained(NamedTuple):
       config: its settings.
       facts: what else config.json says: record shape, classes of each part, fingerprints.
       learner: its functions.
-      slots: width of the labels they take.
       variables: its best by validation.
       step: the step they are of.
     """
@@ -31,7 +30,6 @@ class Trained(NamedTuple):
     config: ml_collections.ConfigDict
     facts: dict[str, Any]
     learner: Learner
-    slots: int
     variables: Variables
     step: int
 
@@ -68,7 +66,7 @@ def load(folder: Path) -> Trained:
             )
         params = {**variables.params, "encoder": source.params["encoder"]}
         variables = Variables(params, {**source.state, **variables.state})
-    return Trained(config, facts, learner, width, variables, meta["best_step"])
+    return Trained(config, facts, learner, variables, meta["best_step"])
 
 
 def encoder_digest(variables: Variables) -> str:
@@ -177,7 +175,7 @@ def untrained(trained: Trained, seed: int = 0) -> Trained:
     config = ml_collections.ConfigDict({**trained.config.to_dict(), **changed})
     learner = assemble.learner(config, 1)
     variables = learner.init(jax.random.key(seed), _example(trained.facts, config.way))
-    return Trained(config, trained.facts, learner, config.way, variables, 0)
+    return Trained(config, trained.facts, learner, variables, 0)
 
 
 def fine_tuned(trained: Trained, **options: float) -> Trained:
@@ -194,7 +192,7 @@ def fine_tuned(trained: Trained, **options: float) -> Trained:
     variables = learner.init(jax.random.key(0), _example(trained.facts, config.way))
     params = {**variables.params, "encoder": trained.variables.params["encoder"]}
     variables = Variables(params, {k: trained.variables.state[k] for k in variables.state})
-    return Trained(config, trained.facts, learner, config.way, variables, trained.step)
+    return Trained(config, trained.facts, learner, variables, trained.step)
 
 
 def _example(facts: dict[str, Any], labels: int) -> Task:

@@ -65,7 +65,7 @@ def run(library, monkeypatch):
         "protocol": protocol.name,
     }
     variables = jax.jit(learner.init)(jax.random.key(0), assemble.example_task(64, 2, 3))
-    loaded = trained.Trained(config, facts, learner, 2, variables, 7)
+    loaded = trained.Trained(config, facts, learner, variables, 7)
     monkeypatch.setattr(trained, "load", lambda _: loaded)
     monkeypatch.setattr(calibrate, "SHOTS", (1, 3, 50))  # no class has 50
     monkeypatch.setattr(calibrate, "WAYS", (2, 5))  # nor the validation 5 classes

@@ -107,8 +107,8 @@ def test_global_labels_are_trained_and_validated_on_other_patients(settings, run
     best = train.train(config(settings, arguments), tmp_path)
     assert best["metric"] == "macro_auroc"
     assert 0 <= best["best"] <= 1
-    run = trained.load(tmp_path)
-    assert run.slots == 3, "the conditions A, B and C, not the slots of an episode"
+    # Labels of three conditions, where slots of an episode would be two.
+    assert trained.load(tmp_path).facts["classes"]["train"] == ["A", "B", "C"]
 
 
 def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, run, tmp_path):

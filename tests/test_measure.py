@@ -43,7 +43,7 @@ def runs(settings):
             "classes": {"train": list("ABC")},
             "record": {"samples": 128, "leads": ["lead 0", "lead 1"], "hz": 100.0},
         }
-        made[name] = trained.Trained(config, facts, learner, config.way, variables, 0)
+        made[name] = trained.Trained(config, facts, learner, variables, 0)
     return made
 
 
