@@ -104,7 +104,8 @@ def reference_page(
 
     Args:
       title: its name.
-      rows: of the learners whose accuracy by shot is drawn, as `plots.by_shot` takes them.
+      rows: of the learners whose accuracy by shot is drawn, as `plots.by_shot` takes them, with
+        intervals over patients.
       classes: by a heading for each split, a row of an evaluation: `per_class`, `confusion`, `way`.
       tables: by a heading, head and cells of what else there is.
       known: where all comes from, shown as a table.
@@ -112,7 +113,17 @@ def reference_page(
     Returns:
       Self-contained HTML.
     """
-    sections = [("Accuracy by shot", _by_shot(rows))]
+    scores = [
+        (
+            row["learner"],
+            row["shot"],
+            f"{row['accuracy']:.3f} ± {row['accuracy_ci95']:.3f}",
+            "{:.3f} – {:.3f}".format(*row["accuracy_patients95"]),
+        )
+        for row in rows
+    ]
+    head = ("learner", "shot", "accuracy, ± 95 % over episodes", "over patients")
+    sections = [("Accuracy by shot", _by_shot(rows) + table(head, scores, numbers=3))]
     sections += [(heading, _classes(row)) for heading, row in classes.items()]
     sections += [(heading, table(*cells)) for heading, cells in tables.items()]
     return page(title, [*sections, ("Where this comes from", details(known))])

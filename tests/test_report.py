@@ -126,12 +126,29 @@ def evaluated():
     return report.evaluation_page(results(), CURVES)
 
 
+@pytest.fixture(scope="module")
+def referred():
+    rows = results()["rows"]
+    detected = {"Detection by <statement>": (("statement", "AUROC"), [("<B>", "0.9")])}
+    return report.reference_page("All of <p>", rows, {"Split 0": rows[1]}, detected, {"seeds": 3})
+
+
+def test_the_reference_shows_scores_classes_and_what_else_there_is(referred):
+    page = Reader(referred)
+    assert "All of <p>" in page.text
+    assert "snail 5 0.700 ± 0.050 0.600 – 0.800" in page.text
+    assert "Split 0 Worst classes" in page.text
+    assert "Detection by <statement> statement AUROC <B> 0.9" in page.text
+    assert "seeds 3" in page.text
+    assert len(page.all("svg")) == 3
+
+
 def test_a_run_without_a_validation_part_has_its_learning_curve():
     html = report.evaluation_page(results(), [{"step": 1, "loss": 1.0, "validation": {}}])
     assert "Training loss by step" in Reader(html).text
 
 
-@pytest.mark.parametrize("name", ["diagnosed", "evaluated"])
+@pytest.mark.parametrize("name", ["diagnosed", "evaluated", "referred"])
 def test_a_page_needs_nothing_else_and_can_be_read_aloud(name, request):
     html = request.getfixturevalue(name)
     page = Reader(html)
