@@ -70,7 +70,7 @@ def line_up(
         each by itself, of unit length, side by side.
 
     Raises:
-      MetaecgError: there is no such probe.
+      MetaecgError: there is no such probe; one of `together` does not embed records.
     """
     check_probes(probe_names)
     free = assemble.Limits(None, None, False)
@@ -95,7 +95,12 @@ def line_up(
             rows[f"{encoder} + {probe}"] = Contender(reading, run.variables, embeddings, free)
     if together:
         beside = []
-        for run in together.values():
+        for name, run in together.items():
+            if run.learner.embed is None:
+                raise MetaecgError(
+                    f"--together: {name} adapts its encoder to each support and has no embeddings "
+                    "that could stand beside others"
+                )
             embeddings = evaluation.embed(run.learner, run.variables, measured.data)
             known = _base(run, run.learner, library, protocol)
             beside.append(probes.unit((embeddings - known.mean[None]) @ known.whitening))

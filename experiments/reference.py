@@ -245,7 +245,9 @@ def _measured(
     if not FLAGS.only or FINE_TUNED in FLAGS.only:
         runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], rate=_DESCENT["rate"], steps=10)
     asked = {name: FLAGS[name].value for name in ("part", "episodes", "probes", "repeats")}
-    asked |= {"ways": ways, "shots": shots, "library": library.fingerprint}
+    rules = protocols.load(protocol)
+    asked |= {"ways": ways, "shots": shots}
+    asked |= {"library": library.fingerprint, "protocol": rules.digest}
     asked["runs"] = [[name, digest(run.variables)] for name, run in runs.items()]
     kept = folder / "measured.json"
     if kept.exists():
@@ -253,7 +255,6 @@ def _measured(
         if before["asked"] == asked:
             return before["found"]
     found: dict[str, list[dict[str, Any]]] = {"rows": [], "detection": []}
-    rules = protocols.load(protocol)
     for way in ways:
         measured = measure.measure(
             runs,

@@ -177,6 +177,8 @@ def test_learners_that_adapt_their_encoder_are_measured_and_detect(places, runs)
     assert [row["learner"] for row in found["detection"]] == ["anil", "tuned"]
     assert 0 <= found["detection"][1]["macro"]["auroc"] <= 1
     assert "auroc" in found["detection"][1]["difference"]
+    with pytest.raises(MetaecgError, match="--together: tuned adapts its encoder"):
+        measure({"anil": runs["anil"]}, *places, **OPTIONS, probes=["whitened"], together=everyone)
 
 
 def test_differences_are_from_the_first_learner_or_from_none(runs, places):
