@@ -59,15 +59,19 @@ class Writer:
     def __enter__(self) -> "Writer":
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._work = self.path.with_name(f".{self.path.name}.partial-{uuid.uuid4().hex[:8]}")
-        self._work.mkdir()
-        self._lock = _lock(self._work)
-        self._folder = self._work / "new"
-        self._folder.mkdir()
-        self._signals = open(self._folder / "signals.npy", "wb")
-        self._rows = open(self._folder / "records.csv", "wb")
-        self._rows.write(csv_line(lib.COLUMNS))
-        self._quarantine = open(self._folder / "quarantine.csv", "wb")
-        self._quarantine.write(csv_line(("path", "reason")))
+        try:
+            self._work.mkdir()
+            self._lock = _lock(self._work)
+            self._folder = self._work / "new"
+            self._folder.mkdir()
+            self._signals = open(self._folder / "signals.npy", "wb")
+            self._rows = open(self._folder / "records.csv", "wb")
+            self._rows.write(csv_line(lib.COLUMNS))
+            self._quarantine = open(self._folder / "quarantine.csv", "wb")
+            self._quarantine.write(csv_line(("path", "reason")))
+        except BaseException:  # a signal may come before `with` takes over
+            _abandon(self._work, self.path)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -53,6 +53,16 @@ def test_the_next_writer_clears_up_after_a_killed_one(tmp_path, moment):
     assert lib.open_library(path).signals[0, 0, 0] == 3
 
 
+def test_a_signal_while_it_begins_leaves_nothing_behind(tmp_path, monkeypatch):
+    def stopped(_):
+        raise SystemExit(143)
+
+    monkeypatch.setattr(writing, "_lock", stopped)
+    with pytest.raises(SystemExit), writing.Writer(tmp_path / "library"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_writer_at_work_is_let_alone(tmp_path):
     for name in (".a.partial-0123456", ".a.partial-mine", ".b.partial-01234567", ".a"):
         (tmp_path / name).mkdir()
