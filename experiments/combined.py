@@ -132,14 +132,11 @@ def by_class(
     for first in range(0, len(mine), seeds):
         rows = mine[first : first + seeds]
         confusion = np.sum([row["confusion"] for row in rows], axis=0)
-        per_class = {
-            name: {
-                "queries": sum(row["per_class"][name]["queries"] for row in rows),
-                "recall": float(np.mean([row["per_class"][name]["recall"] for row in rows])),
-                "auroc": float(np.mean([row["per_class"][name]["auroc"] for row in rows])),
-            }
-            for name in rows[0]["per_class"]
-        }
+        per_class = {}
+        for name in rows[0]["per_class"]:
+            of_name = [row["per_class"][name] for row in rows]
+            per_class[name] = {key: _mean(of_name, key) for key in ("recall", "auroc")}
+            per_class[name]["queries"] = sum(scores["queries"] for scores in of_name)
         found.append({"way": way, "confusion": confusion.tolist(), "per_class": per_class})
     return found
 
@@ -156,7 +153,7 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
     more = ["over patients", "first − this", "over patients", "p (Holm)"]
     more += ["macro-AUROC", "ECE", "Brier", "each"]
     heads = [f"{way}-way", *(f"{n}-shot" for n in shots), *(f"{x}, {most}-shot" for x in more)]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines = []
     for learner in dict.fromkeys(learner for learner, _ in mine):
         cells = [learner]
         for shot in shots:
@@ -164,8 +161,8 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
             cells.append("{accuracy:.3f} ± {accuracy_ci95:.3f}".format(**row) if row else "")
         row = mine.get((learner, most))
         cells += _more(row) if row else [""] * len(more)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return tables.markdown(heads, lines)
 
 
 def middle(shots: list[int]) -> int:

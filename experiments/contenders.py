@@ -104,9 +104,11 @@ def line_up(
             embeddings = evaluation.embed(run.learner, run.variables, measured.data)
             known = _base(run, run.learner, library, protocol)
             beside.append(probes.unit((embeddings - known.mean[None]) @ known.whitening))
-        for probe in (probe for probe in probe_names if probe in OF_WHITENED):
+        joined = jnp.concatenate(beside, axis=1)
+        for probe in probe_names:
+            if probe not in OF_WHITENED:
+                continue
             reading = probes.with_probe(run.learner, OF_WHITENED[probe])
-            joined = jnp.concatenate(beside, axis=1)
             rows[f"{TOGETHER} + {probe}"] = Contender(reading, run.variables, joined, free)
     return rows
 

@@ -208,7 +208,9 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path, way: int)
     best, *_ = combined.ranked(rows, way)
     named = [f"## Episodes\n\n{combined.table(rows)}"]
     shown = {}
-    for row in (row for row in detected if row["learner"] == best):
+    for row in detected:
+        if row["learner"] != best:
+            continue
         shown[f"Detection by statement: {best}, {row['shot']} with X and {row['shot']} without"] = (
             tables.STATEMENTS,
             tables.statements(row),

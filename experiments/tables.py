@@ -1,5 +1,6 @@
 """Results as Markdown tables."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from metaecg.detection import SCORES
@@ -40,10 +41,7 @@ def detection(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        macro = row["macro"]
-        cells = [
-            "{:.3f} ({:.3f}–{:.3f})".format(macro[name], *macro[f"{name}_ci95"]) for name in SCORES
-        ]
+        cells = _areas(row["macro"])
         gap = (
             "{:+.3f} ({:+.3f} to {:+.3f})".format(*row["difference"]["auroc"])
             if ("difference" in row)
@@ -60,23 +58,20 @@ def statements(row: dict[str, Any]) -> list[tuple[str, ...]]:
     """Of one learner's detection, the cells of `STATEMENTS` for each class, the surest first."""
     classes = sorted(row["per_class"].items(), key=lambda item: -item[1]["auroc"])
     return [
-        (
-            name,
-            str(found["records"]),
-            f"{found['prevalence']:.1%}",
-            *(
-                "{:.3f} ({:.3f}–{:.3f})".format(found[score], *found[f"{score}_ci95"])
-                for score in SCORES
-            ),
-        )
+        (name, str(found["records"]), f"{found['prevalence']:.1%}", *_areas(found))
         for name, found in classes
     ]
 
 
-def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _areas(found: dict[str, Any]) -> list[str]:
+    """Each of `SCORES` with its interval."""
+    return ["{:.3f} ({:.3f}–{:.3f})".format(found[x], *found[f"{x}_ci95"]) for x in SCORES]
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    return "\n".join([first, "|" + "---|" * len(head), *others])
 
 
 def orders(rows: list[dict[str, Any]]) -> str:
