@@ -44,13 +44,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import assemble, calibrate, contenders, measure, tables, train, trained
+from experiments import calibrate, train
 from experiments.configs import quickstart
-from metaecg import plots
-from metaecg.data import protocols, synthetic
-from metaecg.data.library import open_library, save
-from metaecg.diagnosis import Diagnoser
+from experiments.runs import build, trained
+from experiments.tables import compared, markdown, measure
+from metaecg.data import open_library, protocols, save, synthetic
+from metaecg.diagnose.diagnoser import Diagnoser
 from metaecg.episodes import sample_episode
+from metaecg.figures import plots
 
 SMOKE = os.environ.get("METAECG_SMOKE") == "1"  # the tests run everything on a very small scale
 folder = Path("workdirs/colab_quickstart")
@@ -79,7 +80,7 @@ plots.ecg(
 
 # %%
 protocol = protocols.load("synthetic")
-test = assemble.part(library, protocol, "test")
+test = build.part(library, protocol, "test")
 print(f"{len(test.rows)} test records of these diagnoses: {', '.join(test.classes)}")
 
 # %% [markdown]
@@ -114,7 +115,7 @@ plots.learning_curves([json.loads(line) for line in log])
 
 # %%
 runs = {"SNAIL": trained.load(folder), "nearest centroid": trained.load(folder / "pretrain")}
-runs[contenders.RANDOM] = trained.untrained(runs["SNAIL"])
+runs[compared.RANDOM] = trained.untrained(runs["SNAIL"])
 found = measure.measure(
     runs,
     library,
@@ -125,7 +126,7 @@ found = measure.measure(
     episodes=config.test_episodes,
     seed=0,
 )
-print(tables.report(found))
+print(markdown.report(found))
 
 # %%
 points: dict[str, list] = {}

@@ -48,11 +48,13 @@ import numpy as np
 import wfdb
 from IPython.display import HTML
 
-from experiments import measure, tables, train, trained
+from experiments import train
 from experiments.configs import quickstart
-from metaecg import plots
+from experiments.runs import trained
+from experiments.tables import markdown, measure
 from metaecg.data import protocols, synthetic
 from metaecg.data.library import open_library
+from metaecg.figures import plots
 
 SMOKE = os.environ.get("METAECG_SMOKE") == "1"  # the tests run everything on a very small scale
 work = Path("workdirs/colab_own")
@@ -138,7 +140,7 @@ plots.ecg(
 fewest, way = (3, 2) if SMOKE else (15, 5)
 protocol_file = work / "mine.json"
 command(
-    f"experiments.protocol --library={library_folder} --output={protocol_file} "
+    f"experiments.make_protocol --library={library_folder} --output={protocol_file} "
     f"--min_patients={fewest} --way={way} --query=1"
 )
 
@@ -208,7 +210,7 @@ found = measure.measure(
     seed=0,
     leaks=True,
 )
-print(tables.report(found))
+print(markdown.report(found))
 
 # %% [markdown]
 # ## Diagnose

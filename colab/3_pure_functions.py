@@ -43,7 +43,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from metaecg import draws, episodes, evaluation, learners, losses, meta, sequences, training
+from metaecg import episodes, learners, losses
+from metaecg.episodes import sequences
+from metaecg.evaluate import few_shot
+from metaecg.train import batches, meta, training_step
 from metaecg.types import Learner, LibraryIndex, Variables
 
 SMOKE = os.environ.get("METAECG_SMOKE") == "1"  # the tests run everything on a very small scale
@@ -111,7 +114,7 @@ def part(classes):
     """The images of some classes as `Data`: int16 units, and what one unit is."""
     rows = np.flatnonzero(np.isin(of, classes))
     index = LibraryIndex(labels=of[rows, None] == classes, patients=rows)
-    return draws.Data(jnp.asarray((1000 * images[rows]).astype(np.int16)), 0.001, index)
+    return batches.Data(jnp.asarray((1000 * images[rows]).astype(np.int16)), 0.001, index)
 
 
 train, test = part(np.arange(TRAIN)), part(np.arange(TRAIN, CLASSES))
@@ -143,8 +146,8 @@ class Patches(nn.Module):
 # %%
 def run(learner, update, draw, steps):
     """Trains a learner from scratch; returns its variables and its losses."""
-    init = jax.jit(functools.partial(training.init, learner, update, draw))
-    step = jax.jit(functools.partial(training.train_step, draw=draw, update=update))
+    init = jax.jit(functools.partial(training_step.init, learner, update, draw))
+    step = jax.jit(functools.partial(training_step.train_step, draw=draw, update=update))
     state = init(train, jax.random.key(1))
     history = []
     for _ in range(steps):
@@ -154,15 +157,13 @@ def run(learner, update, draw, steps):
 
 
 count = 20 if SMOKE else 300
-questions = evaluation.draw_episodes(
-    test, jax.random.key(3), count, way=WAY, shot=SHOT, query=QUERY
-)
+questions = few_shot.draw_episodes(test, jax.random.key(3), count, way=WAY, shot=SHOT, query=QUERY)
 
 
 def score(learner, variables):
     """Accuracy on episodes of the unseen classes, with its 95 % interval."""
-    said = evaluation.predict(learner, variables, test, questions, WAY)
-    found = evaluation.summarise(said, tuple(f"class {c}" for c in range(TRAIN, CLASSES)))
+    said = few_shot.predict(learner, variables, test, questions, WAY)
+    found = few_shot.summarise(said, tuple(f"class {c}" for c in range(TRAIN, CLASSES)))
     return f"{found['accuracy']:.3f} ± {found['accuracy_ci95']:.3f}"
 
 
@@ -172,7 +173,7 @@ def snail():
     )
 
 
-draw = draws.EpisodeDraw(WAY, SHOT, QUERY, slots=WAY, batch=16)
+draw = batches.EpisodeDraw(WAY, SHOT, QUERY, slots=WAY, batch=16)
 adam = optax.adam(2e-3)
 STEPS = 3 if SMOKE else 500
 variables, history = run(snail(), meta.episodic(snail(), adam), draw, STEPS)
@@ -200,7 +201,7 @@ RULES = {
 }
 STEPS = 2 if SMOKE else 150
 dealt = sequences.stream(train.index, 4 * STEPS, way=WAY, per_class=SHOT + 2, seed=0)
-by_sequence = draws.SequenceDraw(dealt, slots=WAY, batch=4)
+by_sequence = batches.SequenceDraw(dealt, slots=WAY, batch=4)
 figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
 for name, optimizer in RULES.items():
     update = meta.trajectory(
@@ -267,6 +268,6 @@ for name, learner in {
 
 # %% [markdown]
 # To make one a part of the toolkit: a file in `metaecg/learners/`, and its name in
-# `experiments/assemble.py` and among the choices in `experiments/configs/common.py`.
+# `experiments/runs/build.py` and among the choices in `experiments/configs/common.py`.
 # `metaecg.learners.from_head` shortens what embeds records by themselves to a head of a few lines
 # (`metaecg/learners/ridge.py`), and gives it cached embeddings in evaluation.

@@ -44,23 +44,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from metaecg import (
-    artefact,
-    draws,
-    episodes,
-    evaluation,
-    learners,
-    losses,
-    meta,
-    plots,
-    sequences,
-    tasks,
-    training,
-)
-from metaecg.calibration import fit_calibration
+from metaecg import episodes, learners, losses
 from metaecg.data import protocols, synthetic
-from metaecg.frozen import freeze
+from metaecg.diagnose import artefact
+from metaecg.diagnose.calibration import fit_calibration
+from metaecg.diagnose.predictor import freeze
+from metaecg.episodes import sequences, tasks
+from metaecg.evaluate import few_shot
+from metaecg.figures import plots
 from metaecg.networks import encoder
+from metaecg.train import batches, meta, training_step
 from metaecg.types import LibraryIndex
 
 SMOKE = os.environ.get("METAECG_SMOKE") == "1"  # the tests run everything on a very small scale
@@ -79,7 +72,7 @@ protocol = protocols.load("synthetic")
 def part(name):
     split = protocols.split(library, protocol, name)
     index = LibraryIndex(split.labels, split.patients)
-    return draws.Data(jnp.asarray(library.signals[split.rows]), library.scale, index)
+    return batches.Data(jnp.asarray(library.signals[split.rows]), library.scale, index)
 
 
 train, test = part("train"), part("test")
@@ -221,12 +214,12 @@ plots.trajectory(
 # %%
 rounds, together = (2, 1) if SMOKE else (60, 4)
 plan = sequences.stream(train.index, rounds * together, way=M, per_class=k, seed=1)
-draw = draws.SequenceDraw(plan, slots=M, batch=together)
+draw = batches.SequenceDraw(plan, slots=M, batch=together)
 update = meta.trajectory(
     model, optax.sgd(0.5), inner=optax.adam(1e-3), width=w, permute_slots=True, carry_inner=True
 )
-step = jax.jit(functools.partial(training.train_step, draw=draw, update=update))
-now = jax.jit(functools.partial(training.init, model, update, draw))(train, jax.random.key(0))
+step = jax.jit(functools.partial(training_step.train_step, draw=draw, update=update))
+now = jax.jit(functools.partial(training_step.init, model, update, draw))(train, jax.random.key(0))
 history = []
 for _ in range(rounds):
     now, metrics = step(now, train, jax.random.key(1))
@@ -247,13 +240,13 @@ plt.show()
 # on, told apart by $k - 1$ labelled examples of each of $M$.
 
 # %%
-questions = evaluation.draw_episodes(
+questions = few_shot.draw_episodes(
     test, jax.random.key(2), 20 if SMOKE else 300, way=M, shot=k - 1, query=1
 )
 optimal = now.variables
-answers = evaluation.predict(model, optimal, test, questions, M)
+answers = few_shot.predict(model, optimal, test, questions, M)
 names = protocols.split(library, protocol, "test").classes
-found = evaluation.summarise(answers, names)
+found = few_shot.summarise(answers, names)
 print(f"accuracy {found['accuracy']:.3f} ± {found['accuracy_ci95']:.3f}, chance {1 / M:.3f}")
 one = jax.tree.map(lambda leaf: leaf[0], questions)
 candidates = [names[c] for c in one.classes]
@@ -269,7 +262,7 @@ print(f"a recording of {candidates[one.query_slots[0]]}:", dict(zip(candidates, 
 # | S402 | labels | `tasks.group`, `networks.Snail` |
 # | S403 | loss, meta-parameters | `losses.cross_entropy`, `meta.meta_parameters` |
 # | S404 | optimal meta-parameters | `meta.meta_optimise` |
-# | S405 | training | `training.train_step` with `meta.trajectory` |
+# | S405 | training | `training_step.train_step` with `meta.trajectory` |
 #
 # ## Claim 10 · the device [0070]
 # Memory, a processor and a program that does all this: one file that diagnoses without the training
@@ -280,12 +273,12 @@ print(f"a recording of {candidates[one.query_slots[0]]}:", dict(zip(candidates, 
 validation = part("validation")
 kind = dict(way=M, shot=k - 1, query=1)
 frozen = freeze(model, optimal, slots=M, longest=M * k, ordered=True)
-check = evaluation.draw_episodes(validation, jax.random.key(4), 20 if SMOKE else 200, **kind)
+check = few_shot.draw_episodes(validation, jax.random.key(4), 20 if SMOKE else 200, **kind)
 calibration = fit_calibration(
     frozen,
-    np.asarray(evaluation.embed(model, optimal, validation)),
+    np.asarray(few_shot.embed(model, optimal, validation)),
     [check],
-    np.asarray(evaluation.embed(model, optimal, train)),
+    np.asarray(few_shot.embed(model, optimal, train)),
 )
 path = Path("workdirs/patent.metaecg")
 path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,21 @@ copyright = "metaecg contributors"
 release = version = __version__
 extensions = [
     "myst_parser",
+    "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
+apidoc_modules = [
+    {
+        "path": "../metaecg",
+        "destination": "api",  # a page a room, written at each build and not kept
+        "separate_modules": False,
+        "module_first": True,
+        "automodule_options": {"members"},
+    }
+]
 html_theme = "furo"
 html_title = f"metaecg {release}"
 
@@ -33,5 +43,9 @@ def setup(app):
 
 
 def _skip(app, what, name, obj, skip, options):
-    """Fields of a NamedTuple are described in its docstring; each by itself says nothing more."""
+    """Leaves out what a page says already: a room offers names that its modules describe."""
+    here = app.env.ref_context.get("py:module")
+    if what == "module" and getattr(obj, "__module__", here) != here:
+        return True
+    # Fields of a NamedTuple are described in its docstring; each by itself says nothing more.
     return True if type(obj).__name__ in ("_tuplegetter", "member_descriptor") else None

@@ -18,15 +18,15 @@ from absl import flags
 from tqdm import tqdm
 
 import metaecg
-from experiments import assemble, cli, trained
-from metaecg import calibration as calibrations
-from metaecg import evaluation
-from metaecg.calibration import Calibration
-from metaecg.checkpoints import digest
+from experiments.runs import build, command_line, trained
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
+from metaecg.diagnose import calibration as calibrations
+from metaecg.diagnose.calibration import Calibration
+from metaecg.diagnose.predictor import Frozen, freeze
 from metaecg.errors import MetaecgError
-from metaecg.frozen import Frozen, freeze
+from metaecg.evaluate import few_shot
+from metaecg.train.checkpoints import digest
 from metaecg.types import Episode
 
 FLAGS = flags.FLAGS
@@ -65,7 +65,7 @@ def ready(folder: Path, library: str | None = None) -> Ready:
       MetaecgError: there is no run, its library has moved, or its learner cannot diagnose.
     """
     run = trained.load(folder)
-    limits = assemble.limits(run.config)
+    limits = build.limits(run.config)
     frozen = freeze(
         run.learner,
         run.variables,
@@ -148,7 +148,7 @@ def _keep(path: Path, fields: dict[str, Any]) -> None:
 
 def _library(run: trained.Trained, path: str | None) -> Library:
     try:
-        library = open_library(Path(path).expanduser()) if path else assemble.library(run.config)
+        library = open_library(Path(path).expanduser()) if path else build.library(run.config)
     except (MetaecgError, OSError) as error:
         raise MetaecgError(
             f"the calibration is fitted on the run's library: {error}; name where it is now by "
@@ -160,9 +160,9 @@ def _library(run: trained.Trained, path: str | None) -> Library:
 
 def _fit(run: trained.Trained, frozen: Frozen, library: Library) -> dict[str, Any]:
     embeddings, drawn = _episodes(run, frozen, library, "validation", 200, seed=0)
-    data = assemble.part(library, _protocol(run), "train", resident=False).data
+    data = build.part(library, _protocol(run), "train", resident=False).data
     some = np.random.default_rng(0).permutation(data.index.num_records)[:_TRAINING_RECORDS]
-    known = evaluation.embed(run.learner, run.variables, data, rows=np.sort(some))
+    known = few_shot.embed(run.learner, run.variables, data, rows=np.sort(some))
     bar = tqdm(drawn, desc="calibrating", unit="kind", leave=False)
     fitted = calibrations.fit_calibration(frozen, embeddings, bar, np.asarray(known))
     return {
@@ -190,14 +190,14 @@ def _episodes(
 ) -> tuple[np.ndarray, list[Episode]]:
     """Embeddings of a part's records, and episodes of every way and shot that it can fill."""
     drawn, refused = [], None
-    data = assemble.part(library, _protocol(run), part, resident=False).data
+    data = build.part(library, _protocol(run), part, resident=False).data
     for way in sorted({*WAYS, run.config.way}):
         for shot in SHOTS:
             if way > (frozen.slots or way) or way * shot > (frozen.longest or way * shot):
                 continue
             try:
                 drawn.append(
-                    evaluation.draw_episodes(
+                    few_shot.draw_episodes(
                         data,
                         jax.random.key(seed),
                         count,
@@ -210,7 +210,7 @@ def _episodes(
                 refused = error
     if not drawn:
         raise MetaecgError(f"{part} part of {run.facts['protocol']}: {refused or 'too small'}")
-    return np.asarray(evaluation.embed(run.learner, run.variables, data)), drawn
+    return np.asarray(few_shot.embed(run.learner, run.variables, data)), drawn
 
 
 def _protocol(run: trained.Trained) -> protocols.Protocol:
@@ -253,4 +253,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main)
+    command_line.run(main)

@@ -20,14 +20,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments import cli
-from metaecg import NOTICE, artefact
-from metaecg.calibration import Calibration
-from metaecg.data import recordings
-from metaecg.data.recordings import Given
-from metaecg.diagnosis import Diagnoser, Diagnosis
+from experiments.runs import command_line
+from metaecg import NOTICE
+from metaecg.data.readers import recordings
+from metaecg.data.readers.recordings import Given
+from metaecg.diagnose import artefact
+from metaecg.diagnose.calibration import Calibration
+from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
+from metaecg.diagnose.predictor import Frozen
 from metaecg.errors import MetaecgError
-from metaecg.frozen import Frozen
 
 FLAGS = flags.FLAGS
 
@@ -85,7 +86,7 @@ def load(workdir: str | None, file: str | None, library: str | None = None) -> M
         return Model(prepared.frozen, prepared.calibration, prepared.record, prepared.provenance)
     if file:
         return _load(Path(file).expanduser())
-    folder = Path(str(resources.files("metaecg.data"))) / "diagnosers"
+    folder = Path(str(resources.files("metaecg.diagnose"))) / "shipped"
     shipped = sorted(folder.glob("*.metaecg"))
     if not shipped:
         raise MetaecgError(
@@ -359,7 +360,7 @@ def main(_) -> int:
         text = json.dumps(results, indent=1, ensure_ascii=False)
         Path(FLAGS.output).expanduser().write_text(text, encoding="utf-8")
     if FLAGS.report:
-        from metaecg import report  # so does matplotlib
+        from metaecg.figures import report  # so does matplotlib
 
         cases = [(q.name, d, q.signal, q.notes) for q, d in zip(queries, found)]
         page = report.diagnosis_page(
@@ -377,4 +378,4 @@ def main(_) -> int:
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main)
+    command_line.run(main)

@@ -17,12 +17,14 @@ from typing import Any
 
 from absl import flags
 
-from experiments import assemble, cli, contenders, known, machine, tables, trained, workdir
-from experiments.measure import measure
-from metaecg import NOTICE, report
+from experiments.runs import build, command_line, machine, trained, workdir
+from experiments.tables import compared, markdown, training_conditions
+from experiments.tables.measure import measure
+from metaecg import NOTICE
 from metaecg.data import protocols
 from metaecg.data.library import open_library
 from metaecg.errors import MetaecgError
+from metaecg.figures import report
 from metaecg.learners import probes
 
 FLAGS = flags.FLAGS
@@ -59,11 +61,11 @@ def main(_) -> None:
     joined = {f: trained.load(Path(f).expanduser()) for f in FLAGS.together}
     main_run = next(iter(loaded.values()))
     config = main_run.config
-    loaded[contenders.RANDOM] = trained.untrained(main_run)
+    loaded[compared.RANDOM] = trained.untrained(main_run)
     if FLAGS.library:
         library = open_library(Path(FLAGS.library).expanduser())
     else:
-        library = assemble.library(config)
+        library = build.library(config)
     for name, run in {**loaded, **joined}.items():
         trained.check_form(run, library, name)
     protocol = protocols.load(FLAGS.protocol or config.protocol)
@@ -74,10 +76,10 @@ def main(_) -> None:
                 f"--{given[0]} is of episodes; {folders[0]} diagnoses its own conditions "
                 "(labels=conditions)"
             )
-        rows = known.measure(main_run, library, protocol)
+        rows = training_conditions.measure(main_run, library, protocol)
         title = f"held-out patients of the train part of {protocol.name}"
         diagnosed = {"protocol": protocol.name, "conditions": rows}
-        _write(folders[0], diagnosed, known.table(rows), title)
+        _write(folders[0], diagnosed, training_conditions.table(rows), title)
         return
     wanted = FLAGS.shots or config.test_shots.split("+")
     found = measure(
@@ -86,7 +88,7 @@ def main(_) -> None:
         protocol,
         part=FLAGS.part,
         way=FLAGS.way or config.way,
-        shots=cli.counts("shots", wanted),
+        shots=command_line.counts("shots", wanted),
         episodes=FLAGS.episodes or config.test_episodes,
         seed=FLAGS.seed,
         query=FLAGS.query,
@@ -109,7 +111,7 @@ def main(_) -> None:
         "runs": {
             name: {
                 "step": run.step,
-                "parameters": contenders.count(run.variables),
+                "parameters": compared.count(run.variables),
                 "config": run.config.to_dict(),
             }
             for name, run in {**loaded, **joined}.items()
@@ -117,7 +119,7 @@ def main(_) -> None:
         "seconds": time.monotonic() - began,
         **found,
     }
-    _write(folders[0], results, tables.report(found), f"{FLAGS.part} part of {protocol.name}")
+    _write(folders[0], results, markdown.report(found), f"{FLAGS.part} part of {protocol.name}")
 
 
 def _check_flags() -> None:
@@ -126,9 +128,9 @@ def _check_flags() -> None:
     Raises:
       MetaecgError: names the flag.
     """
-    if FLAGS.together and not set(FLAGS.probes) & set(contenders.OF_WHITENED):
+    if FLAGS.together and not set(FLAGS.probes) & set(compared.OF_WHITENED):
         raise MetaecgError(
-            f"--together needs one of --probes={','.join(contenders.OF_WHITENED)} to read them"
+            f"--together needs one of --probes={','.join(compared.OF_WHITENED)} to read them"
         )
     if FLAGS.output:
         output = Path(FLAGS.output).expanduser()
@@ -179,4 +181,4 @@ def _names(folders: list[Path]) -> dict[str, Path]:
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main)
+    command_line.run(main)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import calibrate, cli
-from metaecg import artefact, calibration
+from experiments import calibrate
+from experiments.runs import command_line
+from metaecg.diagnose import artefact, calibration
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode
 
@@ -91,4 +92,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main)
+    command_line.run(main)

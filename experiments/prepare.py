@@ -21,12 +21,14 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli
-from metaecg.data import importing, ptbxl, recording_folder, recordings, wfdb_folder
+from experiments.runs import command_line
 from metaecg.data import library as lib
 from metaecg.data import signal as steps
-from metaecg.data import statements as names
-from metaecg.data.wfdb_record import MOST_SAMPLES
+from metaecg.data import writing
+from metaecg.data.readers import recordings
+from metaecg.data.readers.wfdb import MOST_SAMPLES
+from metaecg.data.sources import importing, ptbxl, recording_folder, wfdb_folder
+from metaecg.data.sources import statements as names
 from metaecg.data.writing import Writer
 from metaecg.errors import MetaecgError
 
@@ -118,7 +120,7 @@ def _generate() -> int:
         seconds=target.seconds,
         leads=target.leads,
     )
-    lib.save(library, _output(), overwrite=OVERWRITE.value)
+    writing.save(library, _output(), overwrite=OVERWRITE.value)
     return 0
 
 
@@ -232,4 +234,4 @@ def _stop(*_) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _stop)
-    cli.run(main)
+    command_line.run(main)

@@ -16,21 +16,16 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import assemble, cli, known, loop, trained, workdir
 from experiments.configs import common
-from metaecg import (
-    draws,
-    episodes,
-    evaluation,
-    parallel,
-    sequences,
-    streaming,
-    training,
-    vocabulary,
-)
+from experiments.runs import build, command_line, loop, trained, workdir
+from experiments.tables import training_conditions as known
+from metaecg import episodes
 from metaecg.data import protocols
 from metaecg.data.library import Library
+from metaecg.episodes import sequences
 from metaecg.errors import MetaecgError
+from metaecg.evaluate import few_shot, training_conditions
+from metaecg.train import batches, parallel, streaming, training_step
 
 FLAGS = flags.FLAGS
 
@@ -87,7 +82,7 @@ class Opened(NamedTuple):
     """
 
     library: Library
-    parts: dict[str, assemble.Part]
+    parts: dict[str, build.Part]
     facts: dict[str, Any]
     unseen: tuple[protocols.Split, ...]
     known: bool
@@ -96,26 +91,26 @@ class Opened(NamedTuple):
 
 def embed(data: Opened, config, source: trained.Trained) -> Opened:
     """The parts as the encoder of another run sees them."""
-    whole = assemble.learner(assemble.unwhitened(config), len(data.parts["train"].classes))
-    parts = {k: assemble.embedded(p, whole, source.variables) for k, p in data.parts.items()}
+    whole = build.learner(build.unwhitened(config), len(data.parts["train"].classes))
+    parts = {k: build.embedded(p, whole, source.variables) for k, p in data.parts.items()}
     return data._replace(parts=parts, embedded=True)
 
 
 def open_parts(config) -> Opened:
     """Opens the configured library and protocol."""
-    library = assemble.library(config)
+    library = build.library(config)
     protocol = protocols.load(config.protocol)
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
     protocols.check_disjoint(splits, known=protocol.known)
     size = len(splits["train"].rows) * library.signals[0].nbytes
     streamed = config.signals == "streamed" or (config.signals == "auto" and size > STREAM_FROM)
     parts = {
-        p: assemble.part(library, protocol, p, resident=not streamed)
+        p: build.part(library, protocol, p, resident=not streamed)
         for p in ("train", "validation")
         if splits[p].classes
     }
     if config.labels == "conditions":
-        by_patient = vocabulary.part_by_patient(parts["train"].data.index)
+        by_patient = training_conditions.part_by_patient(parts["train"].data.index)
         parts |= {
             "held out": _take(parts["train"], by_patient.validation),
             "train": _take(parts["train"], by_patient.train),
@@ -135,14 +130,14 @@ def open_parts(config) -> Opened:
     return Opened(library, parts, facts, unseen, protocol.known)
 
 
-def _take(part: assemble.Part, rows: np.ndarray) -> assemble.Part:
-    return part._replace(data=vocabulary.take(part.data, rows), rows=part.rows[rows])
+def _take(part: build.Part, rows: np.ndarray) -> build.Part:
+    return part._replace(data=training_conditions.take(part.data, rows), rows=part.rows[rows])
 
 
 def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> dict[str, Any]:
     """Trains to the configured number of steps; goes on where an earlier run of it stopped."""
     conditions = len(data.parts["train"].classes)
-    run = assemble.experiment(config, conditions, data.parts["train"].data.index)
+    run = build.experiment(config, conditions, data.parts["train"].data.index)
     source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
     facts = dict(data.facts)
     if config.freeze_encoder and source:
@@ -150,10 +145,10 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
     if parallel.is_main():
         workdir.save_config(folder, config, facts)
 
-    if isinstance(run.draw, draws.EpisodeDraw):
+    if isinstance(run.draw, batches.EpisodeDraw):
         # Feasible, and by the rules: no record and no patient twice, own class and no other's.
         size = {"way": config.way, "shot": config.shot, "query": config.query}
-        evaluation.draw_episodes(data.parts["train"].data, jax.random.key(config.seed), 16, **size)
+        few_shot.draw_episodes(data.parts["train"].data, jax.random.key(config.seed), 16, **size)
 
     if source:
         trained.check_unseen(
@@ -169,24 +164,24 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
 
     mesh, parts = parallel.mesh(), data.parts
     part = parts["train"]
-    if config.combinations and isinstance(run.draw, draws.EpisodeDraw):
-        part = assemble.with_combinations(part, config.combinations)
+    if config.combinations and isinstance(run.draw, batches.EpisodeDraw):
+        part = build.with_combinations(part, config.combinations)
     if not isinstance(part.data.signals, streaming.Rows):
         part = part._replace(data=parallel.replicate(part.data, mesh))
     key = jax.random.key(config.seed)
     init_key, train_key, validation_key = (jax.random.fold_in(key, i) for i in range(3))
 
-    start = functools.partial(training.init, run.learner, run.update, run.draw)
+    start = functools.partial(training_step.init, run.learner, run.update, run.draw)
     first = _first(run.draw, part.data)
 
     def begin():
         state = parallel.jit_replicated(start, mesh)(first, init_key)
         if source and not config.freeze_encoder:
-            state = assemble.start_from(state, source.variables)
+            state = build.start_from(state, source.variables)
         if config.whiten and source and (config.freeze_encoder or not source.config.whiten):
             seen = data if data.embedded else embed(data, config, source)
             embeddings = seen.parts["train"].data.signals
-            variables = assemble.whiten(state.variables, embeddings, part.data.index)
+            variables = build.whiten(state.variables, embeddings, part.data.index)
             state = state._replace(variables=variables)
         return parallel.replicate(state, mesh)
 
@@ -204,7 +199,7 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
         ),
         record_ids=np.asarray(data.library.ids)[part.rows],
     )
-    if isinstance(run.draw, draws.SequenceDraw) and parallel.is_main():
+    if isinstance(run.draw, batches.SequenceDraw) and parallel.is_main():
         _say_epoch(run.draw, part)
     meta = loop.run(job, folder, sigterm)
     if parallel.is_main():
@@ -212,18 +207,20 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
     return meta
 
 
-def _first(draw: draws.Draw, data: draws.Data) -> draws.Data | draws.Planned | draws.Gathered:
+def _first(
+    draw: batches.Draw, data: batches.Data
+) -> batches.Data | batches.Planned | batches.Gathered:
     """Data for the shapes of a first step: empty records where the signals are on disk."""
     if not isinstance(data.signals, streaming.Rows):
-        if isinstance(draw, draws.SequenceDraw):
-            return draws.Planned(draw.plan(data.index, jax.random.key(0), 0), data)
+        if isinstance(draw, batches.SequenceDraw):
+            return batches.Planned(draw.plan(data.index, jax.random.key(0), 0), data)
         return data
     plan = jax.tree.map(np.asarray, draw.plan(data.index, jax.random.key(0), 0))
     empty = np.zeros((*plan.rows.shape, *data.signals.shape[1:]), data.signals.dtype)
-    return draws.Gathered(plan, empty, np.float32(data.scale))
+    return batches.Gathered(plan, empty, np.float32(data.scale))
 
 
-def _say_epoch(draw: draws.SequenceDraw, part: assemble.Part) -> None:
+def _say_epoch(draw: batches.SequenceDraw, part: build.Part) -> None:
     curve = sequences.coverage_curve(part.data.index, draw.sequences)
     if curve[-1] == 1:
         print(f"all of the training part's records are visited in {curve.argmax() + 1} sequences")
@@ -243,11 +240,11 @@ def _log_coverage(job: loop.Job, folder: Path, stream: int) -> None:
     print(f"{share:.1%} of the training part's labelled records were in a task")
 
 
-def _validator(config, run: assemble.Experiment, part: assemble.Part | None, key):
+def _validator(config, run: build.Experiment, part: build.Part | None, key):
     """Returns a function from variables to scores on fixed validation episodes, if any."""
     if part is None:
         return lambda variables: {}
-    drawn = evaluation.draw_episodes(
+    drawn = few_shot.draw_episodes(
         part.data,
         key,
         config.validation_episodes,
@@ -257,8 +254,8 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part | None, key
     )
 
     def validate(variables):
-        predictions = evaluation.predict(run.learner, variables, part.data, drawn, run.slots)
-        scores = evaluation.summarise(predictions, part.classes)
+        predictions = few_shot.predict(run.learner, variables, part.data, drawn, run.slots)
+        scores = few_shot.summarise(predictions, part.classes)
         # Hosts with libraries of their own measure different numbers: the main one's count.
         numbers = {k: v for k, v in scores.items() if isinstance(v, float)}
         return {k: float(v) for k, v in parallel.from_main(numbers).items()}
@@ -266,24 +263,22 @@ def _validator(config, run: assemble.Experiment, part: assemble.Part | None, key
     return validate
 
 
-def _conditions_validator(
-    run: assemble.Experiment, training_part: assemble.Part, held_out: assemble.Part
-):
+def _conditions_validator(run: build.Experiment, training_part: build.Part, held_out: build.Part):
     """Returns a function from variables to scores on the training conditions of other patients."""
     context = known.context(run.config, training_part.data.index)
 
     def validate(variables):
-        probs = vocabulary.diagnose(
+        probs = training_conditions.diagnose(
             run.learner, variables, training_part.data, held_out.data, rows=context
         )
-        found = vocabulary.scores(probs, held_out.data.index.labels, held_out.classes)
+        found = training_conditions.scores(probs, held_out.data.index.labels, held_out.classes)
         mean = parallel.from_main({"macro_auroc": np.mean(list(found.values()))})
         return {k: float(v) for k, v in mean.items()}
 
     return validate
 
 
-def _feasible_shot(part: assemble.Part, config) -> int:
+def _feasible_shot(part: build.Part, config) -> int:
     """The most examples, up to 5, that the rare classes of validation allow."""
     for shot in range(min(config.shot, 5), 0, -1):
         try:
@@ -329,4 +324,4 @@ def main(_) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main)
+    command_line.run(main)

@@ -5,7 +5,7 @@ class MetaecgError(ValueError):
     """Bad input: a file, a field or a setting that the user can put right.
 
     The message is one line that names the file or setting, the field and the
-    remedy; `experiments.cli.run` prints it and exits with status 1. Modules
+    remedy; `experiments.runs.command_line.run` prints it and exits with status 1. Modules
     derive their own types from it (`LibraryError`, …) so that callers can tell
     them apart.
     """

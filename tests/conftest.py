@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType
 
-from metaecg import parallel
-from metaecg.draws import Data
+from metaecg.train import parallel
+from metaecg.train.batches import Data
 from metaecg.types import LibraryIndex, Task
 
 # Before jax starts; a setting and not XLA_FLAGS, so that commands run by tests do not inherit it.
@@ -24,9 +24,10 @@ def _compile_once(tmp_path_factory):
     """What one test compiled, others of this session load, in commands that they start as well."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    kept = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(shared / "compiled"))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
-            ("jax_compilation_cache_dir", str(shared / "compiled")),
+            ("jax_compilation_cache_dir", kept),
             ("jax_persistent_cache_min_compile_time_secs", 0.5),
         ):
             jax.config.update(name, value)
@@ -37,7 +38,7 @@ def _compile_once(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def _compile_quickly(request):
     """Compiling tiny programs is most of a test's time; in tests/data, where they run long, not."""
-    jax.config.update("jax_disable_most_optimizations", request.path.parent.name != "data")
+    jax.config.update("jax_disable_most_optimizations", "data" not in request.path.parts)
 
 
 @pytest.fixture(scope="module")

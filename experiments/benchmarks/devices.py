@@ -20,9 +20,10 @@ import numpy as np
 import optax
 from absl import flags
 
-from experiments import cli
 from experiments.benchmarks import timing
-from metaecg import draws, learners, meta, networks, parallel, training
+from experiments.runs import command_line
+from metaecg import learners, networks
+from metaecg.train import batches, meta, parallel, training_step
 from metaecg.types import LibraryIndex
 
 FLAGS = flags.FLAGS
@@ -39,14 +40,16 @@ def seconds(repeats: int) -> list[float]:
     labels = np.eye(10, dtype=bool)[np.arange(RECORDS) % 10]
     signals = rng.normal(0, 300, (RECORDS, SAMPLES, LEADS)).astype(np.int16)
     index = LibraryIndex(labels, np.arange(RECORDS))
-    data = parallel.replicate(draws.Data(signals, np.float32(0.001), index), mesh)
+    data = parallel.replicate(batches.Data(signals, np.float32(0.001), index), mesh)
     learner = learners.snail(networks.encoder("small"), way=WAY, length=WAY * SHOT + 1)
     rule = meta.episodic(learner, optax.adam(1e-3))
-    draw = parallel.shard_tasks(draws.EpisodeDraw(WAY, SHOT, QUERY, WAY, EPISODES), mesh, EPISODES)
-    start = functools.partial(training.init, learner, rule, draw)
+    draw = parallel.shard_tasks(
+        batches.EpisodeDraw(WAY, SHOT, QUERY, WAY, EPISODES), mesh, EPISODES
+    )
+    start = functools.partial(training_step.init, learner, rule, draw)
     state = parallel.jit_replicated(start, mesh)(data, jax.random.key(0))
     step = parallel.jit_replicated(
-        functools.partial(training.train_step, draw=draw, update=rule), mesh, donate_argnums=0
+        functools.partial(training_step.train_step, draw=draw, update=rule), mesh, donate_argnums=0
     )
 
     def one() -> None:
@@ -101,4 +104,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("process_id", None, "of a measured process; the command starts these")
     flags.DEFINE_integer("num_processes", None, "of a layout")
     flags.DEFINE_string("coordinator", None, "of a layout")
-    cli.run(main)
+    command_line.run(main)

@@ -14,12 +14,13 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import assemble, cli, diagnose
+from experiments import diagnose
 from experiments.benchmarks import timing
+from experiments.runs import build, command_line
 from metaecg import learners, networks
-from metaecg.calibration import Calibration, Row
-from metaecg.diagnosis import Diagnoser
-from metaecg.frozen import freeze
+from metaecg.diagnose.calibration import Calibration, Row
+from metaecg.diagnose.diagnoser import Diagnoser
+from metaecg.diagnose.predictor import freeze
 
 FLAGS = flags.FLAGS
 WAY, SHOT = 5, 5
@@ -28,7 +29,7 @@ WAY, SHOT = 5, 5
 def small(samples: int, leads: int) -> Diagnoser:
     """Nearest centroid on an untrained encoder, with made-up calibration."""
     learner = learners.protonet(networks.encoder("small"))
-    variables = jax.jit(learner.init)(jax.random.key(0), assemble.example_task(samples, leads, WAY))
+    variables = jax.jit(learner.init)(jax.random.key(0), build.example_task(samples, leads, WAY))
     levels = tuple(np.linspace(0, 1, 11))
     row = Row(WAY, SHOT, 1.0, 1.0, 1e9, levels, levels[::-1])
     return Diagnoser(
@@ -75,4 +76,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("artefact", None, "exported diagnoser instead of the package's")
     flags.DEFINE_integer("queries", 300, "asked one at a time", lower_bound=10)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
-    cli.run(main)
+    command_line.run(main)

@@ -19,10 +19,11 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import assemble, cli, train
+from experiments import train
 from experiments.benchmarks import timing
-from experiments.trials.memory import own_memory
-from metaecg import training
+from experiments.runs import build, command_line
+from experiments.stress.memory import own_memory
+from metaecg.train import training_step
 
 FLAGS = flags.FLAGS
 
@@ -56,13 +57,13 @@ def bare(config, steps: int) -> float:
     """Seconds of the compiled step called by itself, the results of each waited for at the end."""
     data = train.open_parts(config)
     part = data.parts["train"]
-    run = assemble.experiment(config, len(part.classes), part.data.index)
+    run = build.experiment(config, len(part.classes), part.data.index)
     key = jax.random.key(config.seed)
-    state = jax.jit(lambda d, k: training.init(run.learner, run.update, run.draw, d, k))(
+    state = jax.jit(lambda d, k: training_step.init(run.learner, run.update, run.draw, d, k))(
         part.data, key
     )
     step = jax.jit(
-        lambda s, d, k: training.train_step(s, d, k, draw=run.draw, update=run.update),
+        lambda s, d, k: training_step.train_step(s, d, k, draw=run.draw, update=run.update),
         donate_argnums=0,
     )
     for _ in range(3):
@@ -107,4 +108,4 @@ if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", DEFAULT, "configuration of one stage")
     flags.DEFINE_integer("repeats", 3, "warm starts, and measurements of the step", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
-    cli.run(main)
+    command_line.run(main)

@@ -16,9 +16,11 @@ import numpy as np
 import optax
 from absl import flags
 
-from experiments import cli
 from experiments.benchmarks import timing
-from metaecg import episodes, learners, meta, networks, tasks
+from experiments.runs import command_line
+from metaecg import episodes, learners, networks
+from metaecg.episodes import tasks
+from metaecg.train import meta
 from metaecg.types import Episode, LibraryIndex
 
 FLAGS = flags.FLAGS
@@ -75,4 +77,4 @@ def main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_integer("repeats", 7, "measurements of each", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
-    cli.run(main)
+    command_line.run(main)

@@ -15,8 +15,8 @@ from pathlib import Path
 import wfdb
 from absl import flags
 
-from experiments import cli
 from experiments.benchmarks import timing
+from experiments.runs import command_line
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
@@ -55,4 +55,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("records", 2000, "read by the plain loop", lower_bound=1)
     flags.DEFINE_integer("repeats", 3, "measurements of each", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
-    cli.run(main)
+    command_line.run(main)

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import optax
 from absl import flags
 
-from experiments import cli
 from experiments.benchmarks import timing
 from experiments.benchmarks.training_step import QUERY, WAY
-from metaecg import learners, meta, networks, tasks
+from experiments.runs import command_line
+from metaecg import learners, networks
+from metaecg.episodes import tasks
+from metaecg.train import meta
 from metaecg.types import Episode
 
 FLAGS = flags.FLAGS
@@ -90,4 +92,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("dtype", "float32", "of the product and the convolutions")
     flags.DEFINE_integer("repeats", 9, "measurements of each", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
-    cli.run(main)
+    command_line.run(main)

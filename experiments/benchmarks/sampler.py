@@ -31,8 +31,8 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import cli
 from experiments.benchmarks import timing
+from experiments.runs import command_line
 from metaecg import episodes
 from metaecg.data import protocols
 from metaecg.data.library import open_library
@@ -221,4 +221,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("records", 1_000_000, "of the large index", lower_bound=1000)
     flags.DEFINE_integer("repeats", 7, "measured batches of each", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
-    cli.run(main)
+    command_line.run(main)

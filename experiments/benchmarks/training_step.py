@@ -18,10 +18,12 @@ import optax
 from absl import flags
 from tqdm import tqdm
 
-from experiments import cli
 from experiments.benchmarks import timing
-from metaecg import learners, meta, networks, tasks
+from experiments.runs import command_line
+from metaecg import learners, networks
+from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
+from metaecg.train import meta
 from metaecg.types import Episode, Learner
 
 FLAGS = flags.FLAGS
@@ -125,4 +127,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("samples", 1000, "of a record", lower_bound=32)
     flags.DEFINE_integer("repeats", 7, "measured steps of each", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
-    cli.run(main)
+    command_line.run(main)

@@ -1,1 +1,6 @@
-"""Data: from recordings on disk, or from nothing, to a sample library and its protocols."""
+"""Data: recordings on disk, the sample library made of them, and the protocols that split it."""
+
+from metaecg.data.library import Library, LibraryError, open_library
+from metaecg.data.writing import Writer, save
+
+__all__ = ["Library", "LibraryError", "Writer", "open_library", "save"]

@@ -230,37 +230,6 @@ def open_library(path: str | Path, verify: bool = True) -> Library:
     return library
 
 
-def save(library: Library, path: str | Path, *, overwrite: bool = False) -> None:
-    """Writes a library to a folder; `open_library` gives it back with the same fingerprint.
-
-    Args:
-      library: what to write.
-      path: the folder to make.
-      overwrite: whether an existing library may be replaced.
-
-    Raises:
-      LibraryError: something is in the way.
-    """
-    from metaecg.data.writing import Writer  # it builds on this module
-
-    with Writer(path, overwrite=overwrite) as writer:
-        for signal, (id, patient, source, fold, codes, note) in zip(
-            library.signals, library.rows()
-        ):
-            writer.add(
-                signal,
-                id=id,
-                patient=patient,
-                codes=codes.split(";") if codes else (),
-                source=source,
-                fold=int(fold),
-                note=note,
-            )
-        metadata = library.metadata()
-        del metadata["shape"]
-        writer.finish(**metadata)
-
-
 def dense(patients: np.ndarray) -> np.ndarray:
     """Patients renumbered 0, 1, … as they first appear: int32 [R]."""
     _, first, inverse = np.unique(patients, return_index=True, return_inverse=True)

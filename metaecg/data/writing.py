@@ -172,6 +172,35 @@ class Writer:
         self._folder.rename(self.path)
 
 
+def save(library: Library, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes a library to a folder; `open_library` gives it back with the same fingerprint.
+
+    Args:
+      library: what to write.
+      path: the folder to make.
+      overwrite: whether an existing library may be replaced.
+
+    Raises:
+      LibraryError: something is in the way.
+    """
+    with Writer(path, overwrite=overwrite) as writer:
+        for signal, (id, patient, source, fold, codes, note) in zip(
+            library.signals, library.rows()
+        ):
+            writer.add(
+                signal,
+                id=id,
+                patient=patient,
+                codes=codes.split(";") if codes else (),
+                source=source,
+                fold=int(fold),
+                note=note,
+            )
+        metadata = library.metadata()
+        del metadata["shape"]
+        writer.finish(**metadata)
+
+
 def _is_library(path: Path) -> bool:
     try:
         return read_json(path / "library.json")["format"] == lib.FORMAT

@@ -1,6 +1,6 @@
 """Few-shot learners, each a `Learner` of pure functions; adding one is adding a file."""
 
-from metaecg.learners.embedded import from_head
+from metaecg.learners.heads import from_head
 from metaecg.learners.maml import anil, maml
 from metaecg.learners.matching import matching
 from metaecg.learners.protonet import Prototypes, protonet

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from metaecg import losses
-from metaecg.learners.embedded import from_head
+from metaecg.learners.heads import from_head
 from metaecg.types import Array, ArrayTree, Learner, Task, Variables
 
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metaecg.learners.embedded import from_head
+from metaecg.learners.heads import from_head
 from metaecg.learners.protonet import in_use, seen, unit
 from metaecg.types import Array, Learner, Task
 

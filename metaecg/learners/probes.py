@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
-from metaecg.learners.embedded import embedding_learner
+from metaecg.learners.heads import embedding_learner
 from metaecg.learners.protonet import in_use, prototype_logits, unit
 from metaecg.types import Array, Learner, LibraryIndex, Task
 

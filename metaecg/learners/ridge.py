@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.learners import probes
-from metaecg.learners.embedded import from_head
+from metaecg.learners.heads import from_head
 from metaecg.types import Array, Learner, Task
 
 

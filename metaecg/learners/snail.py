@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 
-from metaecg.learners.embedded import from_head
+from metaecg.learners.heads import from_head
 from metaecg.networks import Snail
 from metaecg.types import Learner
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from metaecg import losses
-from metaecg.learners.embedded import embed_functions, embedding_learner
+from metaecg.learners.heads import embed_functions, embedding_learner
 from metaecg.learners.protonet import Prototypes
 from metaecg.types import Array, ArrayTree, Learner, Task, Variables
 

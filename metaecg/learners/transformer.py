@@ -5,7 +5,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from metaecg.learners.embedded import from_head
+from metaecg.learners.heads import from_head
 from metaecg.learners.protonet import in_use, prototype_logits, unit
 from metaecg.networks import Transformer
 from metaecg.types import Array, Learner, Task

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from metaecg.data import library as lib
+from metaecg.data import writing
 from metaecg.data.files import npy_header
 from metaecg.data.library import Library, LibraryError
 from metaecg.data.writing import Writer
@@ -97,7 +98,7 @@ def test_round_trip_keeps_everything(data, records):
         processing=("one", "two"),
     )
     with tempfile.TemporaryDirectory() as folder:
-        lib.save(library, f"{folder}/a")
+        writing.save(library, f"{folder}/a")
         opened = lib.open_library(f"{folder}/a")
         for field in Library.__dataclass_fields__:
             np.testing.assert_array_equal(getattr(opened, field), getattr(library, field))
@@ -166,7 +167,7 @@ def drop_files(path):
     ],
 )
 def test_refuses_the_truncated_and_the_edited(tmp_path, name, damage, message):
-    lib.save(make(), tmp_path / "a")
+    writing.save(make(), tmp_path / "a")
     damage(tmp_path / "a" / name)
     if message is None:  # the last byte of library.json is a line feed
         lib.open_library(tmp_path / "a")
@@ -178,7 +179,7 @@ def test_refuses_the_truncated_and_the_edited(tmp_path, name, damage, message):
 
 
 def test_unverified_opening_still_compares_sizes(tmp_path):
-    lib.save(make(), tmp_path / "a")
+    writing.save(make(), tmp_path / "a")
     flip(tmp_path / "a" / "signals.npy")
     assert len(lib.open_library(tmp_path / "a", verify=False)) == 5
     truncate(tmp_path / "a" / "signals.npy")
@@ -188,20 +189,20 @@ def test_unverified_opening_still_compares_sizes(tmp_path):
 
 def test_overwrites_only_libraries_and_only_when_told(tmp_path):
     (tmp_path / "empty").mkdir()
-    lib.save(make(), tmp_path / "empty")
+    writing.save(make(), tmp_path / "empty")
     with pytest.raises(LibraryError, match="--overwrite"):
-        lib.save(make(), tmp_path / "empty")
-    lib.save(make(3), tmp_path / "empty", overwrite=True)
+        writing.save(make(), tmp_path / "empty")
+    writing.save(make(3), tmp_path / "empty", overwrite=True)
     assert len(lib.open_library(tmp_path / "empty")) == 3
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1").write_text("precious")
     with pytest.raises(LibraryError, match="not a library"):
-        lib.save(make(), tmp_path / "thesis", overwrite=True)
+        writing.save(make(), tmp_path / "thesis", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "thesis"]
 
 
 def test_giving_up_leaves_nothing_and_keeps_the_old(tmp_path):
-    lib.save(make(), tmp_path / "a")
+    writing.save(make(), tmp_path / "a")
     with Writer(tmp_path / "a", overwrite=True) as writer:
         writer.add(np.zeros((4, 2), np.int16), id="1", patient="p", codes=["AFIB"])
         assert len(list(tmp_path.iterdir())) == 2

@@ -11,10 +11,12 @@ import pytest
 from scipy import special
 from tiny import Tiny
 
-from metaecg import learners, losses, parallel, tasks
-from metaecg.checkpoints import Checkpoints
+from metaecg import learners, losses
+from metaecg.episodes import tasks
 from metaecg.learners import probes
 from metaecg.networks import Identity
+from metaecg.train import parallel
+from metaecg.train.checkpoints import Checkpoints
 from metaecg.types import Learner, TrainState, Variables
 
 SNAIL = {"attention": ((4, 3), (4, 3)), "filters": 4}

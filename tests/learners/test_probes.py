@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaecg import tasks
+from metaecg.episodes import tasks
 from metaecg.learners import probes
 from metaecg.types import Episode, LibraryIndex
 

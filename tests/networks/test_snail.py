@@ -9,7 +9,7 @@ import pytest
 import reference
 from jax.test_util import check_grads
 
-from metaecg import tasks
+from metaecg.episodes import tasks
 from metaecg.networks import Snail
 from metaecg.networks.blocks import AttentionBlock, CausalConv, Streams, TCBlock
 from metaecg.types import Episode, Task

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaecg import learners, tasks
+from metaecg import learners
+from metaecg.episodes import tasks
 from metaecg.learners.transformer import InContext
 from metaecg.networks import Identity, Transformer
 

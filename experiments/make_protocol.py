@@ -1,0 +1,115 @@
+"""Freezes a protocol for a library of one's own, and says what each part holds.
+
+    python -m experiments.make_protocol --library=LIBRARY --output=mine.json
+        [--membership=any|single] [--seed=0] [--min_patients=20] [--parts=50,20,30]
+        [--way=5] [--query=5]
+
+Train and evaluate with it by --config=…:protocol=mine.json. Written once, it is not to be changed:
+numbers are comparable as long as the file is the same.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from experiments.runs import command_line
+from metaecg import episodes
+from metaecg.data import protocols
+from metaecg.data.library import Library, open_library
+from metaecg.data.protocols import making
+from metaecg.errors import MetaecgError
+from metaecg.types import LibraryIndex
+
+FLAGS = flags.FLAGS
+
+
+def holdings(
+    library: Library, protocol: protocols.Protocol, *, way: int, query: int, most: int = 50
+) -> dict[str, dict[str, int]]:
+    """What each part holds: classes, records, patients, and the largest feasible shot up to `most`.
+
+    A part that cannot fill episodes of `way` classes has a largest shot of 0.
+    """
+    splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
+    protocols.check_disjoint(splits, known=protocol.known)
+    held = {}
+    for part, split in splits.items():
+        index = LibraryIndex(split.labels, split.patients)
+        held[part] = {
+            "classes": len(split.classes),
+            "records": len(split.rows),
+            "patients": len(np.unique(split.patients)),
+            "fewest patients of a class": int(
+                np.diagonal(index.without).min(initial=len(index.order))
+            ),
+            "largest shot": _largest_shot(index, way, query, most),
+        }
+    return held
+
+
+def _largest_shot(index: LibraryIndex, way: int, query: int, most: int) -> int:
+    """By halving: a shot is feasible where a larger one is."""
+    low, high = 0, most
+    while low < high:
+        shot = (low + high + 1) // 2
+        try:
+            episodes.check_feasible(index, way=way, shot=shot, query=query)
+            low = shot
+        except MetaecgError:
+            high = shot - 1
+    return low
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("library", None, "folder made by experiments.prepare")
+    flags.DEFINE_string("output", None, "file of the protocol, .json; not overwritten")
+    flags.DEFINE_enum("membership", "any", ["any", "single"], "who belongs to a class")
+    flags.DEFINE_integer("seed", 0, "of the order of the rare classes", lower_bound=0)
+    flags.DEFINE_integer("min_patients", 20, "fewest patients of a class", lower_bound=1)
+    flags.DEFINE_list("parts", ["50", "20", "30"], "shares of train, validation and test")
+    flags.DEFINE_integer("way", 5, "classes of the episodes to be reported on", lower_bound=2)
+    flags.DEFINE_integer("query", 5, "records asked of each class", lower_bound=1)
+
+
+def main(_) -> None:
+    if FLAGS.library is None or FLAGS.output is None:
+        raise MetaecgError("--library and --output are needed (see --help)")
+    output = Path(FLAGS.output).expanduser()
+    if output.suffix != ".json":
+        raise MetaecgError(f"--output={output}: a protocol is a .json file")
+    if output.exists():
+        raise MetaecgError(
+            f"{output}: exists, and a frozen protocol is not changed; choose another"
+        )
+    try:
+        shares = [float(share) for share in FLAGS.parts]
+    except ValueError:
+        raise MetaecgError(
+            f"--parts={','.join(FLAGS.parts)}: write three numbers, such as 50,20,30"
+        ) from None
+    library = open_library(Path(FLAGS.library).expanduser())
+    fields = making.freeze(
+        library,
+        name=output.stem,
+        membership=FLAGS.membership,
+        seed=FLAGS.seed,
+        min_patients=FLAGS.min_patients,
+        shares=shares,
+    )
+    split = protocols.Classes(*(tuple(fields[part]) for part in protocols.PARTS))
+    protocol = protocols.Protocol(str(output), FLAGS.membership, (split,))
+    held = holdings(library, protocol, way=FLAGS.way, query=FLAGS.query)
+    text = json.dumps({**fields, "held": held}, indent=1, ensure_ascii=False)
+    output.write_text(text + "\n", encoding="utf-8")
+    for part, numbers in held.items():
+        print(f"{part}: " + ", ".join(f"{value} {what}" for what, value in numbers.items()))
+        if numbers["classes"] and not numbers["largest shot"]:
+            print(f"  {part} cannot fill {FLAGS.way}-way episodes of {FLAGS.query} queries a class")
+    print(f"wrote {output}; use it as --config=…:protocol={output}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    command_line.run(main)

@@ -1,0 +1,305 @@
+"""From a configuration to its parts: data, learner, draw and update rule."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from metaecg import learners
+from metaecg.data import protocols
+from metaecg.data.library import Library, open_library
+from metaecg.episodes import class_pairs, sequences
+from metaecg.episodes.augmentation import Augmentation
+from metaecg.errors import MetaecgError
+from metaecg.evaluate import few_shot
+from metaecg.learners import probes
+from metaecg.networks import Identity, Whitened
+from metaecg.networks import encoder as build_encoder
+from metaecg.train import batches, meta, streaming
+from metaecg.types import Array, Learner, LibraryIndex, Task, TrainState, Variables
+
+PROCESS = "{process}"
+"""Stands in config.library for the number of the process."""
+
+
+class Part(NamedTuple):
+    """One part of a protocol: what to draw from, its classes, and its rows in the library."""
+
+    data: batches.Data
+    classes: tuple[str, ...]
+    rows: np.ndarray
+
+
+class Experiment(NamedTuple):
+    """All that a configuration stands for."""
+
+    config: ml_collections.ConfigDict
+    learner: Learner
+    draw: batches.Draw
+    update: meta.Update
+    slots: int
+
+
+def library(config: ml_collections.ConfigDict) -> Library:
+    """Opens the configured library, or generates the synthetic one (the same for the same seed)."""
+    if config.library == "synthetic":
+        from metaecg.data import synthetic
+
+        options = config.synthetic
+        leads = tuple(options.leads.split("+")) if options.leads else None
+        return synthetic.library(
+            patients=options.patients, hz=options.hz, seconds=options.seconds, leads=leads
+        )
+    # A folder for each process, where a library is parted between hosts.
+    path = config.library.replace(PROCESS, str(jax.process_index()))
+    return open_library(Path(path).expanduser())
+
+
+def part(
+    library: Library, protocol: protocols.Protocol, name: str, *, resident: bool = True
+) -> Part:
+    """One part of a protocol; `resident` loads its signals, otherwise they stay where they are."""
+    split = protocols.split(library, protocol, name)
+    rows = streaming.Rows(library.signals, split.rows)
+    data = batches.Data(
+        signals=jnp.asarray(rows[:]) if resident else rows,
+        scale=jnp.float32(library.scale),
+        index=LibraryIndex(labels=split.labels, patients=split.patients),
+    )
+    return Part(data, split.classes, split.rows)
+
+
+def with_combinations(part: Part, least: int) -> Part:
+    """The part with statements that occur together as classes of their own."""
+    index, classes = class_pairs.with_pairs(part.data.index, part.classes, least)
+    return part._replace(data=part.data._replace(index=index), classes=classes)
+
+
+def learner(
+    config: ml_collections.ConfigDict, num_conditions: int, *, embedded: bool = False
+) -> Learner:
+    """Builds the configured learner.
+
+    Args:
+      config: the settings.
+      num_conditions: size of the training vocabulary.
+      embedded: the learner is to read embeddings instead of signals.
+    """
+    options = dict(config.encoder_options)
+    if config.encoder in ("wide", "lstm", "rnn"):
+        options.pop("norm", None)
+    elif jax.default_backend() == "cpu":
+        looped = config["update"] != "episodic" or config.learner in ("maml", "finetune")
+        options["conv"] = "matmul" if looped else "xla"
+    encoder = Identity() if embedded else build_encoder(config.encoder, **options)
+    if config.whiten:
+        encoder = Whitened(encoder)
+    if config.learner == "snail":
+        try:
+            pairs = [tuple(map(int, p.split("x"))) for p in config.snail.attention.split("+")]
+            attention = tuple((key, value) for key, value in pairs)
+        except ValueError:
+            raise MetaecgError(
+                f"config.snail.attention = {config.snail.attention!r}: write KEYxVALUE+…"
+            ) from None
+        return learners.snail(
+            encoder,
+            way=width(config, num_conditions),
+            length=config.snail.length or longest_context(config) + 1,
+            conditions=config.labels == "conditions",
+            attention=attention,
+            filters=config.snail.filters,
+            literal_dilations=config.snail.literal_dilations,
+        )
+    if config.learner == "protonet":
+        return learners.protonet(encoder, cosine=config.cosine)
+    if config.learner == "matching":
+        return learners.matching(encoder)
+    if config.learner == "ridge":
+        return learners.ridge(encoder)
+    if config.learner == "anil":
+        adapted = {"rate": config.maml.rate, "steps": config.maml.steps}
+        return learners.anil(encoder, way=config.way, **adapted)
+    if config.learner == "transformer":
+        length = longest_context(config) + 1
+        return learners.transformer(encoder, way=config.way, length=length, **config.transformer)
+    if config.learner in ("maml", "finetune"):
+        return learners.maml(
+            encoder,
+            way=config.way,
+            **config.maml,
+            through_adaptation=config.learner == "maml",
+        )
+    return learners.supervised(encoder, num_conditions=num_conditions, cosine=config.cosine)
+
+
+class Limits(NamedTuple):
+    """What a learner can read: `slots` classes and `records` of support (None: any), in order?"""
+
+    slots: int | None
+    records: int | None
+    ordered: bool
+
+
+def limits(config: ml_collections.ConfigDict) -> Limits:
+    """The limits that a configured learner was built with."""
+    if config.learner == "snail":
+        return Limits(config.way, (config.snail.length or longest_context(config) + 1) - 1, True)
+    if config.learner == "transformer":
+        ordered = not config.transformer.order_free
+        return Limits(config.way, longest_context(config) if ordered else None, ordered)
+    fixed = config.learner in ("maml", "anil", "finetune")
+    return Limits(config.way if fixed else None, None, False)
+
+
+def width(config: ml_collections.ConfigDict, num_conditions: int) -> int:
+    """Columns of the labels: the slots of an episode, or all conditions."""
+    return num_conditions if config.labels == "conditions" else config.way
+
+
+def by_sequences(config: ml_collections.ConfigDict) -> bool:
+    """Whether training deals sample sequences instead of drawing episodes."""
+    return config["update"] != "episodic" or config.labels == "conditions"
+
+
+def per_class(config: ml_collections.ConfigDict) -> int:
+    """Records of each class in a sample sequence, k [0051]."""
+    return config.inner.per_class or config.shot + 1
+
+
+def window(config: ml_collections.ConfigDict) -> int:
+    """Records in a window of a sequence; Reptile's only window is the sequence."""
+    if config["update"] == "reptile":
+        return config.way * per_class(config)
+    return config.inner.width or config.way * config.shot + 1
+
+
+def longest_context(config: ml_collections.ConfigDict) -> int:
+    """Records that the context may hold: the support, or a whole sample sequence."""
+    return config.way * (per_class(config) if by_sequences(config) else config.shot)
+
+
+def experiment(
+    config: ml_collections.ConfigDict, num_conditions: int, index: LibraryIndex | None = None
+) -> Experiment:
+    """Builds learner, draw and update; `index` is needed to train by sample sequences."""
+    built = learner(config, num_conditions, embedded=config.freeze_encoder)
+    augmentation = Augmentation() if config.freeze_encoder else Augmentation(**config.augmentation)
+    draw: batches.Draw
+    if config.learner == "supervised":
+        draw = batches.RecordDraw(config.batch, augmentation)
+    elif by_sequences(config) and index is not None:
+        plan = sequences.stream(
+            index,
+            config.steps * config.batch,
+            way=config.way,
+            per_class=per_class(config),
+            seed=config.seed,
+        )
+        conditions = config.labels == "conditions"
+        draw = batches.SequenceDraw(plan, config.way, config.batch, conditions, augmentation)
+    else:
+        draw = batches.EpisodeDraw(
+            config.way,
+            config.shot,
+            config.query,
+            config.way,
+            config.batch,
+            config.vary_shot,
+            augmentation,
+        )
+    slots = width(config, num_conditions)
+    return Experiment(config, built, draw, _update(config, built), slots)
+
+
+def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
+    if config["update"] == "episodic":
+        return meta.episodic(built, optimizer(config))
+    inner, length = config.inner, config.way * per_class(config)
+    rate: optax.ScalarOrSchedule = inner.rate
+    if inner.carry and config.schedule == "cosine":
+        rate = optax.cosine_decay_schedule(
+            inner.rate, config.steps * (length - window(config) + 1) * inner.steps
+        )
+    rule = optax.adam(rate) if inner.optimizer == "adam" else optax.sgd(rate)
+    return meta.trajectory(
+        built,
+        meta_optimizer(config),
+        inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
+        width=window(config),
+        steps=inner.steps,
+        permute_slots=inner.permute_slots and config.labels == "slots",
+        carry_inner=inner.carry,
+    )
+
+
+def meta_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """SGD or Adam, as the source has it [0057]; fed the pseudo-gradients φ − θ_i."""
+    rule = optax.adam if config.meta.optimizer == "adam" else optax.sgd
+    return rule(config.meta.rate)
+
+
+def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+    """The optimiser of the episodic update: clipped, warmed up, then along the schedule."""
+    updates = config.steps
+    rate: optax.ScalarOrSchedule = config.learning_rate
+    if config.schedule == "cosine":
+        warmup = min(config.warmup, updates // 2)
+        rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, updates)
+    if config.optimizer == "sgd":
+        rule = optax.sgd(rate)
+    elif config.optimizer == "adam":
+        rule = optax.adam(rate)
+    else:
+        rule = optax.adamw(rate, weight_decay=config.weight_decay)
+    return optax.chain(optax.clip_by_global_norm(config.clip), rule)
+
+
+def example_task(samples: int, leads: int, labels: int) -> Task:
+    """A batch of one empty task, to give `Learner.init` its shapes."""
+    rows = jnp.zeros(1, jnp.int32)
+    task = Task(
+        jnp.zeros((1, samples, leads)), jnp.zeros((1, labels)), rows, rows, rows, jnp.int32(labels)
+    )
+    return jax.tree.map(lambda x: x[None], task)
+
+
+def unwhitened(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """The configuration of the same learner on embeddings as the encoder gives them."""
+    return ml_collections.ConfigDict({**config.to_dict(), "whiten": False})
+
+
+def whiten(variables: Variables, embeddings: Array, index: LibraryIndex) -> Variables:
+    """Sets the whitening that `learners.probes.base` finds on the training part."""
+    known = probes.base(embeddings, index)
+    whitening = {"mean": known.mean, "matrix": known.whitening}
+    return Variables(variables.params, {**variables.state, "whitening": whitening})
+
+
+def embedded(part: Part, learner: Learner, variables: Variables) -> Part:
+    """The part with embeddings in place of its signals."""
+    signals = few_shot.embed(learner, variables, part.data)
+    return part._replace(data=part.data._replace(signals=signals, scale=jnp.float32(1)))
+
+
+def start_from(state: TrainState, source: Variables) -> TrainState:
+    """The state with what fits of another run's variables in place of its own.
+
+    Raises:
+      MetaecgError: the encoders differ in shape.
+    """
+
+    def alike(name: str) -> bool:
+        mine, theirs = state.variables.params[name], source.params[name]
+        return jax.tree.map(jnp.shape, mine) == jax.tree.map(jnp.shape, theirs)
+
+    if not alike("encoder"):
+        raise MetaecgError("config.start_from: its encoder has other shapes than config.encoder")
+    names = ["encoder", "head"] if alike("head") else ["encoder"]
+    params = {**state.variables.params, **{name: source.params[name] for name in names}}
+    model_state = {k: source.state.get(k, v) for k, v in state.variables.state.items()}
+    return state._replace(variables=Variables(params, model_state))

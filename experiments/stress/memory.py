@@ -1,0 +1,97 @@
+"""Trains with signals on the devices and with signals streamed from disk, and compares the two.
+
+    python -m experiments.stress.memory --library=libraries/ptbxl --steps=40
+
+The losses must be the same; the table says how much memory of its own each process took at most
+(pages of the memory-mapped library, which the system can drop, are not its own) and how fast each
+was, in alternating runs. Exits with 1 if the losses differ.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from absl import flags
+
+from experiments.runs import command_line
+from metaecg.data.library import open_library
+from metaecg.errors import MetaecgError
+
+FLAGS = flags.FLAGS
+
+
+def own_memory(process: int) -> int:
+    """Anonymous resident memory of a process in bytes; 0 once it has ended."""
+    try:
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return 0
+
+
+def train(settings: str, workdir: Path) -> tuple[list[float], float, int]:
+    """Returns the losses of a training, its tasks per second after the first log, its memory."""
+    config = f"--config=experiments/configs/ptbxl.py:{settings}"
+    arguments = [sys.executable, "-m", "experiments.train", config, f"--workdir={workdir}"]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+    peak = 0
+
+    def watch() -> None:
+        nonlocal peak
+        while process.poll() is None:
+            peak = max(peak, own_memory(process.pid))
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    watcher.join()
+    if process.returncode:
+        raise MetaecgError(f"the training ended with status {process.returncode}")
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    logged = [line for line in lines if "loss" in line]
+    # `rate` is since the start; the first interval holds the compilation.
+    times = [line["step"] / line["rate"] for line in logged]
+    rate = (logged[-1]["step"] - logged[0]["step"]) / (times[-1] - times[0])
+    return [line["loss"] for line in logged], rate, peak
+
+
+def main(_) -> int:
+    if not FLAGS.library:
+        raise MetaecgError("--library is needed (see --help)")
+    size = open_library(FLAGS.library, verify=False).signals.nbytes
+    settings = (
+        f"library={FLAGS.library},pretrain.steps=0,head.steps=0,log_every=10,steps={FLAGS.steps},"
+        f"validate_every={FLAGS.steps},validation_episodes=2,checkpoint_every=10000,"
+        f"{FLAGS.settings}"
+    )
+    runs: dict[str, list] = {"resident": [], "streamed": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for repeat in range(FLAGS.repeats):
+            for kind, measured in runs.items():
+                measured.append(
+                    train(f"{settings}signals={kind}", Path(folder) / f"{kind}{repeat}")
+                )
+    print(f"library: {size / 2**20:.0f} MiB of signals")
+    for kind, measured in runs.items():
+        rate = statistics.median(rate for _, rate, _ in measured)
+        peak = max(peak for *_, peak in measured)
+        print(f"{kind}: {rate:.3f} tasks/s, at most {peak / 2**20:.0f} MiB of memory of its own")
+    losses = [losses for measured in runs.values() for losses, *_ in measured]
+    same = all(one == losses[0] for one in losses)
+    print("losses: " + ("the same" if same else f"differ: {losses}"))
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("library", None, "a library of PTB-XL, as experiments.prepare makes it")
+    flags.DEFINE_integer("steps", 40, "steps of each run", lower_bound=20)
+    flags.DEFINE_integer("repeats", 3, "runs of each kind", lower_bound=1)
+    flags.DEFINE_string("settings", "", "other settings, key=value, each followed by a comma")
+    command_line.run(main)

@@ -1,0 +1,1 @@
+"""Tables: what is measured of trained runs, and how it is written."""

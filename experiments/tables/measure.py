@@ -1,0 +1,191 @@
+"""What is measured of a table's learners: episodes, orders of the support, leaks, detection."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from experiments.runs import build, trained
+from experiments.tables import compared as contenders
+from metaecg.data import protocols
+from metaecg.data.library import Library
+from metaecg.episodes import evaluation_sets
+from metaecg.errors import MetaecgError
+from metaecg.evaluate import detection, few_shot, statistics
+from metaecg.types import Episode
+
+
+def measure(
+    runs: dict[str, trained.Trained],
+    library: Library,
+    protocol: protocols.Protocol,
+    *,
+    part: str,
+    way: int,
+    shots: list[int],
+    episodes: int,
+    seed: int,
+    query: int | None = None,
+    probes: list[str] | None = None,
+    probed: set[str] | None = None,
+    together: dict[str, trained.Trained] | None = None,
+    orders: int = 0,
+    leaks: bool = False,
+    repeats: int = 0,
+    detected: list[int] | None = None,
+    seen: bool = False,
+) -> dict[str, list[dict[str, Any]]]:
+    """Tables by name, each a list of rows; differences are paired with the first learner.
+
+    Args:
+      runs: trained runs by name.
+      library: what to draw from.
+      protocol: with one split.
+      part: of the protocol.
+      way, shots, episodes, seed: of the episodes; learners that cannot read as many examples are
+        left out of that shot.
+      query: records asked of each class; the fewest that a run was trained with if not given.
+      probes: names of probes that read encoders as well.
+      probed: of which runs; of all that embed records if not given.
+      together: runs whose whitened embeddings probes read as one, beside the others.
+      orders: random orders of the support that learners of sequences read beside the first.
+      leaks: score with the faults of public loaders as well.
+      repeats: draws of examples for each class to be detected; 0 leaves detection out.
+      detected: of `shots`, those of detection; all if not given.
+      seen: runs may have been trained on the measured classes, in other patients.
+    """
+    splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
+    protocols.check_disjoint(splits, known=protocol.known)
+    if not splits[part].classes:
+        raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
+    for name, run in {**runs, **(together or {})}.items():
+        trained.check_unseen(
+            run,
+            library,
+            [splits[part]],
+            name=name,
+            remedy="give --seen to score it as a yardstick of full labels",
+            seen=seen,
+        )
+    measured = build.part(library, protocol, part)
+    rows = contenders.line_up(
+        runs, probes or [], measured, library, protocol, probed=probed, together=together
+    )
+    query = query or min(run.config.query for run in runs.values())
+    found: dict[str, list[dict[str, Any]]] = {"rows": []}
+    main = next(iter(rows))  # differences are from it
+    for shot in shots:
+        drawn = evaluation_sets.balanced(
+            measured.data.index, seed, episodes, way=way, shot=shot, query=query
+        )
+        able = {name: row for name, row in rows.items() if row.fits(way, shot)}
+        if short := sorted(rows.keys() - able.keys()):
+            print(f"{way}-way {shot}-shot is more than these can read: {', '.join(short)}")
+        found["rows"] += _episodes(able, main, measured, drawn, shot, orders)
+        if leaks:
+            found.setdefault("leaks", []).extend(_leaks(able, measured, drawn, shot, seed))
+        if repeats and shot in (shots if detected is None else detected):
+            able = {name: row for name, row in rows.items() if row.fits(2, shot)}
+            answers = _detect(able, main, measured, shot, repeats, seed)
+            found.setdefault("detection", []).extend(answers)
+    compared = [row for row in found["rows"] if "p" in row]
+    for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
+        row["p_holm"] = p
+    return found
+
+
+def _predict(row: contenders.Contender, part: build.Part, episodes: Episode):
+    slots = row.slots(episodes.classes.shape[-1])
+    return few_shot.predict(
+        row.learner, row.variables, part.data, episodes, slots, embeddings=row.embeddings
+    )
+
+
+def _episodes(
+    rows: dict[str, contenders.Contender],
+    main: str,
+    part: build.Part,
+    episodes: Episode,
+    shot: int,
+    orders: int,
+) -> list[dict[str, Any]]:
+    patients = np.asarray(part.data.index.patients)
+    way = episodes.classes.shape[-1]
+    query = episodes.query.shape[-1] // way
+    found, first = [], None
+
+    def add(name: str, said: few_shot.Predictions, **more: Any) -> None:
+        nonlocal first
+        row = {"learner": name, "way": way, "shot": shot, "query": query, **more}
+        row |= few_shot.summarise(said, part.classes, patients)
+        if name == main:
+            first = said
+        elif first is not None:  # the main learner may read fewer examples than these
+            low, high, p = few_shot.paired_over_patients(first, said, patients)
+            row |= {"difference": few_shot.paired_difference(first, said)}
+            row |= {"difference_patients95": (low, high), "p": p}
+        found.append(row)
+
+    for name, contender in tqdm(rows.items(), unit="learner", desc=f"{shot}-shot", leave=False):
+        said = _predict(contender, part, episodes)
+        add(name, said)
+        if orders and contender.limits.ordered:
+            others = (evaluation_sets.reordered(episodes, k) for k in range(1, orders))
+            every = [said, *(_predict(contender, part, other) for other in others)]
+            ensembled, sensitivity = few_shot.over_orders(every)
+            add(f"{name}, mean of {orders} orders", ensembled, order=sensitivity)
+    return found
+
+
+def _leaks(
+    rows: dict[str, contenders.Contender],
+    part: build.Part,
+    episodes: Episode,
+    shot: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Each learner's accuracy on clean episodes and, the classes the same, on leaky ones.
+
+    All are drawn in the same way, the clean ones too: those of the other tables use records evenly.
+    """
+    leaks = (None, *evaluation_sets.LEAKS)
+    drawn = {leak: evaluation_sets.redrawn(part.data.index, episodes, leak, seed) for leak in leaks}
+    found = []
+    for name, contender in rows.items():
+        clean = np.zeros(0)
+        for leak, spoiled in drawn.items():
+            accuracy = _predict(contender, part, spoiled).correct.mean(1)
+            clean = accuracy if leak is None else clean
+            row: dict[str, Any] = {"learner": name, "way": episodes.classes.shape[-1]}
+            row |= {"shot": shot, "leak": leak, "accuracy": float(accuracy.mean())}
+            if leak is not None:
+                row["added"] = statistics.interval(accuracy - clean)
+            found.append(row)
+    return found
+
+
+def _detect(
+    rows: dict[str, contenders.Contender],
+    main: str,
+    part: build.Part,
+    shot: int,
+    repeats: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    index = part.data.index
+    questions = detection.draw_questions(index, seed, shot=shot, repeats=repeats)
+    if any(row.embeddings is None for row in rows.values()):
+        signals = jnp.asarray(part.data.signals[:], jnp.float32) * part.data.scale
+    found: list[dict[str, Any]] = []
+    first = None
+    for name, row in tqdm(rows.items(), unit="learner", desc="detection", leave=False):
+        records = signals if row.embeddings is None else row.embeddings
+        said = detection.answer(row.learner, row.variables, records, questions, row.slots(2))
+        scored = detection.score(questions, said, index, part.classes)
+        found.append({"learner": name, "shot": shot, "repeats": repeats, **scored.summary})
+        if name == main:
+            first = scored
+        elif first is not None:
+            found[-1]["difference"] = detection.difference(first, scored)
+    return found

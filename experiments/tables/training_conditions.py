@@ -1,0 +1,43 @@
+"""What a run with global labels knows: its own training conditions, in patients it never saw."""
+
+from typing import Any
+
+import numpy as np
+
+from experiments.runs import build, trained
+from metaecg.data import protocols
+from metaecg.data.library import Library
+from metaecg.episodes import sequences
+from metaecg.evaluate import training_conditions
+from metaecg.types import LibraryIndex
+
+
+def context(config, index: LibraryIndex) -> np.ndarray:
+    """Rows that every query sees: the first sample sequence of the training."""
+    size = {"way": config.way, "per_class": build.per_class(config)}
+    return sequences.stream(index, 1, **size, seed=config.seed).rows[0]
+
+
+def measure(
+    run: trained.Trained, library: Library, protocol: protocols.Protocol
+) -> list[dict[str, Any]]:
+    """Per condition: records of the test patients that carry it, and the AUROC among all theirs."""
+    part = build.part(library, protocol, "train")
+    rows = training_conditions.part_by_patient(part.data.index)
+    known, test = (training_conditions.take(part.data, r) for r in (rows.train, rows.test))
+    probs = training_conditions.diagnose(
+        run.learner, run.variables, known, test, rows=context(run.config, known.index)
+    )
+    labels = np.asarray(test.index.labels)
+    found = training_conditions.scores(probs, labels, part.classes)
+    carried = dict(zip(part.classes, labels.sum(axis=0).tolist()))
+    return [{"condition": c, "records": carried[c], "auroc": auroc} for c, auroc in found.items()]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The conditions as a Markdown table, the best told apart first, and their mean."""
+    ordered = sorted(rows, key=lambda row: -row["auroc"])
+    lines = ["| condition | records of test patients | AUROC |", "|---|---|---|"]
+    lines += [f"| {r['condition']} | {r['records']} | {r['auroc']:.3f} |" for r in ordered]
+    mean = np.mean([row["auroc"] for row in rows])
+    return "\n".join([*lines, f"| mean of {len(rows)} | | {mean:.3f} |"])

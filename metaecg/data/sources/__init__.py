@@ -1,0 +1,1 @@
+"""Sources: from a folder of recordings and its labels to a sample library."""

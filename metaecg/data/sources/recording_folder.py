@@ -1,0 +1,95 @@
+"""Lists and reads the single recordings of a folder for a library: CSV, NPY, EDF, DICOM and others.
+
+What `recordings.read` reads of one file, with labels as `wfdb_folder` finds them. WFDB records are
+left to `wfdb_folder` and `importing.read`, which verify where their headers point.
+"""
+
+import os
+from pathlib import Path
+
+from metaecg.data.readers import recordings
+from metaecg.data.readers.recordings import Given, Recording
+from metaecg.data.readers.wfdb import RecordError, check_file
+from metaecg.data.sources import importing, wfdb_folder
+from metaecg.data.sources.importing import Form, Outcome, Target
+from metaecg.data.sources.wfdb_folder import Item
+from metaecg.errors import MetaecgError
+
+NOTHING = Given()
+
+
+def list_folder(folder: Path, labels: str) -> list[Item]:
+    """Lists the files of a folder and of its sub-folders, sorted by path.
+
+    Args:
+      folder: where the files are; hidden ones, licences and the like are left out, and a WFDB
+        record is listed by its header.
+      labels: 'folders' (the first sub-folder's name), or the path of a CSV file as
+        `wfdb_folder.list_folder` takes it, its paths with their endings.
+
+    Returns:
+      The items, what turns out to be no recording among them.
+
+    Raises:
+      MetaecgError: there is no file, or the CSV file is malformed.
+    """
+    if labels == "header":
+        raise MetaecgError(
+            "--labels=header: only WFDB headers hold labels; choose folders or a CSV file"
+        )
+    table = None if labels == "folders" else os.path.realpath(labels)
+    paths = [
+        path
+        for path in wfdb_folder.walk(folder)
+        if not recordings.stands_beside(folder / path) and os.path.realpath(folder / path) != table
+    ]
+    if not paths:
+        raise MetaecgError(f"{folder}: no file in it ({recordings.FORMATS}); check --input")
+    return wfdb_folder.label(paths, labels)
+
+
+def read(folder: Path, item: Item, target: Target, given: Given = NOTHING) -> Outcome:
+    """Reads one recording of a folder and brings it into the library's form.
+
+    Args:
+      folder, item, target: as `importing.read` takes them.
+      given: what files do not say.
+    """
+    try:
+        codes = importing.check_codes(item.codes or ())
+        recording = _load(folder, item, given)
+        in_mv = ["mV"] * len(recording.leads)
+        signal, done = importing.transform(
+            recording.signal, recording.hz, in_mv, recording.leads, target
+        )
+        notes = "; ".join(filter(None, (*map(_as_flags, recording.notes), done)))
+        return Outcome(signal, codes, notes, "")
+    except (MetaecgError, OSError) as error:
+        return importing.refused(error)
+
+
+def form(folder: Path, item: Item, given: Given = NOTHING) -> Form:
+    """The form of one recording, for `importing.survey`; arguments as of `read`.
+
+    Raises:
+      RecordError, OSError: it cannot be read.
+    """
+    recording = _load(folder, item, given)
+    return Form(recording.hz, len(recording.signal) / recording.hz, recording.leads)
+
+
+def _load(folder: Path, item: Item, given: Given) -> Recording:
+    importing.check_path(item)
+    path = folder / item.path
+    check_file(path, folder)
+    if recordings.recognise(path)[0] == "wfdb":
+        raise RecordError("a WFDB record; import it by --source=wfdb")
+    try:
+        return recordings.read(path, **given._asdict())
+    except RecordError as error:
+        raise RecordError(_as_flags(str(error).removeprefix(f"{path}: "))) from None
+
+
+def _as_flags(text: str) -> str:
+    """What `recordings` says, in the words of `experiments.prepare`: its --hz is the library's."""
+    return text.replace("--hz", "--file_hz").replace("--leads", "--file_leads")

@@ -1,0 +1,1 @@
+"""From fixed episodes to numbers that can be trusted: scores, detection, statistics."""

@@ -1,0 +1,107 @@
+"""Global labels: conditions of a fixed vocabulary, diagnosed in patients never seen [0052, 0061].
+
+The other reading of the source's labels beside the slots of an episode: each record carries a
+binary sequence, one digit a condition, and the trained model diagnoses the library's own conditions
+directly. Parts are made of patients then, not of conditions.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metaecg.evaluate import few_shot, statistics
+from metaecg.train.batches import Data
+from metaecg.types import Array, Learner, LibraryIndex, Task, Variables
+
+
+class Parts(NamedTuple):
+    """Rows int32 of an index for each purpose; no patient has records in two of them."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def part_by_patient(index: LibraryIndex, *, share: float = 0.15, seed: int = 0) -> Parts:
+    """Parts an index by patients: `share` of them for validation, as many for test.
+
+    Records that carry none of the conditions are in no part.
+    """
+    patients = np.asarray(index.patients)
+    who = np.random.default_rng(seed).permutation(np.unique(patients))
+    held = round(share * len(who))
+    labelled = np.asarray(index.labels).any(axis=1)
+
+    def rows(chosen: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(np.isin(patients, chosen) & labelled).astype(np.int32)
+
+    return Parts(rows(who[2 * held :]), rows(who[:held]), rows(who[held : 2 * held]))
+
+
+def take(data: Data, rows: np.ndarray) -> Data:
+    """Some rows of a part as a part of its own, with all of its conditions."""
+    index = data.index
+    labels, patients = np.asarray(index.labels)[rows], np.asarray(index.patients)[rows]
+    return data._replace(signals=data.signals[rows], index=LibraryIndex(labels, patients))
+
+
+def diagnose(
+    learner: Learner,
+    variables: Variables,
+    context: Data,
+    queries: Data,
+    *,
+    rows: np.ndarray,
+    batch: int = 100,
+) -> np.ndarray:
+    """Probability of every condition for every query record.
+
+    Args:
+      learner: one whose labels are conditions.
+      context: labelled records, known to the model beforehand.
+      queries: records to diagnose.
+      rows: int [S], which records of `context` a query sees, in this order.
+      batch: queries at a time.
+
+    Returns:
+      float32 [R, C].
+
+    Raises:
+      ValueError: the learner does not embed records by themselves.
+    """
+    seen = few_shot.embed(learner, variables, take(context, rows))
+    labels = jnp.asarray(context.index.labels)[rows].astype(jnp.float32)
+    embeddings = few_shot.embed(learner, variables, queries)
+    count, classify = queries.index.num_records, learner.classify
+    if classify is None:
+        raise ValueError("this learner does not embed records by themselves")
+
+    @jax.jit
+    def run(variables: Variables, records: Array) -> Array:
+        blank = jnp.zeros((batch, labels.shape[1]))
+        task = Task(
+            records=jnp.concatenate([seen, records]),
+            labels=jnp.concatenate([labels, blank]),
+            support=jnp.arange(len(rows), dtype=jnp.int32),
+            query=len(rows) + jnp.arange(batch, dtype=jnp.int32),
+            sees=jnp.full(batch, len(rows), jnp.int32),
+            way=jnp.int32(labels.shape[1]),
+        )
+        return jnp.exp(classify(*variables, jax.tree.map(lambda x: x[None], task))[0])
+
+    padded = np.resize(np.arange(count), -(-count // batch) * batch).reshape(-1, batch)
+    return np.concatenate([np.asarray(run(variables, embeddings[r])) for r in padded])[:count]
+
+
+def scores(probs: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
+    """AUROC of each condition that some record carries and some does not; float by its code.
+
+    Args:
+      probs: float [R, C].
+      labels: bool [R, C], multi-hot.
+      classes: codes of the C conditions.
+    """
+    found = {c: statistics.auroc(p, y) for c, p, y in zip(classes, probs.T, np.asarray(labels).T)}
+    return {c: value for c, value in found.items() if np.isfinite(value)}

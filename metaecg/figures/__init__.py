@@ -1,0 +1,1 @@
+"""Figures: ECG paper, plots, and self-contained pages."""

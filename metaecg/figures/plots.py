@@ -1,0 +1,384 @@
+"""Figures: ECGs on paper true to scale, and what training and evaluation measured.
+
+Every function returns a `matplotlib.figure.Figure` and touches no global state, so that it works in
+a notebook, in a server and without a display: ``plots.ecg(…).savefig("ecg.png")``.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from metaecg.figures.ecg_paper import MM, ecg, plain
+
+__all__ = [
+    "attention",
+    "calibration",
+    "confusion",
+    "ecg",
+    "episode",
+    "learning_curves",
+    "per_class_bars",
+    "probabilities",
+    "shots_curve",
+    "trajectory",
+]
+
+# Okabe & Ito (2008): told apart with every common colour blindness, and in grey by lightness.
+BLUE, ORANGE, GREEN, RED, SKY, PINK, BLACK = COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000",
+)  # fmt: skip
+_MARKERS = "osD^vPX"
+_DASHES = ("-", "--", ":")  # after seven, colours and markers come again
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+}
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def _one(width: float = 150, height: float = 90) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width * MM, height * MM), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+@_styled
+def shots_curve(
+    series: Mapping[str, Sequence[tuple[int, float, float, float]]], *, chance: float | None = None
+) -> Figure:
+    """Accuracy by shot, a line for each learner.
+
+    Args:
+      series: by the learner's name, (shot, accuracy, low, high) of each point; shares in [0, 1],
+        low and high the ends of a 95 % interval.
+      chance: accuracy of guessing, drawn as a line.
+    """
+    columns = 2 if max(map(len, series)) < 36 else 1  # of the legend, which stands below
+    figure, axes = _one(height=70 + 5 * (len(series) + 1) / columns)
+    apart = min(0.06, 0.5 / len(series))
+    shots = sorted({point[0] for points in series.values() for point in points})
+    for i, (name, points) in enumerate(series.items()):
+        # Side by side, so that intervals do not hide each other.
+        x = [shots.index(p[0]) + apart * (i - (len(series) - 1) / 2) for p in points]
+        y = np.array([p[1] for p in points])
+        errors = np.abs(np.array([[p[1] - p[2], p[3] - p[1]] for p in points])).T
+        style: dict[str, Any] = {
+            "color": COLOURS[i % 7],
+            "marker": _MARKERS[i % 7],
+            "markersize": 5,
+            "linestyle": _DASHES[i // 7 % 3],
+        }
+        axes.errorbar(x, y, errors, label=plain(name), capsize=3, linewidth=1.2, **style)
+    if chance is not None:
+        axes.axhline(chance, color="#555555", linestyle=":", linewidth=1, label="chance")
+    axes.set_xticks(range(len(shots)), [str(shot) for shot in shots])
+    axes.set(xlabel="shots (labelled examples per class)", ylabel="accuracy, 95 % interval")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside lower center", ncols=columns)
+    return figure
+
+
+def by_shot(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[int, float, float, float]]]:
+    """The series of `shots_curve`, from the rows of an evaluation.
+
+    Args:
+      rows: each with learner, shot, accuracy, its 95 % half-width over episodes `accuracy_ci95`
+        and, if it was measured, the interval over patients `accuracy_patients95`.
+    """
+    series: dict[str, list[tuple[int, float, float, float]]] = {}
+    for row in rows:
+        mean, half = row["accuracy"], row["accuracy_ci95"]
+        low, high = row.get("accuracy_patients95", (mean - half, mean + half))
+        series.setdefault(row["learner"], []).append((row["shot"], mean, low, high))
+    return series
+
+
+@_styled
+def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
+    """A confusion matrix [classes, classes] of counts, rows the truth; shown as shares of a row."""
+    matrix = np.asarray(matrix, float)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = max(90.0, 7.0 * len(labels) + 40)
+    figure, axes = _one(side + 20, side)
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=max(shares.max(), 1e-9))
+    names = [plain(label) for label in labels]
+    axes.set_xticks(range(len(labels)), names, rotation=90)
+    axes.set_yticks(range(len(labels)), names)
+    axes.set(xlabel="answer", ylabel="truth")
+    axes.grid(False)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            colour = "black" if share > 0.55 * shares.max() else "white"
+            text = f"{100 * share:.0f}"
+            axes.text(column, row, text, color=colour, size=7, ha="center", va="center")
+    colours = figure.colorbar(image, shrink=0.7, label="share of the truth's queries")
+    colours.ax.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    return figure
+
+
+@_styled
+def calibration(
+    confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, title: str = ""
+) -> Figure:
+    """Accuracy against confidence over bins, and the share of answers in each.
+
+    Args:
+      confidence: [B], mean probability of the answers in a bin.
+      accuracy: [B], share of them that are right.
+      count: [B], how many they are; empty bins are not drawn.
+      title: written above.
+    """
+    confidence, accuracy, count = (np.asarray(x, float) for x in (confidence, accuracy, count))
+    used = count > 0
+    figure = Figure(figsize=(84 * MM, 100 * MM), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    top.plot([0, 1], [0, 1], color="#555555", linestyle=":", linewidth=1, label="as sure as right")
+    half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / np.maximum(count, 1))[used]
+    style: dict[str, Any] = {"color": BLUE, "marker": "o", "markersize": 4, "capsize": 2}
+    top.errorbar(confidence[used], accuracy[used], half, label="measured, 95 %", **style)
+    top.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1), title=title)
+    top.legend(loc="upper left")
+    bottom.bar(confidence[used], count[used] / count.sum(), width=0.05, color=BLUE)
+    bottom.set(xlabel="confidence (probability of the answer)", ylabel="share")
+    for axis in (top.xaxis, top.yaxis, bottom.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, 0))
+    return figure
+
+
+def validated(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of a run's metrics.jsonl that say a validation accuracy.
+
+    Without a validation part they say nothing of it, and with global labels no accuracy.
+    """
+    return [row for row in rows if "accuracy" in row.get("validation", {})]
+
+
+@_styled
+def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Loss (nats) and validation accuracy by step.
+
+    Args:
+      rows: of a run's metrics.jsonl, each with `step` and some of `loss`, `loss_after` and
+        `validation` (its `accuracy` and `accuracy_ci95`).
+    """
+    checks = validated(rows)
+    figure = Figure(figsize=(150 * MM, (120 if checks else 65) * MM), layout="constrained")
+    panels = figure.subplots(2 if checks else 1, 1, sharex=True, squeeze=False)[:, 0]
+    for i, (key, name) in enumerate(
+        (("loss", "loss"), ("loss_after", "loss after the inner step"))
+    ):
+        points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
+        if points:
+            panels[0].plot(*zip(*points), color=COLOURS[i], linewidth=1.2, label=name)
+    panels[0].set_ylabel("training loss (nats)")
+    if len(panels[0].lines) > 1:
+        panels[0].legend()
+    if checks:
+        steps = [row["step"] for row in checks]
+        values = np.array([row["validation"]["accuracy"] for row in checks])
+        half = np.array([row["validation"].get("accuracy_ci95", 0.0) for row in checks])
+        style: dict[str, Any] = {"color": GREEN, "marker": "o", "markersize": 4, "capsize": 3}
+        panels[1].errorbar(steps, values, half, linewidth=1.2, **style)
+        panels[1].set_ylabel("validation accuracy, 95 %")
+        panels[1].yaxis.set_major_formatter(PercentFormatter(1, None))
+    panels[-1].set_xlabel("step")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+@_styled
+def per_class_bars(
+    scores: Mapping[str, float],
+    *,
+    label: str = "recall",
+    reference: float | None = None,
+    name: str = "chance",
+) -> Figure:
+    """A score for each class, best first.
+
+    Args:
+      scores: by class, in [0, 1].
+      label: what the score is.
+      reference: a score to compare with, drawn as a line.
+      name: of that line.
+    """
+    order = sorted(scores, key=lambda c: (scores[c], c))
+    figure, axes = _one(150, 20 + 5.5 * len(order))
+    axes.barh(range(len(order)), [scores[c] for c in order], color=BLUE, height=0.7)
+    for i, c in enumerate(order):
+        axes.text(scores[c] + 0.01, i, f"{scores[c]:.0%}", size=8, va="center")
+    if reference is not None:
+        axes.axvline(reference, color=RED, linestyle="--", linewidth=1, label=name)
+        axes.legend(loc="lower right")
+    axes.set(xlabel=label, xlim=(0, 1.05), ylim=(-0.6, len(order) - 0.4))
+    axes.set_yticks(range(len(order)), [plain(c) for c in order])
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.grid(False, axis="y")
+    return figure
+
+
+@_styled
+def probabilities(
+    labels: Sequence[str],
+    probs: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    marked: Sequence[str] = (),
+) -> Figure:
+    """Ranked probabilities with their ranges.
+
+    Args:
+      labels: the classes.
+      probs: [way], their probabilities.
+      low, high: [way], the ends of their ranges.
+      marked: classes drawn in full, such as the plausible ones; the others are hatched.
+    """
+    order = np.argsort(probs, kind="stable")
+    figure, axes = _one(125, 22 + 8.0 * len(labels))
+    for row, i in enumerate(order):
+        strong = labels[i] in marked
+        hatch = "" if strong else "////"  # told apart without colour, too
+        face, edge = (BLUE, BLUE) if strong else ("white", "#777777")
+        axes.barh(row, probs[i], height=0.6, hatch=hatch, facecolor=face, edgecolor=edge)
+        axes.plot([low[i], high[i]], [row, row], color=BLACK, linewidth=1.4, marker="|")
+        end = max(high[i], probs[i])
+        axes.text(end + 0.015, row, f"{probs[i]:.0%}", va="center", weight="bold")
+    axes.set_yticks(range(len(labels)), [plain(labels[i]) for i in order])
+    axes.set(xlabel="probability and its range")
+    axes.set(xlim=(0, 1.12), ylim=(-0.6, len(labels) - 0.4))
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.grid(False, axis="y")
+    return figure
+
+
+@_styled
+def episode(
+    support: np.ndarray,
+    query: np.ndarray,
+    hz: float,
+    labels: Sequence[str],
+    *,
+    truth: str = "",
+    lead: str = "II",
+) -> Figure:
+    """An episode at a glance: a row of examples for each class, and the query below.
+
+    Args:
+      support: [way, shot, samples] of one lead in mV.
+      query: [samples] of the same lead.
+      hz: samples per second.
+      labels: the classes.
+      truth: what the query is, if it is to be told.
+      lead: name of the lead.
+    """
+    way, shot, samples = support.shape
+    figure = Figure(figsize=(180 * MM, 22 * (way + 1) * MM), layout="constrained")
+    grid = figure.subplots(way + 1, shot, sharex=True, sharey=True, squeeze=False)
+    time = np.arange(samples) / hz
+    for c in range(way):
+        for k in range(shot):
+            # Not in black, which is the query's.
+            grid[c, k].plot(time, support[c, k], color=COLOURS[c % 6], linewidth=0.7)
+        grid[c, 0].set_ylabel(plain(labels[c]), rotation=0, ha="right", va="center", weight="bold")
+    for axes in grid[-1, 1:]:
+        axes.set_axis_off()
+    grid[-1, 0].plot(time, query, color=BLACK, linewidth=0.7)
+    grid[-1, 0].set_ylabel("query", rotation=0, ha="right", va="center", weight="bold")
+    if truth:
+        grid[-1, 0].set_title(f"truth: {plain(truth)}", size=8, loc="left", pad=2)
+    for axes in grid[:-1, :].ravel():
+        axes.tick_params(labelbottom=False)
+    figure.supxlabel("time (s)", size=9)
+    figure.supylabel(f"lead {lead} (mV)", size=9)
+    return figure
+
+
+@_styled
+def trajectory(
+    distance: np.ndarray,
+    loss_before: np.ndarray,
+    loss_after: np.ndarray,
+    *,
+    star: float | None = None,
+) -> Figure:
+    """A trajectory of meta-parameters: how far θ_i is from θ_0, and its group's loss.
+
+    Args:
+      distance: [n], ‖θ_i − θ_0‖ for i = 1 … n.
+      loss_before, loss_after: [n], loss of group i at θ_{i−1} and at θ_i.
+      star: ‖θ* − θ_0‖, marked where given.
+    """
+    groups = np.arange(1, len(distance) + 1)
+    figure = Figure(figsize=(150 * MM, 110 * MM), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True)
+    marks = {"marker": "o", "markersize": 3, "linewidth": 1.2}
+    top.plot([0, *groups], [0.0, *distance], color=BLUE, label="θ$_i$", **marks)
+    if star is not None:
+        line = {"color": RED, "linewidth": 1, "linestyle": "--"}
+        top.axhline(star, **line)
+        top.plot(groups[-1], star, color=RED, marker="*", markersize=13, label="θ*", linestyle="")
+    top.set(ylabel="distance from θ$_0$ (L2 norm)", ylim=(0, None))
+    top.legend(loc="lower right", bbox_to_anchor=(0.93, 0))
+    bottom.plot(groups, loss_before, color=ORANGE, label="before, at θ$_{i-1}$", **marks)
+    bottom.plot(groups, loss_after, color=BLUE, label="after, at θ$_i$", **marks)
+    bottom.set(xlabel="sample group i", ylabel="loss of group i (nats)")
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    bottom.legend()
+    return figure
+
+
+@_styled
+def attention(
+    weights: np.ndarray, support: Sequence[str], queries: Sequence[str] = ("query",)
+) -> Figure:
+    """Attention of queries to the support: weights [queries, support], sorted by class.
+
+    Args:
+      weights: shares, rows sum to at most 1; [support] for one query.
+      support: class of each example.
+      queries: names of the rows.
+    """
+    weights = np.atleast_2d(weights)
+    order = sorted(range(len(support)), key=lambda i: support[i])
+    names = [support[i] for i in order]
+    figure, axes = _one(40 + max(60, 5 * len(names)), 38 + 6 * len(weights))
+    image = axes.imshow(weights[:, order], cmap="cividis", vmin=0, aspect="auto")
+    groups = [i for i in range(len(names)) if i == 0 or names[i] != names[i - 1]]
+    for i in groups[1:]:
+        axes.axvline(i - 0.5, color="white", linewidth=2)
+    ends = [*groups[1:], len(names)]
+    middles = [(a + b - 1) / 2 for a, b in zip(groups, ends)]
+    axes.set_xticks(
+        middles, [plain(names[i]) for i in groups], rotation=90 if len(groups) > 6 else 0
+    )
+    axes.set_yticks(range(len(weights)), [plain(query) for query in queries])
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.set_xlabel("labelled examples by class")
+    figure.colorbar(image, label="weight")
+    return figure

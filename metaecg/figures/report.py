@@ -1,0 +1,287 @@
+"""The pages of a diagnosis and of an evaluation: what was answered, on what grounds, how surely."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from metaecg.figures import plots
+from metaecg.figures.pages import details, figure, items, page, side_by_side, table
+
+__all__ = ["diagnosis_page", "evaluation_page", "page", "reference_page"]
+
+EXAMPLES = 3
+"""Supporting examples shown with an answer."""
+WORST = 5
+"""Classes listed as the worst."""
+
+
+def diagnosis_page(
+    cases: Sequence[tuple[str, Any, np.ndarray, Sequence[str]]],
+    support: Sequence[tuple[str, str, np.ndarray]],
+    provenance: Mapping[str, object],
+    *,
+    hz: float,
+    leads: Sequence[str],
+) -> str:
+    """The page of `experiments.diagnose`: each query with its answer and the grounds for it.
+
+    Args:
+      cases: (name, `diagnoser.Diagnosis`, signal in mV [samples, leads], what was done to it).
+      support: (name, label, signal in mV [samples, leads]) of the labelled examples, in the order
+        that `Evidence.example` counts.
+      provenance: where model, library and protocol come from, shown as a table.
+      hz: samples per second of all signals.
+      leads: their leads.
+
+    Returns:
+      Self-contained HTML; about 0.1 MB for each ECG of 10 s at 100 Hz.
+    """
+    sections = [("Answers", _overview(cases, support))]
+    for name, diagnosis, signal, notes in cases:
+        html = _answer(diagnosis)
+        html += "".join(
+            f'<div class="warning" role="note"><p><strong>Warning:</strong> {escape(w)}</p></div>'
+            for w in diagnosis.warnings
+        )
+        html += _ecg(signal, hz, leads, name) + _probabilities(diagnosis)
+        html += "<h3>Examples behind the answer</h3>\n"
+        html += _evidence(diagnosis, support, hz, leads)
+        html += "<h3>What was done to the recording</h3>\n"
+        html += items(notes) if notes else "<p>Nothing: it was in the model's form.</p>\n"
+        sections.append((name, html))
+    sections.append(("Where this comes from", details(provenance)))
+    return page("Few-shot ECG diagnosis", sections, case=True)
+
+
+def evaluation_page(results: Mapping[str, Any], curves: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page of `experiments.evaluate`.
+
+    Args:
+      results: what it wrote to results.json. Where the rows have `reliability`, a list of
+        bins with `confidence`, `accuracy` and `count`, calibration is drawn.
+      curves: rows of the run's metrics.jsonl.
+
+    Returns:
+      Self-contained HTML.
+    """
+    rows = results["rows"]
+    first = rows[0]["learner"]
+    mine = max((row for row in rows if row["learner"] == first), key=lambda row: row["shot"])
+    kind = f"{first}, {mine['way']}-way {mine['shot']}-shot"
+    sections = [
+        ("Scores", _scores(results)),
+        ("Accuracy by shot", _by_shot(rows)),
+        (f"Classes: {kind}", _classes(mine)),
+    ]
+    calibrated = [row for row in rows if row["learner"] == first and row.get("reliability")]
+    if calibrated:
+        sections.append((f"Calibration: {first}", side_by_side(*map(_reliability, calibrated))))
+    if any("loss" in row for row in curves):
+        alt = "Training loss by step"
+        if checks := plots.validated(curves):
+            last = checks[-1]["validation"]["accuracy"]
+            alt = f"Training loss and validation accuracy by step; last validation {last:.1%}"
+        sections.append(("Learning curves", figure(plots.learning_curves(curves), alt, alt)))
+    known = {key: results[key] for key in ("command", "seed", "library", "machine", "seconds")
+             if key in results}  # fmt: skip
+    runs = {name: f"step {run['step']}" for name, run in results.get("runs", {}).items()}
+    sections.append(("Where this comes from", details(known | {"run": runs})))
+    title = f"Few-shot accuracy on {results['protocol']}, {results['part']} part"
+    return page(title, sections)
+
+
+def reference_page(
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    classes: Mapping[str, Mapping[str, Any]],
+    tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]],
+    known: Mapping[str, object],
+) -> str:
+    """The page of `experiments.compare_learners`: what its tables do not show.
+
+    Args:
+      title: its name.
+      rows: of the learners whose accuracy by shot is drawn, as `plots.by_shot` takes them, with
+        intervals over patients.
+      classes: by a heading for each split, a row of an evaluation: `per_class`, `confusion`, `way`.
+      tables: by a heading, head and cells of what else there is.
+      known: where all comes from, shown as a table.
+
+    Returns:
+      Self-contained HTML.
+    """
+    scores = [
+        (
+            row["learner"],
+            row["shot"],
+            f"{row['accuracy']:.3f} ± {row['accuracy_ci95']:.3f}",
+            "{:.3f} – {:.3f}".format(*row["accuracy_patients95"]),
+        )
+        for row in rows
+    ]
+    head = ("learner", "shot", "accuracy, ± 95 % over episodes", "over patients")
+    sections = [("Accuracy by shot", _by_shot(rows) + table(head, scores, numbers=3))]
+    sections += [(heading, _classes(row)) for heading, row in classes.items()]
+    sections += [(heading, table(*cells)) for heading, cells in tables.items()]
+    return page(title, [*sections, ("Where this comes from", details(known))])
+
+
+def _overview(cases: Sequence[tuple], support: Sequence[tuple]) -> str:
+    rows = [
+        (name, d.answer or "unsure", ", ".join(d.plausible), f"{max(d.probs):.0%}", len(d.warnings))
+        for name, d, *_ in cases
+    ]
+    head = ("recording", "answer", "plausible", "highest probability", "warnings")
+    counts = Counter(label for _, label, _ in support)
+    told = ", ".join(f"{label} ({count})" for label, count in counts.items())
+    return (
+        table(head, rows, numbers=2)
+        + f"<p>Told apart by {len(support)} labelled examples: {escape(told)}. No other diagnosis "
+        "can be answered, even where it is the true one.</p>\n"
+    )
+
+
+def _answer(diagnosis: Any) -> str:
+    plausible = ", ".join(diagnosis.plausible) or "none of them"
+    if diagnosis.answer is None and len(diagnosis.plausible) == 1:
+        kind, said = "answer unsure", f"Unsure: {plausible} is not certain enough to be answered."
+    elif diagnosis.answer is None:
+        kind, said = "answer unsure", "Unsure."
+    else:
+        prob = diagnosis.probs[list(diagnosis.labels).index(diagnosis.answer)]
+        kind, said = "answer", f"{diagnosis.answer}, probability {prob:.0%}."
+    return (
+        f'<div class="{kind}" role="note"><p><strong>{escape(said)}</strong></p><p>Plausible: '
+        f"{escape(plausible)}. Answers and lists like these are wrong in about "
+        f"{diagnosis.error_rate:.0%} of recordings like those of the validation, if the true "
+        "diagnosis is among the candidates.</p></div>\n"
+    )
+
+
+def _ecg(signal: np.ndarray, hz: float, leads: Sequence[str], title: str, caption: str = "") -> str:
+    alt = (
+        f"ECG of {title}: {len(leads)} leads ({', '.join(leads)}), {len(signal) / hz:g} s, drawn "
+        "at 25 mm/s and 10 mm/mV"
+    )
+    return figure(plots.ecg(signal, hz, leads, title=title), alt, caption)
+
+
+def _probabilities(d: Any) -> str:
+    order = np.argsort(-np.asarray(d.probs), kind="stable")
+    rows = [
+        (
+            d.labels[i],
+            "yes" if d.labels[i] in d.plausible else "no",
+            f"{d.probs[i]:.1%}",
+            f"{d.low[i]:.1%} – {d.high[i]:.1%}",
+        )
+        for i in order
+    ]
+    bars = plots.probabilities(d.labels, d.probs, d.low, d.high, marked=d.plausible)
+    alt = "Probabilities: " + ", ".join(f"{row[0]} {row[2]} (from {row[3]})" for row in rows)
+    head = ("diagnosis", "plausible", "probability", "range")
+    about = (
+        "Full bars: plausible; hatched: not. Range and line: the lowest and highest probability "
+        "in other orders of the examples, and with any one of them left out."
+    )
+    drawn = figure(bars, alt, about)
+    return side_by_side(drawn, table(head, rows, numbers=2))
+
+
+def _evidence(diagnosis: Any, support: Sequence[tuple], hz: float, leads: Sequence[str]) -> str:
+    most = sorted(diagnosis.evidence, key=lambda e: (-e.weight, -abs(e.effect)))[:EXAMPLES]
+    top = diagnosis.answer or diagnosis.labels[int(np.argmax(diagnosis.probs))]
+    html = []
+    for evidence in most:
+        name, label, signal = support[evidence.example]
+        points = 100 * evidence.effect
+        change = f"{abs(points):.1f} points {'lower' if points > 0 else 'higher'}"
+        caption = (
+            f"{label} — {name}: weight {evidence.weight:.0%}; without it the probability of {top} "
+            + (f"would be {change}" if abs(points) >= 0.05 else "would stay the same")
+        )
+        html.append(_ecg(signal, hz, leads, f"{label} — {name}", caption))
+    if not html:
+        return "<p>None was named.</p>\n"
+    return (
+        "<p>Weight: share of the answer by likeness to the recording. What the probability is "
+        "without an example was computed with it left out.</p>\n" + "".join(html)
+    )
+
+
+def _scores(results: Mapping[str, Any]) -> str:
+    rows = []
+    for row in results["rows"]:
+        low, high = row.get("accuracy_patients95", (None, None))
+        mean, half = row.get("difference", (None, None))
+        rows.append(
+            (
+                row["learner"],
+                f"{row['way']}-way {row['shot']}-shot",
+                row["episodes"],
+                f"{row['accuracy']:.3f} ± {row['accuracy_ci95']:.3f}",
+                "" if low is None else f"{low:.3f} – {high:.3f}",
+                f"{row['macro_auroc']:.3f}",
+                f"{row['ece']:.3f}",
+                "" if mean is None else f"{mean:+.3f} ± {half:.3f}",
+            )
+        )
+    head = ("learner", "episode", "episodes", "accuracy", "over patients", "macro-AUROC", "ECE",
+            "first − this")  # fmt: skip
+    return table(head, rows, numbers=6) + (
+        "<p>± is a 95 % interval over episodes. 'Over patients' resamples the patients, and is the "
+        "one to quote for others. 'First − this' is paired on the same episodes.</p>\n"
+    )
+
+
+def _by_shot(rows: Sequence[Mapping[str, Any]]) -> str:
+    series = plots.by_shot(rows)
+    alt = "Accuracy by shot: " + "; ".join(
+        f"{name} " + ", ".join(f"{p[0]}-shot {p[1]:.1%}" for p in points)
+        for name, points in series.items()
+    )
+    over = "patients" if "accuracy_patients95" in rows[0] else "episodes"
+    drawn = plots.shots_curve(series, chance=1 / rows[0]["way"])
+    return figure(drawn, alt, f"Intervals of 95 % over {over}.")
+
+
+def _classes(row: Mapping[str, Any]) -> str:
+    names, matrix = list(row["per_class"]), np.asarray(row["confusion"])
+    asked = np.flatnonzero(matrix.sum(axis=1))  # as `per_class` lists them
+    matrix = matrix[np.ix_(asked, asked)]
+    recalls = {name: scores["recall"] for name, scores in row["per_class"].items()}
+    worst = sorted(recalls, key=lambda name: recalls[name])[:WORST]
+    rows = []
+    for name in worst:
+        counts = matrix[names.index(name)].copy()
+        counts[names.index(name)] = 0
+        taken = [f"{names[i]} ({counts[i]})" for i in np.argsort(-counts)[:3] if counts[i]]
+        scores = row["per_class"][name]
+        auroc = f"{scores['auroc']:.3f}"
+        rows.append((name, ", ".join(taken), scores["queries"], f"{recalls[name]:.1%}", auroc))
+    head = ("class", "mostly taken for (queries)", "queries", "recall", "AUROC")
+    listed = ", ".join(f"{name} {recall:.0%}" for name, recall in recalls.items())
+    bars = plots.per_class_bars(recalls, reference=1 / row["way"])
+    grid = plots.confusion(matrix, names)
+    alt = f"Confusion matrix of {len(names)} classes; share answered rightly: {listed}"
+    return (
+        table(head, rows, caption="Worst classes", numbers=3)
+        + figure(bars, f"Recall by class: {listed}", "Share of each class answered rightly.")
+        + figure(grid, alt, "Rows the truth, columns the answer, in % of the row.")
+    )
+
+
+def _reliability(row: Mapping[str, Any]) -> str:
+    bins = row["reliability"]
+    kind = f"{row['way']}-way {row['shot']}-shot"
+    values = [
+        np.array([b[key] for b in bins], float) for key in ("confidence", "accuracy", "count")
+    ]
+    alt = f"Calibration, {kind}: " + ", ".join(
+        f"confidence {c:.0%} accuracy {a:.0%} ({int(n)})" for c, a, n in zip(*values) if n
+    )
+    caption = f"{kind}: expected calibration error {row['ece']:.3f}."
+    return figure(plots.calibration(*values, title=kind), alt, caption)

@@ -1,0 +1,1 @@
+"""Training: from episodes to better parameters, on one device or many, without losing a step."""

@@ -1,0 +1,543 @@
+"""Reading recordings: one record through every format, what is noted, and what is refused."""
+
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import wfdb
+
+from metaecg.data.readers import recordings
+from metaecg.data.readers.recordings import Recording, adapt, find, read
+from metaecg.data.readers.wfdb import RecordError
+from metaecg.data.signal import STANDARD_LEADS
+from metaecg.data.sources import importing
+
+HZ, LEADS = 250.0, ("I", "II", "V1")
+CSV = {"hz": HZ, "units": "mV", "leads": LEADS}
+
+
+def signal(leads=3, samples=2000, hz=HZ, seed=0):
+    """Beats of 1 mV on a little noise, in whole µV."""
+    rng = np.random.default_rng(seed)
+    beats = np.exp(-((np.arange(samples) / hz % 0.8 - 0.3) ** 2) / 2 / 0.02**2)
+    mv = beats[:, None] * np.linspace(0.7, 1.3, leads) + rng.normal(0, 0.02, (samples, leads))
+    return mv.round(3)
+
+
+MV = signal()
+
+
+def write_wfdb(folder, mv=MV, name="r", format="16", leads=LEADS, units="mV", gain=1000.0):
+    count = mv.shape[1]
+    wfdb.wrsamp(
+        name, fs=HZ, units=[units] * count, sig_name=list(leads), p_signal=mv, fmt=[format] * count,
+        adc_gain=[gain] * count, baseline=[0] * count, write_dir=str(folder),
+    )  # fmt: skip
+    return folder / f"{name}.hea"
+
+
+def write_csv(path, mv=MV, names=("I (mV)", "II (mV)", "V1 (mV)"), separator=",", time=True):
+    rows = [[f"{value:.3f}" for value in row] for row in mv]
+    if time:
+        rows = [[f"{i / HZ:.4f}", *row] for i, row in enumerate(rows)]
+        names = ("time (s)", *names)
+    lines = [separator.join(row) for row in ([list(names), *rows] if names else rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def write_edf(path, mv=MV, labels=LEADS, units="mV", rates=None, limit=5.0):
+    """EDF+ with `limit` units at the ends of 16 bits."""
+    pyedflib = pytest.importorskip("pyedflib", reason="the extra 'formats' is not installed")
+    with pyedflib.EdfWriter(str(path), mv.shape[1], pyedflib.FILETYPE_EDFPLUS) as file:
+        for i, label in enumerate(labels):
+            header = {"label": label, "dimension": units, "physical_min": -limit}
+            header |= {"sample_frequency": (rates or [HZ] * len(labels))[i], "transducer": ""}
+            header |= {"physical_max": limit, "digital_min": -32768, "digital_max": 32767}
+            file.setSignalHeader(i, header | {"prefilter": ""})
+        file.writeSamples([np.ascontiguousarray(column) for column in mv.T])
+    return path
+
+
+def write_dicom(path, mv=MV, codes=(("2:1", "MDC"), ("2:2", "MDC"), ("2:3", "MDC")), edit=None):
+    """A general ECG waveform in units of 1 µV, written with pydicom."""
+    pydicom = pytest.importorskip("pydicom", reason="the extra 'formats' is not installed")
+    from pydicom.dataset import Dataset, FileMetaDataset
+
+    def code(value, scheme, meaning):
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+        return [item]
+
+    channels = []
+    for value, scheme in codes:
+        channel = Dataset()
+        meaning = value if scheme == "99LOCAL" else "some lead"
+        channel.ChannelSourceSequence = code(value, scheme, meaning)
+        channel.ChannelSensitivityUnitsSequence = code("uV", "UCUM", "microvolt")
+        channel.ChannelSensitivity = "0.5"
+        channel.ChannelSensitivityCorrectionFactor = "2"
+        channel.ChannelBaseline = "0"
+        channels.append(channel)
+    group = Dataset()
+    group.WaveformOriginality, group.SamplingFrequency = "ORIGINAL", "250"
+    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = mv.shape[1], len(mv)
+    group.ChannelDefinitionSequence = channels
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
+    digital = np.where(np.isnan(mv), -32768, np.nan_to_num(mv * 1000)).round().astype("<i2")
+    group.WaveformPaddingValue = np.int16(-32768).tobytes()
+    group.WaveformData = digital.tobytes()
+    file = Dataset()
+    file.SOPClassUID, file.Modality = "1.2.840.10008.5.1.4.1.1.9.1.2", "ECG"
+    file.SOPInstanceUID = pydicom.uid.generate_uid(entropy_srcs=["one"])
+    file.WaveformSequence = [group]
+    if edit:
+        edit(file)
+    file.file_meta = FileMetaDataset()
+    file.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID
+    file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID
+    file.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_npy(path):
+    np.save(path, MV.astype(np.float32))
+    return path
+
+
+def write_npz(path):
+    np.savez(path, signal=MV.T, fs=HZ, leads=np.array(LEADS), units="mV")
+    return path
+
+
+WAYS = {  # how it is written, arguments of `read`, resolution in mV, notes
+    "wfdb 16": (lambda d: write_wfdb(d), {}, 1e-9, ()),
+    "wfdb 16 in uV": (
+        lambda d: write_wfdb(d, MV * 1000, units="uV", gain=1.0), {}, 1e-9, ("uV to mV",)
+    ),
+    "wfdb 212": (lambda d: write_wfdb(d, format="212", gain=200.0), {}, 0.0026, ()),
+    "csv": (lambda d: write_csv(d / "r.csv"), {}, 1e-9, ("250 Hz by the column 'time'",)),
+    "csv of numbers": (
+        lambda d: write_csv(d / "r.csv", names=(), time=False), CSV, 1e-9,
+        ("as given, not in the file: 250 Hz, mV, leads I II V1",),
+    ),
+    "tsv in uV": (
+        lambda d: write_csv(d / "r.tsv", MV * 1000, ("I", "II", "V1"), "\t", time=False),
+        {"hz": HZ, "units": "uV"}, 1e-9, ("as given, not in the file: 250 Hz, uV", "uV to mV"),
+    ),
+    "text with blanks": (
+        lambda d: write_csv(d / "r.txt", names=("I", "II", "V1"), separator="  ", time=False),
+        {"hz": HZ, "units": "mV"}, 1e-9, ("as given, not in the file: 250 Hz, mV",),
+    ),
+    "npy": (
+        lambda d: write_npy(d / "r.npy"), CSV, 1e-6,
+        ("as given, not in the file: 250 Hz, mV, leads I II V1",),
+    ),
+    "npz": (
+        lambda d: write_npz(d / "r.npz"), {}, 1e-9, ("array [3, 2000] taken as [leads, samples]",)
+    ),
+    "edf": (lambda d: write_edf(d / "r.edf"), {}, 10 / 65535, ()),
+    "dicom": (lambda d: write_dicom(d / "r.dcm"), {}, 1e-9, ("uV to mV",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_record_in_every_format(tmp_path, way):
+    write, arguments, resolution, notes = WAYS[way]
+    path = write(tmp_path)
+    recording = read(path, **arguments)
+    np.testing.assert_allclose(recording.signal, MV, rtol=0, atol=resolution)
+    assert recording[1:] == (HZ, LEADS, str(path), notes)
+    assert recording.signal.dtype == np.float64
+    if not way.startswith("wfdb"):  # found by content, whatever the file is called
+        other = path.rename(path.with_suffix(".txt"))
+        np.testing.assert_array_equal(read(other, **arguments).signal, recording.signal)
+
+
+def test_a_wfdb_record_by_its_header_its_samples_or_its_name(tmp_path):
+    write_wfdb(tmp_path)
+    for name in ("r.hea", "r.dat", "r"):
+        np.testing.assert_allclose(read(tmp_path / name).signal, MV)
+
+
+@pytest.mark.parametrize(
+    ("heading", "first", "separator", "names", "hz"),
+    [
+        ("time (ms),AVR [mV],Lead II [mV]", "{ms}", ",", ("aVR", "II"), 250.0),
+        ("sample;lead ii;v1", "{i}", ";", ("II", "V1"), None),
+        ("# I\tecg V2", "", "\t", ("I", "V2"), None),
+        (",I,II", "{i}", ",", ("I", "II"), None),
+        (
+            "'Elapsed time','MLII','V5'\n'hh:mm:ss.mmm','mV','mV'",
+            "'0:{s:06.3f}'",
+            ",",
+            ("II", "V5"),
+            250.0,
+        ),
+    ],
+)
+def test_headings_of_tables(tmp_path, heading, first, separator, names, hz):
+    lines = [heading]
+    for i, row in enumerate(MV[:500, :2]):
+        cells = [f"{value:.3f}" for value in row]
+        if separator == ";":
+            cells = [cell.replace(".", ",") for cell in cells]
+        start = [first.format(i=i, ms=4 * i, s=0.004 * i)] if first else []
+        lines.append(separator.join([*start, *cells]))
+    path = tmp_path / "r.csv"
+    path.write_text("\n".join(lines))
+    recording = read(path, hz=None if hz else 500.0, units="mV")
+    assert recording.leads == names
+    assert recording.hz == (hz or 500.0)
+    np.testing.assert_array_equal(recording.signal, MV[:500, :2])
+
+
+def test_empty_cells_are_missing_samples(tmp_path):
+    lines = write_csv(tmp_path / "r.csv").read_text().split("\n")
+    lines[8] = "0.0280,,nan,0.1"
+    (tmp_path / "r.csv").write_text("\n".join(lines))
+    recording = read(tmp_path / "r.csv")
+    assert np.isnan(recording.signal[7]).tolist() == [True, True, False]
+    assert recording.notes == (
+        "250 Hz by the column 'time'",
+        "2 missing samples (NaN) in I II",
+    )
+
+
+def change(line, cell):
+    def edit(path):
+        lines = path.read_text().split("\n")
+        lines[line - 1] = cell
+        path.write_text("\n".join(lines))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (change(5, "0.0120,1,x7,1"), "line 5, column 3 (II (mV)): 'x7' is no number"),
+        (change(5, "0.0120,1,1"), "line 5 has 3 columns, the ones before have 4"),
+        (change(1, "I,II,V1"), "3 names in the first line for 4 columns"),
+        (change(1, "clock,I,II,V1"), "column 1 rises evenly, as time does: name the columns"),
+        (change(300, "9,1,1,1"), "the time column does not rise evenly: one rate without gaps"),
+        (change(1, "t (s),I,II,V1"), "the file does not say; give --units (mV, uV, V or nV)"),
+        (lambda path: path.write_text("I,II\n"), "no line of numbers in it"),
+        (lambda path: path.write_bytes(b""), "the file is empty"),
+        (
+            lambda path: path.write_bytes(b"I\nok\n\xe9,2\n"),
+            "line 3: byte 0xe9 is not UTF-8; save it as 'CSV UTF-8'",
+        ),
+        (lambda path: path.write_text("I\n1\n", "utf-16"), "text in UTF-16; save it as"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path, edit, message):
+    path = write_csv(tmp_path / "r.csv")
+    edit(path)
+    with pytest.raises(RecordError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_of_numbers_with_a_time_column_is_refused(tmp_path):
+    path = write_csv(tmp_path / "r.csv", names=())
+    path.write_text(path.read_text().split("\n", 1)[1])
+    with pytest.raises(RecordError, match="column 1 rises evenly, as time does"):
+        read(path, **CSV | {"leads": ("a", *LEADS)})
+
+
+@pytest.mark.parametrize(
+    ("array", "arguments", "message"),
+    [
+        (MV, {}, r"give --hz \(samples.*--units \(mV.*--leads \(names of the 3 leads in order"),
+        (MV, {"hz": HZ, "leads": LEADS}, r"does not say; give --units \(mV, uV, V or nV\)$"),
+        (MV, CSV | {"units": "mm"}, r"--units=mm is not one of mV, uV, V, nV"),
+        (MV, CSV | {"hz": 2}, r"2 Hz: an ECG has 20 to 50000 samples per second"),
+        (MV, CSV | {"hz": 1e6}, r"1e\+06 Hz: an ECG has"),
+        (MV, CSV | {"hz": np.nan}, r"nan Hz: an ECG has"),
+        (MV, CSV | {"leads": ("I",)}, r"--leads names 1 leads, the file has 3"),
+        (MV * 1000, CSV, r"spans \S+ mV: looks like µV read as mV; give --units=uV$"),
+        (MV / 1000, CSV, r"spans \S+ mV: looks like V read as mV; give --units=V$"),
+        (MV, CSV | {"units": "uV"}, r"looks like mV read as uV; give --units=mV$"),
+        (MV * 1e9, CSV, r"no ECG; are these raw counts\? convert them to mV$"),
+        (MV * np.nan, CSV, r"no sample is a number$"),
+        (MV * 0 + 1, CSV, r"all leads are flat$"),
+        (MV[:0], CSV, r"no sample in it|mmap an empty file"),
+        (MV[None], CSV, r"an array of shape \(1, 2000, 3\)"),
+        (MV.astype(str), CSV, r"an array of <U\d+; numbers are wanted"),
+        (MV.astype(object), CSV, r"it holds Python objects, which could run code"),
+    ],
+)
+def test_what_is_asked_for_and_what_cannot_be_an_ecg(tmp_path, array, arguments, message):
+    path = tmp_path / "r.npy"
+    np.save(path, array, allow_pickle=True)
+    with pytest.raises(RecordError, match=message):
+        read(path, **arguments)
+
+
+def test_what_the_file_says_is_believed(tmp_path):
+    recording = read(write_wfdb(tmp_path), hz=500, units="uV", leads=["a"])
+    assert recording.notes == (
+        "--hz=500 not used: the file says 250 Hz",
+        "--units=uV not used: the file says mV",
+        "--leads not used: the file says I II V1",
+    )
+    path = write_wfdb(tmp_path, MV * 20, name="loud", gain=1.0)
+    text = path.read_text().replace("loud.dat 16 1.0", "loud.dat 16 0.01")
+    path.write_text(text)
+    with pytest.raises(RecordError, match="the unit or gain in the file is likely wrong"):
+        read(path)
+
+
+def test_other_channels_are_left_out_and_said(tmp_path):
+    path = write_wfdb(tmp_path)
+    path.write_text(path.read_text().replace("/mV", "/bpm", 1))
+    recording = read(path)
+    assert recording.leads == ("II", "V1")
+    assert recording.notes == ("left out, no voltage: I (bpm)",)
+    np.testing.assert_allclose(recording.signal, MV[:, 1:])
+    path.write_text(path.read_text().replace("/mV", "/bpm"))
+    with pytest.raises(RecordError, match="units bpm: none is mV, uV, V or nV"):
+        read(path)
+    night = write_edf(tmp_path / "night.edf", labels=("EEG Fpz", "ECG II", "Resp"))
+    recording = read(night)
+    assert recording.leads == ("II",)
+    assert recording.notes == ("left out, no ECG by name: EEG Fpz, Resp",)
+
+
+def test_damaged_files_are_refused(tmp_path):
+    good = {
+        "edf": write_edf(tmp_path / "r.edf"),
+        "dcm": write_dicom(tmp_path / "r.dcm"),
+        "npy": write_npy(tmp_path / "r.npy"),
+        "npz": write_npz(tmp_path / "r.npz"),
+        "dat": write_wfdb(tmp_path, name="w").with_suffix(".dat"),
+    }
+    for kind, path in good.items():
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        with pytest.raises(RecordError, match=r"damaged or unusual|truncated") as error:
+            read(path, **CSV)
+        assert "\n" not in str(error.value), kind
+
+
+def test_other_files_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "book.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "")
+    np.savez(tmp_path / "two.npz", a=MV, b=MV)
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.4 \0")
+    (tmp_path / "lone.dat").write_bytes(bytes(100))
+    for name, message in {
+        "book.xlsx": "an Excel workbook; save the recording as CSV or NPY",
+        "two.npz": "arrays a, b: call the recording 'signal'",
+        "scan.pdf": "not a recording of a known format; WFDB, CSV, TSV, NPY, NPZ, EDF or DICOM",
+        "lone.dat": "its WFDB header lone.hea is missing",
+        "absent.csv": "no such file",
+        "": "is a folder; name a recording in it",
+    }.items():
+        with pytest.raises(RecordError, match=message):
+            read(tmp_path / name)
+
+
+def test_edf_of_several_rates_is_refused(tmp_path):
+    path = write_edf(tmp_path / "r.edf", rates=[250, 125, 250])
+    with pytest.raises(RecordError, match=r"several rates \(I 250 Hz, II 125 Hz, V1 250 Hz\)"):
+        read(path)
+
+
+def test_dicom_codes_padding_and_groups(tmp_path):
+    codes = (("5.6.3-9-61", "SCPECG"), ("Lead aVL (x)", "99LOCAL"), ("2:8", "MDC"))
+    mv = MV.copy()
+    mv[5, 1] = np.nan
+
+    def beats_first(file):
+        import copy
+
+        derived = copy.deepcopy(file.WaveformSequence[0])
+        derived.WaveformOriginality = "DERIVED"
+        file.WaveformSequence = [derived, file.WaveformSequence[0]]
+
+    recording = read(write_dicom(tmp_path / "r.dcm", mv, codes, beats_first))
+    assert recording.leads == ("III", "aVL", "V6")
+    assert recording.notes == (
+        "waveform group 2 of 2",
+        "uV to mV",
+        "1 missing samples (NaN) in aVL",
+    )
+    np.testing.assert_allclose(recording.signal, mv)
+    with pytest.raises(RecordError, match="a DICOM object without a waveform; is it an image"):
+        read(write_dicom(tmp_path / "i.dcm", edit=lambda file: delattr(file, "WaveformSequence")))
+
+
+@pytest.mark.parametrize(("package", "write"), [("pyedflib", write_edf), ("pydicom", write_dicom)])
+def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch, package, write):
+    path = write(tmp_path / "r")
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(RecordError, match=rf"{package}: pip install metaecg\[formats\]"):
+        read(path)
+
+
+def twelve():
+    """Twelve leads that keep Einthoven's law, and their names."""
+    mv = signal(8)
+    limbs = np.stack([mv[:, 0], mv[:, 1], mv[:, 1] - mv[:, 0], -(mv[:, 0] + mv[:, 1]) / 2,
+                      mv[:, 0] - mv[:, 1] / 2, mv[:, 1] - mv[:, 0] / 2], axis=1)  # fmt: skip
+    return np.concatenate([limbs, mv[:, 2:]], axis=1)
+
+
+def recorded(mv, leads, hz=HZ):
+    return Recording(mv, hz, tuple(leads), "r.csv", ())
+
+
+def test_leads_that_contradict_each_other_are_remarked(tmp_path):
+    def notes(mv, leads):
+        np.save(tmp_path / "r.npy", mv)
+        return read(tmp_path / "r.npy", hz=HZ, units="mV", leads=leads).notes[1:]
+
+    mv = twelve()
+    assert notes(mv, STANDARD_LEADS) == ()
+    swapped = list(STANDARD_LEADS)
+    swapped[1], swapped[2] = "III", "II"
+    assert notes(mv, swapped) == (
+        "I II III aVR aVL aVF contradict each other (III is II − I, aVR is −(I + II)/2): are the "
+        "leads in the order of their names?",
+    )
+    arms = mv.copy()
+    arms[:, 0] *= -1
+    arms[:, [1, 2, 3, 4]] = mv[:, [2, 1, 4, 3]]
+    arms[:, 4] *= 1
+    assert notes(arms[:, [0, 11]], ["I", "V6"]) == (
+        "lead I runs against V6: are the arm electrodes swapped?",
+    )
+    mv[:, 7] = 0.1
+    assert notes(mv, STANDARD_LEADS) == ("flat: V2",)
+
+
+@pytest.mark.parametrize(
+    ("have", "words"),
+    [
+        (("I", "II"), "III aVR aVL aVF computed from I and II"),
+        (("aVF", "III"), "I II aVR aVL computed from III and aVF"),
+        (("aVL", "aVR"), "I II III aVF computed from aVR and aVL"),
+    ],
+)
+def test_limb_leads_are_computed_from_two(have, words):
+    mv = twelve()
+    columns = [STANDARD_LEADS.index(lead) for lead in (*have, *STANDARD_LEADS[6:])]
+    partial = recorded(mv[:, columns], [STANDARD_LEADS[c] for c in columns])
+    adapted, notes = adapt(partial, hz=HZ, leads=STANDARD_LEADS, samples=2000)
+    np.testing.assert_allclose(adapted, mv, atol=0.00051)
+    assert notes == (words,)
+    assert adapted.dtype == np.float32
+
+
+def test_adapting_says_all_that_it_does():
+    mv = np.concatenate([MV, MV[:, :1]], axis=1)
+    mv[10, 2] = np.nan
+    recording = recorded(mv, ("V6", "II", "I", "X"))
+    adapted, notes = adapt(recording, hz=125.0, leads=("I", "V2", "V6"), samples=500)
+    assert notes == (
+        "not read by the model: II X",
+        "first 4 of 8 s",
+        "1 missing samples interpolated",
+        "250 Hz to 125 Hz",
+        "MISSING LEADS V2: read as zero, so that the answer may be wrong",
+    )
+    assert adapted.shape == (500, 3)
+    assert not adapted[:, 1].any()
+    assert np.corrcoef(adapted[:, 2], MV[:1000:2, 0])[0, 1] > 0.99
+    adapted, notes = adapt(recorded(MV, LEADS), hz=500.0, leads=("II",), samples=6000)
+    assert notes == (
+        "not read by the model: I V1",
+        "250 Hz to 500 Hz",
+        "4000 samples padded with zeros to 6000",
+        "only 8 of the 12 s that the model reads",
+        "nothing above 125 Hz is in it, the model expects it",
+    )
+    assert not adapted[4000:].any()
+    _, notes = adapt(recorded(MV, LEADS), hz=HZ, leads=("II",), samples=2000, bandpass=(0.5, 40))
+    assert notes[-1] == "band-pass 0.5–40 Hz"
+
+
+def test_what_is_in_the_form_already_comes_back_as_it_is():
+    adapted, notes = adapt(recorded(MV, LEADS), hz=HZ, leads=LEADS, samples=2000)
+    np.testing.assert_allclose(adapted, MV, atol=1e-6)
+    assert notes == ()
+
+
+def test_adapting_equals_what_prepare_does(tmp_path):
+    path = write_wfdb(tmp_path)
+    target = importing.Target(100.0, 5.0, ("II", "I"), (0.5, 40.0))
+    raw = MV, HZ, ["mV"] * 3, LEADS
+    expected, _ = importing.transform(*raw, target)
+    adapted, _ = adapt(read(path), hz=100, leads=("II", "I"), samples=500, bandpass=(0.5, 40.0))
+    np.testing.assert_array_equal(adapted, expected.astype(np.float32) * np.float32(0.001))
+
+
+@pytest.mark.parametrize(
+    ("mv", "leads", "message"),
+    [
+        (MV, ("a", "b", "c"), "r.csv: has leads a b c, the model reads I II"),
+        (MV, ("I", "I", "II"), "r.csv: lead I is there 2 times"),
+        (np.where(np.arange(2000)[:, None] < 100, np.nan, MV), LEADS, "r.csv: 0.4 s of samples"),
+        (MV * 100, LEADS, r"r.csv: amplitude of \S+ mV is beyond"),
+    ],
+)
+def test_adapting_refuses(mv, leads, message):
+    with pytest.raises(RecordError, match=message):
+        adapt(recorded(mv, leads), hz=HZ, leads=("I", "II"), samples=2000)
+
+
+def test_a_lead_without_samples_counts_as_missing():
+    mv = MV.copy()
+    mv[:, 2] = np.nan
+    adapted, notes = adapt(recorded(mv, LEADS), hz=HZ, leads=LEADS, samples=2000)
+    assert notes == (
+        "lead V1 has no samples",
+        "MISSING LEADS V1: read as zero, so that the answer may be wrong",
+    )
+    assert not adapted[:, 2].any()
+
+
+def test_find_lists_one_path_a_record(tmp_path):
+    write_wfdb(tmp_path)
+    (tmp_path / "r.atr").write_bytes(bytes(4))
+    write_csv(tmp_path / "a.csv")
+    write_npy(tmp_path / "b.npy")
+    (tmp_path / "RECORDS").write_text("r\n")
+    write_csv(tmp_path / "records_1.csv")
+    (tmp_path / ".hidden").write_text("")
+    (tmp_path / "deeper").mkdir()
+    assert [path.name for path in find(tmp_path)] == ["a.csv", "b.npy", "r.hea", "records_1.csv"]
+    (tmp_path / "notes.docx").write_bytes(b"\xd0\xcf")
+    with pytest.raises(RecordError, match=r"cannot use notes.docx \(not a recording.*away"):
+        find(tmp_path)
+    (tmp_path / "lone.dat").write_bytes(b"\xd0\xcf")
+    with pytest.raises(RecordError, match=r"lone.dat \(its WFDB header lone.hea is missing\)"):
+        find(tmp_path)
+
+
+def test_find_refuses_folders_without_recordings(tmp_path):
+    with pytest.raises(RecordError, match="no recording in it"):
+        find(tmp_path)
+    (tmp_path / "AFIB").mkdir()
+    with pytest.raises(RecordError, match="name one of its sub-folders, such as AFIB"):
+        find(tmp_path)
+    with pytest.raises(RecordError, match="no such folder"):
+        find(tmp_path / "absent")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are UTF-16 there")
+def test_names_that_are_not_utf8_can_be_printed_and_written(tmp_path):
+    name = os.fsdecode(b"caf\xe9.csv")
+    try:
+        write_csv(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    recording = read(tmp_path / name)
+    assert recording.source == f"{tmp_path}/caf\ufffd.csv"
+    assert recordings.find(tmp_path)[0].name == name

@@ -1,0 +1,149 @@
+"""Importing: the library's form, the quarantine's reasons, and parallel = serial."""
+
+import csv
+
+import numpy as np
+import pytest
+import wfdb
+
+from metaecg.data import library
+from metaecg.data.readers.wfdb import RecordError
+from metaecg.data.signal import STANDARD_LEADS, SignalError
+from metaecg.data.sources import importing
+from metaecg.data.sources.importing import Target, import_records, survey, transform
+from metaecg.data.sources.wfdb_folder import Item, list_folder
+from metaecg.data.writing import Writer
+from metaecg.errors import MetaecgError
+
+TARGET = Target(hz=100.0, seconds=2.0, leads=("I", "II"))
+
+
+def write(folder, name, hz=100, seconds=2, leads=("I", "II"), unit="mV", value=None):
+    """Writes a record of small noise, or of `value`, that carries AFIB."""
+    noise = np.random.default_rng(list(name.encode())).normal(
+        0, 0.1, (int(hz * seconds), len(leads))
+    )
+    digital = (noise * 1000).astype(int) if value is None else value(noise)
+    wfdb.wrsamp(
+        name, fs=hz, units=[unit] * len(leads), sig_name=list(leads), d_signal=digital,
+        fmt=["16"] * len(leads), adc_gain=[1000.0] * len(leads), baseline=[0] * len(leads),
+        comments=["Dx: AFIB"], write_dir=str(folder),
+    )  # fmt: skip
+
+
+def run(folder, output, items=None, **options):
+    with Writer(output) as writer:
+        items = items or list_folder(folder, "header")
+        counts = import_records(writer, folder, items, TARGET, **options)
+        writer.finish(vocabulary=sorted(counts), hz=100, leads=TARGET.leads)
+    with open(output / "quarantine.csv", newline="") as file:
+        reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    return library.open_library(output), reasons
+
+
+def test_what_is_in_the_library_s_form_is_kept_bit_by_bit():
+    units = np.arange(-200, 200).reshape(200, 2).astype(np.int16)
+    signal, done = transform(units / 1000, 100.0, ["mV", "mV"], ["I", "MLII"], TARGET)
+    np.testing.assert_array_equal(signal, units)
+    assert signal.dtype == np.int16
+    assert done == ""
+
+
+def test_every_step_is_applied_and_noted():
+    seconds = np.arange(1500) / 500  # 3 s
+    signal = np.stack([np.full(1500, 80.0), 500 * np.sin(2 * np.pi * 5 * seconds)], axis=1)
+    signal[100:103, 1] = np.nan
+    imported, done = transform(signal, 500.0, ["bpm", "uV"], ["HR", "ii"], Target(100, 2, ("II",)))
+    expected = 500 * np.sin(2 * np.pi * 5 * np.arange(200) / 100)
+    np.testing.assert_allclose(imported[5:-5, 0], expected[5:-5], atol=12)
+    assert done == "uV to mV; first 2 of 3 s; 3 missing samples interpolated; 500 Hz to 100 Hz"
+    padded, done = transform(signal, 500.0, ["bpm", "uV"], ["HR", "ii"], Target(500, 4, ("II",)))
+    assert not padded[1500:].any()
+    assert done.endswith("1500 samples padded with zeros to 2000")
+    banded = Target(500, 2, ("II",), (0.5, 40))
+    assert banded.describe()[3] == "band-pass 0.5–40 Hz, zero phase"
+    offset = transform(signal + 3000, 500.0, ["bpm", "uV"], ["HR", "ii"], banded)[0]
+    assert abs(offset.mean()) < 100
+
+
+def test_a_gap_after_the_end_does_no_harm():
+    signal = np.random.default_rng(0).normal(size=(3000, 2))
+    signal[250:] = np.nan
+    assert transform(signal, 100.0, ["mV"] * 2, ["I", "II"], TARGET)[0].shape == (200, 2)
+    with pytest.raises(SignalError, match="missing"):
+        transform(signal, 100.0, ["mV"] * 2, ["I", "II"], TARGET._replace(seconds=5.0))
+
+
+def test_each_bad_record_is_quarantined_with_its_reason(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder, "good")
+    write(folder, "swapped", leads=("II", "V9", "I"))
+    write(folder, "lead", leads=("I", "V9"))
+    write(folder, "loud", value=lambda x: np.full(x.shape, 32767) - np.arange(200)[:, None] % 9)
+    header = folder / "loud.hea"
+    header.write_text(header.read_text().replace("1000.0(0)/mV", "999.0(0)/mV"))
+    write(folder, "flat", value=lambda x: np.zeros(x.shape, int))
+    write(
+        folder,
+        "gap",
+        value=lambda x: np.where(np.arange(200)[:, None] < 50, -32768, x * 9).astype(int),
+    )
+    for name in ("short", "damaged", "bare", "escaping", "label"):
+        write(folder, name)
+    data = (folder / "short.dat").read_bytes()
+    (folder / "short.dat").write_bytes(data[:-2])
+    (folder / "damaged.dat").write_bytes(b"\x01\x02" + data[2:])
+    (folder / "bare.dat").unlink()
+    for name, old, new in (("escaping", "escaping.dat", "../x.dat"), ("label", "Dx: AFIB", "Dx:")):
+        header = folder / f"{name}.hea"
+        header.write_text(header.read_text().replace(old, new))
+    items = [*list_folder(folder, "header"), Item("../in/good", "up", "up", ("AFIB",))]
+    items += [Item("/etc/good", "root", "root", ("AFIB",)), Item("gone", "gone", "gone", ("X",))]
+    imported, reasons = run(folder, tmp_path / "out", items)
+    assert imported.ids == ("good", "swapped")
+    assert imported.vocabulary == ("AFIB",)
+    expected = wfdb.rdrecord(str(folder / "swapped")).p_signal[:, [2, 0]]
+    np.testing.assert_array_equal(imported.signals[1] / 1000, expected)
+    assert {path: reason[:40] for path, reason in reasons.items()} == {
+        "lead": "lead II is there 0 times; the record has",
+        "loud": "amplitude of 32.8 mV is beyond ±32.767 m",
+        "flat": "all leads are flat",
+        "gap": "0.5 s of samples are missing (NaN) at a ",
+        "short": "short.dat: truncated, 798 of 800 bytes",
+        "damaged": reasons["damaged"][:40],
+        "bare": "bare.dat: missing",
+        "escaping": "escaping.hea: points outside its folder:",
+        "label": "no label",
+        "../in/good": "points outside the folder",
+        "/etc/good": "points outside the folder",
+        "gone": "gone.hea: missing",
+    }
+    assert reasons["damaged"].startswith("damaged.dat: checksum of I is")
+    with pytest.raises(RecordError, match=r"^bare: bare\.dat: missing$"):
+        run(folder, tmp_path / "strict", strict=True)
+    assert not (tmp_path / "strict").exists()
+
+
+def test_processes_give_what_one_process_gives(tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "CHUNK", 2)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(20):
+        write(folder, f"r{number}", hz=50 if number % 3 else 100)
+    (folder / "r8.dat").write_bytes(b"")
+    alone, reasons = run(folder, tmp_path / "1")
+    together, reasons_together = run(folder, tmp_path / "2", workers=2)
+    assert together.fingerprint == alone.fingerprint
+    assert reasons_together == reasons
+    assert reasons == {"r8": "r8.dat: truncated, 0 of 400 bytes"}
+
+
+def test_survey_takes_the_commonest(tmp_path):
+    with pytest.raises(MetaecgError, match="no record can be read"):
+        survey(tmp_path, [Item("none", "none", "none", ())])
+    for number in range(3):
+        write(tmp_path, f"r{number}", hz=50, seconds=4, leads=STANDARD_LEADS[::-1])
+    write(tmp_path, "a", hz=100)
+    assert survey(tmp_path, list_folder(tmp_path, "header")) == Target(50, 4, STANDARD_LEADS)
+    assert survey(tmp_path, list_folder(tmp_path, "header")[:1]) == Target(100, 2, ("I", "II"))

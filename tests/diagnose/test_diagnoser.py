@@ -1,0 +1,246 @@
+"""A diagnoser against slow references: prediction by the learner itself, fitting anew, by hand."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import Tiny
+
+from metaecg import learners
+from metaecg.diagnose.calibration import Calibration, Row, calibrated, closeness
+from metaecg.diagnose.diagnoser import Diagnoser
+from metaecg.diagnose.predictor import freeze, readings
+from metaecg.episodes import tasks
+from metaecg.errors import MetaecgError
+from metaecg.types import Episode
+
+SAMPLES, LEADS, SLOTS, LONGEST = 24, 2, 3, 8
+LEVELS = np.linspace(0, 1, 11)
+# Nothing is unusual; sets hold labels from 0.3 on; answers are wrong at (1 − p)/2.
+ROW = Row(3, 1.0, 2.0, 0.5, 1e9, scores=tuple(0.7 * LEVELS), risks=tuple((1 - LEVELS) / 2))
+CALIBRATION = Calibration((ROW._replace(scores=(0.7,) * 3),), (0.0,) * 8, (1.0,) * 8, 1e9)
+
+
+@functools.cache
+def build(name):
+    """Returns prediction jitted, and the frozen learner."""
+    learner = {
+        "snail": lambda: learners.snail(
+            Tiny(), way=SLOTS, length=LONGEST + 1, attention=((4, 3), (4, 3)), filters=4
+        ),
+        "protonet": lambda: learners.protonet(Tiny()),
+        "supervised": lambda: learners.supervised(Tiny(), num_conditions=3),
+    }[name]()
+    rows = np.zeros((1, 2), np.int32)
+    example = tasks.Task(
+        jnp.zeros((1, 2, SAMPLES, LEADS)), jnp.zeros((1, 2, SLOTS)), rows, rows, rows, np.ones(1)
+    )
+    variables = jax.jit(learner.init)(jax.random.key(0), jax.tree.map(jnp.asarray, example))
+    # Away from their start, so that answers differ.
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(
+        lambda x: np.asarray(x) + rng.normal(0, 0.3, x.shape).astype(np.float32), variables.params
+    )
+    variables = variables._replace(params=params)
+    snail = name == "snail"
+    limits = {"slots": SLOTS, "longest": LONGEST, "ordered": True} if snail else {}
+    predict = functools.partial(jax.jit(learner.predict), *variables)
+    return predict, freeze(learner, variables, **limits)
+
+
+@pytest.fixture(scope="module", params=["snail", "protonet", "supervised"])
+def built(request):
+    return build(request.param)
+
+
+@pytest.fixture(scope="module")
+def protonet():
+    return build("protonet")[1]
+
+
+def signals(count, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, SAMPLES, LEADS)).astype(np.float32)
+
+
+def support(labels, seed=0):
+    records = signals(len(labels), seed)
+    return [(f"{i}.csv", label, records[i]) for i, label in enumerate(labels)]
+
+
+QUERIES = signals(5, seed=9)
+
+
+def reference(predict, examples, order, places, query):
+    """Probabilities of one query by `Learner.predict`, the support in this order and slots."""
+    labels = list(dict.fromkeys(label for _, label, _ in examples))
+    slots = np.array([places[labels.index(label)] for _, label, _ in examples])[order]
+    records = np.stack([*[examples[i][2] for i in order], query])
+    episode = Episode(np.arange(len(labels)), order, slots, np.zeros(1, int), np.zeros(1, int))
+    task = tasks.few_shot(jnp.asarray(records), episode, SLOTS)
+    said = predict(jax.tree.map(lambda x: jnp.asarray(x)[None], task))[0, 0]
+    return calibrated(np.asarray(said)[places], ROW.temperature)
+
+
+def test_probabilities_are_the_learners_averaged_over_orders(built):
+    predict, frozen = built
+    examples = support("BAABBC")  # one, two and three of a label
+    found = Diagnoser(frozen, CALIBRATION, orders=4).fit(examples)(list(QUERIES[:2]))
+    read = readings(frozen, 6, 3, 4, np.random.default_rng(0))
+    assert len(read.support) == (4 if frozen.ordered else 1)
+    for diagnosis, query in zip(found, QUERIES):
+        each = np.stack([reference(predict, examples, o, p, query) for o, p in zip(*read)])
+        assert diagnosis.labels == ("B", "A", "C")
+        np.testing.assert_allclose(diagnosis.probs, each.mean(0), atol=1e-5)
+        assert (diagnosis.low <= each.min(0) + 1e-5).all()
+        assert (diagnosis.high >= each.max(0) - 1e-5).all()
+
+
+def test_the_range_is_that_of_fits_without_any_one_example_whose_label_has_others(protonet):
+    examples = support("AABBBC")
+    diagnosis = Diagnoser(protonet, CALIBRATION).fit(examples)(QUERIES[0])
+    without = [
+        Diagnoser(protonet, CALIBRATION).fit(examples[:i] + examples[i + 1 :])(QUERIES[0])
+        for i in range(5)
+    ]
+    each = np.stack([diagnosis.probs, *(d.probs for d in without)])
+    np.testing.assert_allclose(diagnosis.low, each.min(0), atol=1e-5)
+    np.testing.assert_allclose(diagnosis.high, each.max(0), atol=1e-5)
+    assert (diagnosis.high - diagnosis.low).max() > 1e-3
+
+
+def test_one_query_or_several_get_the_same_answer(built):
+    diagnoser = Diagnoser(built[1], CALIBRATION).fit(support("AABB"))
+    together = diagnoser(np.stack([*QUERIES, *signals(14, 3)]))  # more than one block
+    assert len(together) == 19
+    for query, other in zip(QUERIES[:2], together):
+        alone = diagnoser(query)
+        np.testing.assert_allclose(alone.probs, other.probs, atol=1e-5)
+        assert alone.answer == other.answer
+        assert diagnoser([query])[0].plausible == alone.plausible
+    assert diagnoser([]) == []
+
+
+def test_the_support_is_embedded_once(protonet):
+    seen = []
+    counting = protonet._replace(embed=lambda x: seen.append(len(x)) or protonet.embed(x))
+    diagnoser = Diagnoser(counting, CALIBRATION).fit(support("AABB"))
+    diagnoser(QUERIES[0])
+    diagnoser(QUERIES[1])
+    assert seen == [4, 1, 1]
+
+
+def test_effects_are_what_fitting_without_the_example_changes(protonet):
+    examples = support("AABBBC")
+    diagnosis = Diagnoser(protonet, CALIBRATION).fit(examples)(QUERIES[0])
+    top = diagnosis.labels[int(diagnosis.probs.argmax())]
+    for evidence in diagnosis.evidence:
+        rest = [e for i, e in enumerate(examples) if i != evidence.example]
+        without = Diagnoser(protonet, CALIBRATION).fit(rest)(QUERIES[0])
+        left = dict(zip(without.labels, without.probs)).get(top, 0.0)
+        assert evidence.effect == pytest.approx(diagnosis.probs.max() - left, abs=1e-5)
+
+
+def test_weights_share_each_labels_probability_by_closeness(built):
+    frozen, examples = built[1], support("ABBAAC")
+    found = Diagnoser(frozen, CALIBRATION).fit(examples)(QUERIES)
+    embedded = np.asarray(frozen.embed(np.stack([x for _, _, x in examples])))
+    for diagnosis, query in zip(found, np.asarray(frozen.embed(QUERIES))):
+        weights = [e.weight for e in sorted(diagnosis.evidence)]
+        assert sum(weights) == pytest.approx(1)
+        assert [e.weight for e in diagnosis.evidence] == sorted(weights, reverse=True)
+        mine = [0, 3, 4]
+        share = closeness(CALIBRATION.distances(query[None], embedded[mine]), ROW.bandwidth)[0]
+        np.testing.assert_allclose(np.array(weights)[mine], diagnosis.probs[0] * share, atol=1e-5)
+
+
+def test_unsure_unless_one_label_is_plausible_and_certain_enough(protonet):
+    def ask(risk, query=QUERIES[0]):
+        row = ROW._replace(scores=(0.7,) * 3, risks=(risk,) * 11)
+        made = CALIBRATION._replace(rows=(row,))
+        return Diagnoser(protonet, made, error_rate=0.1).fit(support("AAB"))(query)
+
+    near = support("AAB")[2][2] * 0.98 + 0.02 * QUERIES[0]
+    certain = ask(0.05, near)
+    assert certain.probs.max() > 0.7
+    assert certain.answer == "B"
+    assert certain.plausible == ("B",)
+    assert certain.error_rate == 0.1
+    assert ask(0.2, near).answer is None  # wrong too often at any certainty
+    loose = ROW._replace(scores=(1.0,) * 3, risks=(0.0,) * 11)
+    made = CALIBRATION._replace(rows=(loose,))
+    both = Diagnoser(protonet, made).fit(support("AAB"))(near)
+    assert both.plausible == ("B", "A")
+    assert both.answer is None
+
+
+def warned(diagnosis, *words):
+    return [w for w in diagnosis.warnings if all(word in w for word in words)]
+
+
+def test_warnings_on_examples_and_copies(protonet):
+    examples = support("AABB")
+    plain = Diagnoser(protonet, CALIBRATION).fit(examples)
+    assert plain(QUERIES[0]).warnings == ()
+    copy = plain(1.001 * examples[2][2] + 0.3)  # another gain and offset
+    assert warned(copy, "among the examples, as 2.csv (B)")
+    single = Diagnoser(protonet, CALIBRATION).fit(examples[:3])
+    assert warned(single(QUERIES[0]), "B has a single example")
+    twice = Diagnoser(protonet, CALIBRATION).fit([*examples, ("again", "A", examples[0][2])])
+    assert warned(twice(QUERIES[0]), "0.csv and again are the same recording, given twice as A")
+    torn = Diagnoser(protonet, CALIBRATION).fit([*examples, ("again", "A", examples[3][2])])
+    assert warned(torn(QUERIES[0]), "3.csv and again", "once as B", "once as A", "correct")
+
+
+def test_warnings_on_recordings_unlike_all_others(protonet):
+    strange = CALIBRATION._replace(strange=0.0)
+    far = CALIBRATION._replace(rows=(ROW._replace(far=0.0),))
+    for made, words in ((strange, "unlike those the model was trained on"), (far, "none of the")):
+        (found,) = Diagnoser(protonet, made).fit(support("AABB"))(QUERIES[0]).warnings
+        assert words in found
+
+
+def test_an_answer_that_turns_with_the_order_is_said():
+    frozen = build("protonet")[1]
+
+    def by_first(task):  # votes for the label of the record read first
+        slots = np.take_along_axis(task.labels.argmax(-1), task.support[:, -1:], 1)
+        odds = np.where(np.arange(task.labels.shape[-1]) == slots, 3.0, 0.0)
+        odds = odds - np.log(np.exp(odds).sum(-1, keepdims=True))
+        return np.repeat(odds[:, None], task.query.shape[1], 1)
+
+    turning = frozen._replace(classify=by_first, ordered=True)
+    diagnosis = Diagnoser(turning, CALIBRATION, orders=8).fit(support("AABB"))(QUERIES[0])
+    (found,) = diagnosis.warnings
+    assert "depends on the order" in found
+    assert "of 8 orders" in found
+    assert diagnosis.low.min() < 0.2 < 0.8 < diagnosis.high.max()
+
+
+def test_errors_name_what_to_change():
+    frozen = build("snail")[1]
+    unfit = Diagnoser(frozen, CALIBRATION)
+    with pytest.raises(MetaecgError, match="no labelled examples yet; call fit"):
+        unfit(QUERIES[0])
+    with pytest.raises(MetaecgError, match="no labelled example; give some"):
+        unfit.fit([])
+    with pytest.raises(MetaecgError, match="all 3 examples are of one diagnosis, A"):
+        unfit.fit(support("AAA"))
+    with pytest.raises(MetaecgError, match="4 diagnoses are given, this model tells at most 3"):
+        unfit.fit(support("ABCD"))
+    with pytest.raises(MetaecgError, match=r"9 examples .* at most 8; give up to 4 of each"):
+        unfit.fit(support("AAAAABBBB"))
+    with pytest.raises(MetaecgError, match=r"odd: shape \(3, 2\)"):
+        unfit.fit([*support("AB"), ("odd", "A", np.zeros((3, 2)))])
+    with pytest.raises(MetaecgError, match=r"hole: there are missing samples \(NaN\)"):
+        unfit.fit([*support("AB"), ("hole", "A", np.full((SAMPLES, LEADS), np.nan))])
+    fitted = unfit.fit(support("AB"))
+    with pytest.raises(MetaecgError, match="3 samples of 2 leads, unlike the examples"):
+        fitted(np.zeros((3, 2), np.float32))
+    with pytest.raises(MetaecgError, match=r"the query: .*NaN"):
+        fitted(np.full((SAMPLES, LEADS), np.inf))
+    with pytest.raises(MetaecgError, match="error_rate 0: must be between 0 and 1"):
+        Diagnoser(frozen, CALIBRATION, error_rate=0)
+    with pytest.raises(MetaecgError, match="choose a learner that does not adapt its encoder"):
+        freeze(learners.maml(Tiny(norm=False), way=3), None)

@@ -1,0 +1,139 @@
+"""experiments.calibrate and experiments.export on a run of a tiny learner."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from tiny import Tiny
+
+from experiments import calibrate, diagnose, export
+from experiments.configs import quickstart
+from experiments.runs import build, trained
+from metaecg import learners
+from metaecg.data import Library, protocols, save
+from metaecg.diagnose import artefact
+from metaecg.errors import MetaecgError
+from metaecg.evaluate import few_shot
+from metaecg.evaluate.few_shot import draw_episodes
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Nine easy conditions, and a protocol that parts them."""
+    folder = tmp_path_factory.mktemp("toy")
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.eye(9, dtype=bool), 12, axis=0)
+    wave = np.sin(np.arange(64)[None, :, None] * (1 + labels.argmax(1)[:, None, None]) / 9)
+    made = Library(
+        signals=(500 * wave + rng.normal(0, 400, (108, 64, 2))).astype(np.int16),
+        labels=labels,
+        vocabulary=tuple("ABCDEFGHI"),
+        patients=np.arange(108),
+        leads=("I", "II"),
+        processing=("leads I II by name, to mV", "band-pass 0.5–40 Hz, zero phase", "100 Hz"),
+    )
+    save(made, folder / "library")
+    parts = {"train": list("ABC"), "validation": list("DEF"), "test": list("GHI")}
+    (folder / "protocol.json").write_text(json.dumps({"membership": "any", **parts}))
+    return made, folder
+
+
+_drawn: dict = {}
+
+
+def drawn_once(data, key, count, **size):
+    """Compiling a draw takes longer than all else here, and there is one library."""
+    which = (int(jax.random.key_data(key)[-1]), count, *size.values())
+    if which not in _drawn:
+        _drawn[which] = draw_episodes(data, key, count, **size)
+    return _drawn[which]
+
+
+@pytest.fixture
+def run(library, monkeypatch):
+    """A trained run of the least learner, as `trained.load` returns it."""
+    made, folder = library
+    config = quickstart.get_config(
+        f"library={folder / 'library'},protocol={folder / 'protocol.json'},learner=protonet,way=2,"
+        "query=2"
+    )
+    learner = learners.protonet(Tiny())
+    protocol = protocols.load(config.protocol)
+    facts = {
+        "record": {"hz": made.hz, "samples": 64, "leads": list(made.leads)},
+        "classes": {name: list(codes) for name, codes in protocol.splits[0]._asdict().items()},
+        "library_fingerprint": made.fingerprint,
+        "protocol": protocol.name,
+    }
+    variables = jax.jit(learner.init)(jax.random.key(0), build.example_task(64, 2, 3))
+    loaded = trained.Trained(config, facts, learner, variables, 7)
+    monkeypatch.setattr(trained, "load", lambda _: loaded)
+    monkeypatch.setattr(calibrate, "SHOTS", (1, 3, 50))  # no class has 50
+    monkeypatch.setattr(calibrate, "WAYS", (2, 5))  # nor the validation 5 classes
+    monkeypatch.setattr(few_shot, "draw_episodes", drawn_once)
+    return loaded
+
+
+def test_the_calibration_is_fitted_once_for_these_weights(run, library, tmp_path, monkeypatch):
+    first = calibrate.ready(tmp_path)
+    assert [row[:2] for row in first.calibration.rows] == [(2, 1), (2, 3)]
+    assert first.record["bandpass"] == [0.5, 40.0]
+    assert first.provenance["trained_on"] == list("ABC")
+    assert first.provenance["calibrated_on"] == library[0].fingerprint
+    run.config.library = "gone"
+    assert calibrate.ready(tmp_path).calibration == first.calibration
+    params = jax.tree.map(lambda x: x + 0.1, run.variables.params)
+    other = run._replace(variables=run.variables._replace(params=params))
+    monkeypatch.setattr(trained, "load", lambda _: other)
+    with pytest.raises(MetaecgError, match=r"run's library: .*gone.*--library=LIBRARY"):
+        calibrate.ready(tmp_path)
+    again = calibrate.ready(tmp_path, str(library[1] / "library"))
+    assert again.calibration != first.calibration
+    (tmp_path / calibrate.FILE).write_text("{")
+    with pytest.raises(MetaecgError, match=r"calibration\.json: damaged; delete it"):
+        calibrate.ready(tmp_path)
+
+
+def test_unseen_diagnoses_are_measured(run, library, tmp_path):
+    rows = calibrate.measure(calibrate.ready(tmp_path), library[0], episodes=20, error_rate=0.2)
+    assert [(row["way"], row["shot"]) for row in rows] == [(2, 1), (2, 3)]
+    assert all(0 <= row["coverage"] <= 1 <= row["set_size"] <= row["way"] for row in rows)
+    assert calibrate.table(rows, 0.2).count("\n") == 1 + len(rows)
+
+
+def test_an_export_diagnoses_as_its_run(run, library, tmp_path):
+    output = tmp_path / "tiny.metaecg"
+    said = export.export(tmp_path, output, half=True)
+    assert "differ from the run's by at most" in said
+    assert not list(tmp_path.glob("*.part"))
+    read = artefact.read(output)
+    assert read.provenance["step"] == 7
+    assert read.provenance["half"] is True
+    models = [diagnose.load(str(tmp_path), None), diagnose.load(None, str(output))]
+    records = [
+        diagnose.Read(str(r), str(r), library[0].millivolts(r).astype(np.float32), 100.0, ())
+        for r in range(72, 96)
+    ]
+    support = [(record, "GH"[i >= 12]) for i, record in enumerate(records) if i % 12 < 10]
+    one, other = (diagnose.diagnose(model, support, records[10:12])[0] for model in models)
+    np.testing.assert_allclose(one.probs, other.probs, atol=0.02)
+    assert one.labels == ("G", "H")
+
+
+def test_a_file_that_answers_otherwise_is_not_left(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_difference", lambda *_: 0.5)
+    with pytest.raises(MetaecgError, match=r"differ from the run's by up to 0\.5"):
+        export.export(tmp_path, tmp_path / "a.metaecg")
+    assert not (tmp_path / "a.metaecg").exists()
+
+
+def test_a_library_of_another_form_is_refused(run, library, tmp_path):
+    for key, other in (("hz", 50.0), ("samples", 65), ("leads", ["I", "V1"])):
+        facts = {**run.facts, "record": {**run.facts["record"], key: other}}
+        with pytest.raises(MetaecgError, match=r"100 Hz, 64 .* I II; b was trained on .*alike"):
+            trained.check_form(run._replace(facts=facts), library[0], "b")
+    trained.check_form(run, library[0])
+    run.facts["record"]["hz"] = 500.0
+    with pytest.raises(MetaecgError, match="the run was trained on 500 Hz, 64 samples"):
+        calibrate.ready(tmp_path)

@@ -1,0 +1,255 @@
+"""The commands as a user runs them: train, resume, evaluate, and refuse what is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import evaluate, train
+from experiments.configs import common, patent, ptbxl, quickstart
+from experiments.runs import trained, workdir
+from experiments.stress import toy
+from experiments.tables import markdown, measure
+from metaecg.data import protocols
+from metaecg.errors import MetaecgError
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """A library of nine easy conditions and a protocol that parts them."""
+    return toy.write(tmp_path_factory.mktemp("toy"))
+
+
+def config(settings, more=""):
+    return quickstart.get_config(settings + more)
+
+
+# These tests are about the commands; what devices do is in test_parallel.
+pytestmark = pytest.mark.usefixtures("one_device")
+
+
+@pytest.fixture(scope="module")
+def run(settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    train.train(config(settings), folder)
+    return folder
+
+
+def losses(folder):
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+def test_training_leaves_all_stages_in_the_work_directory(run):
+    for folder in (run, run / "pretrain", run / "head"):
+        assert (folder / "config.json").is_file()
+        assert losses(folder)
+        assert trained.load(folder).step in (2, 4)
+
+
+def test_a_run_stopped_half_way_ends_as_one_that_was_not(settings, run, tmp_path):
+    folder = tmp_path / "half"
+    shutil.copytree(run, folder)
+    shutil.rmtree(folder / "checkpoints" / "latest" / "4")
+    (folder / "metrics.jsonl").unlink()
+    train.train(config(settings), folder)
+    assert losses(folder) == {4: losses(run)[4]}
+
+
+def test_another_configuration_is_refused_naming_what_differs(settings, run):
+    with pytest.raises(MetaecgError, match=r"config.learning_rate \(0.0001 there, 0.5 here\)"):
+        train.train(config(settings, ",learning_rate=0.5"), run)
+
+
+def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
+    loaded = {folder.name: trained.load(folder) for folder in (run, run / "head", run / "pretrain")}
+    loaded["random"] = trained.untrained(next(iter(loaded.values())))
+    library = train.assemble.library(config(settings))
+    options = {"part": "test", "way": 2, "shots": [1, 2], "episodes": 6, "seed": 0}
+    found = measure.measure(loaded, library, protocols.load(config(settings).protocol), **options)
+    rows = found["rows"]
+    # SNAIL was built for one shot and is left out of two.
+    assert [(r["learner"], r["shot"]) for r in rows] == [
+        *((name, 1) for name in loaded),
+        ("pretrain", 2),
+        ("random", 2),
+    ]
+    assert "difference" not in rows[0]
+    assert len(rows[1]["difference"]) == 2
+    assert markdown.report(found).count("-shot") == len(rows)
+    assert set(rows[0]["per_class"]) <= {"G", "H", "I"}
+    json.dumps(rows)
+
+
+def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
+    arguments = ",update=trajectory,pretrain.steps=0,head.steps=0,steps=2,batch=1"
+    best = train.train(config(settings, arguments + ",inner.width=3"), tmp_path)
+    assert 0 <= best["best"] <= 1
+    assert all(np.isfinite(loss) for loss in losses(tmp_path).values())
+
+
+HEAD = (
+    ",pretrain.steps=0,head.steps=0,steps=2,batch=1,inner.width=3,freeze_encoder=true,start_from="
+)
+
+
+def test_reptile_trains_a_head(settings, run, tmp_path):
+    arguments = f",update=reptile{HEAD}{run / 'pretrain'}"
+    best = train.train(config(settings, arguments), tmp_path)
+    assert 0 <= best["best"] <= 1
+    assert all(np.isfinite(loss) for loss in losses(tmp_path).values())
+
+
+def test_global_labels_are_trained_and_validated_on_other_patients(settings, run, tmp_path):
+    arguments = f",labels=conditions,update=trajectory{HEAD}{run / 'pretrain'}"
+    best = train.train(config(settings, arguments), tmp_path)
+    assert best["metric"] == "macro_auroc"
+    assert 0 <= best["best"] <= 1
+    # Labels of three conditions, where slots of an episode would be two.
+    assert trained.load(tmp_path).facts["classes"]["train"] == ["A", "B", "C"]
+
+
+def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, run, tmp_path):
+    rules = json.loads(Path(config(settings).protocol).read_text())
+    turned = {**rules, "train": rules["test"], "test": rules["train"]}
+    (tmp_path / "turned.json").write_text(json.dumps(turned))
+    arguments = f",protocol={tmp_path / 'turned.json'}{HEAD}{run / 'pretrain'}"
+    with pytest.raises(MetaecgError, match=r"start_from = .* trained on 3 of the classes to be"):
+        train.train(config(settings, arguments), tmp_path / "run")
+    # A yardstick may start from a run that knows its classes, and never from its patients.
+    yardstick = f",protocol={config(settings).protocol}:known"
+    supervised = ",learner=supervised,pretrain.steps=0,head.steps=0,steps=2"
+    first, second = tmp_path / "first", tmp_path / "second"
+    train.train(config(settings, yardstick + supervised), first)
+    train.train(config(settings, f"{yardstick}{supervised},start_from={first}"), second)
+    with pytest.raises(MetaecgError, match="that run was trained on 3 of the classes"):
+        train.train(config(settings, f"{supervised},start_from={first}"), tmp_path / "third")
+
+
+def test_a_head_is_read_on_the_encoder_that_it_was_trained_on_alone(settings, run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    shutil.rmtree(folder / "pretrain")
+    other = config(settings, ",learner=supervised,pretrain.steps=0,steps=2,seed=1")
+    train.train(other, folder / "pretrain")
+    head = folder / "head"
+    with pytest.raises(MetaecgError, match=r"trained on another encoder than .*pretrain now holds"):
+        trained.load(head)
+    with pytest.raises(MetaecgError, match="differs in encoder"):
+        train.train(workdir.load_config(head), head)
+    # Runs of an earlier version do not say what their encoder was.
+    facts = workdir.load(head)
+    assert len(facts.pop("encoder")) == 64
+    (head / "config.json").write_text(json.dumps(facts))
+    train.train(workdir.load_config(head), head)
+
+
+def test_runs_are_named_by_what_tells_them_apart(tmp_path):
+    folders = [tmp_path / name for name in ("a/0/maml", "b/0/maml", "a/1/maml", "a/0/snail")]
+    names = evaluate._names(folders)
+    assert list(names) == ["a/0/maml", "b/0/maml", "1/maml", "snail"]
+    assert list(names.values()) == folders
+    with pytest.raises(MetaecgError, match="0/maml is given twice"):
+        evaluate._names([folders[0], folders[1], tmp_path / "a" / "0" / "." / "maml"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--together=there", "--probes=ridge"], "--together needs one of --probes=whitened,"),
+        (["--output=results.md"], "--output=results.md: give a name that ends in .json"),
+        (["--output=no/where.json"], "there is no folder no"),
+        (["--shots=one"], "--shots=one: write numbers from 1 on"),
+        (["--shots=5,1,5"], "--shots=5,1,5: write every number once"),
+    ],
+)
+def test_evaluate_refuses_before_it_measures(run, arguments, message):
+    command = [sys.executable, "-m", "experiments.evaluate", f"--workdir={run}", *arguments]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert message in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--ways=five", "--ways=five: write numbers from 2 on"),
+        ("--shots=", "--shots=: write numbers from 1 on"),
+        ("--probes=rigde", "--probes: no probe 'rigde'; there are centroid"),
+        ("--part=validation", "--part=validation: protocol ptbxl_21_5 has no such part"),
+    ],
+)
+def test_reference_refuses_before_it_trains(argument, message):
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.compare_learners",
+        "--library=none",
+        "--output=none",
+    ]
+    command += ["--protocol=ptbxl_21_5", argument]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert message in said.stderr
+
+
+def test_without_a_validation_part_the_last_step_is_kept(settings, tmp_path):
+    protocol = json.loads(Path(config(settings).protocol).read_text())
+    (tmp_path / "two.json").write_text(json.dumps(protocol | {"validation": []}))
+    arguments = f",protocol={tmp_path / 'two.json'},learner=protonet,pretrain.steps=0"
+    best = train.train(config(settings, arguments), tmp_path / "run")
+    assert (best["metric"], best["best_step"]) == ("step", 4)
+    assert trained.load(tmp_path / "run").step == 4
+
+
+def test_configurations_refuse_what_they_do_not_know():
+    with pytest.raises(MetaecgError, match="no key 'learning_rat'; did you mean 'learning_rate'"):
+        quickstart.get_config("learning_rat=1")
+    with pytest.raises(MetaecgError, match="steps=many: a int is needed"):
+        quickstart.get_config("steps=many")
+    with pytest.raises(MetaecgError, match="write key=value"):
+        quickstart.get_config("steps")
+    with pytest.raises(MetaecgError, match=r"config\.learner = 'snial': choose one of snail"):
+        common.validate(quickstart.get_config("learner=snial"))
+    with pytest.raises(MetaecgError, match=r"config\.meta\.optimizer = 'lion': choose one of adam"):
+        common.validate(quickstart.get_config("meta.optimizer=lion"))
+    with pytest.raises(MetaecgError, match=r"inner\.width = 51: .* windows of 2 to 30"):
+        common.validate(quickstart.get_config("update=trajectory,inner.width=51"))
+    with pytest.raises(MetaecgError, match=r"a folder a host, needs signals=streamed"):
+        common.validate(quickstart.get_config("library=shard{process}"))
+    with pytest.raises(MetaecgError, match=r"config\.library is empty"):
+        common.validate(ptbxl.get_config())
+
+
+def test_shipped_configurations_are_valid():
+    for module in (quickstart, patent):
+        common.validate(module.get_config())
+    common.validate(ptbxl.get_config("library=somewhere,smoke=true"))
+
+
+@pytest.mark.parametrize("module", [quickstart, patent, ptbxl])
+@pytest.mark.parametrize("update", ["episodic", "trajectory"])
+def test_every_configuration_can_be_cut_short(module, update):
+    arguments = f"library=somewhere,update={update}"
+    whole = module.get_config(arguments)
+    short = module.get_config(f"{arguments},smoke=true,test_episodes=7")
+    common.validate(short)
+    assert (short.steps, short.validation_episodes, short.test_episodes) == (2, 20, 7)
+    for stage in ("pretrain", "head"):
+        assert short[stage].steps == min(2, whole[stage].steps)
+    assert module.get_config(f"{arguments},smoke=true,pretrain.steps=0").pretrain.steps == 0
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(MetaecgError, match=r"config.json: missing; is .* the --workdir"):
+        workdir.load(tmp_path)
+
+
+def test_episodes_that_the_training_part_cannot_fill_are_refused(settings, tmp_path):
+    with pytest.raises(MetaecgError, match="largest feasible shot is 11"):
+        train.train(config(settings, ",shot=30,pretrain.steps=0,head.steps=0"), tmp_path / "short")

@@ -1,0 +1,71 @@
+"""Whitened embeddings along the stages of a run."""
+
+import numpy as np
+import pytest
+
+from experiments import train
+from experiments.configs import common
+from experiments.runs import build, trained
+from experiments.stress import toy
+from metaecg.errors import MetaecgError
+from metaecg.evaluate import few_shot
+from metaecg.learners import probes
+
+pytestmark = pytest.mark.usefixtures("one_device")
+
+
+def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
+    config = common.with_arguments(
+        common.default(), toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8"
+    )
+    train.train(config, tmp_path / "run")
+    part = train.open_parts(config).parts["train"]
+    first = trained.load(tmp_path / "run" / "pretrain")
+    plain = build.learner(build.unwhitened(config), 3)
+    raw = np.asarray(few_shot.embed(plain, first.variables, part.data))
+    known = probes.base(raw, part.data.index)
+
+    head = trained.load(tmp_path / "run" / "head")
+    np.testing.assert_allclose(head.variables.state["whitening"]["mean"], known.mean, atol=1e-6)
+    np.testing.assert_allclose(
+        few_shot.embed(head.learner, head.variables, part.data),
+        (raw - np.asarray(known.mean)) @ np.asarray(known.whitening),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    last = trained.load(tmp_path / "run")
+    for name, matrix in head.variables.state["whitening"].items():
+        np.testing.assert_array_equal(last.variables.state["whitening"][name], matrix)
+
+
+def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path):
+    settings = toy.write(tmp_path) + ",batch=8"
+    stages = ",head.steps=0,learner=protonet"
+    whitened = common.with_arguments(common.default(), f"{settings}{stages},whiten=true")
+    train.train(whitened, tmp_path / "run")
+    settings += f",pretrain.steps=0,head.steps=0,start_from={tmp_path / 'run'}"
+    head = common.with_arguments(
+        common.default(), f"{settings},learner=matching,whiten=true,freeze_encoder=true"
+    )
+    train.train(head, tmp_path / "head")
+    part = train.open_parts(head).parts["train"]
+    plain = build.learner(build.unwhitened(head), 3)
+    source = trained.load(tmp_path / "run").variables
+    known = probes.base(few_shot.embed(plain, source, part.data), part.data.index)
+    found = trained.load(tmp_path / "head").variables.state["whitening"]
+    np.testing.assert_allclose(found["matrix"], known.whitening, rtol=1e-3, atol=1e-4)
+    bare = common.with_arguments(common.default(), f"{settings},learner=protonet")
+    train.train(bare, tmp_path / "bare")
+    assert "whitening" not in trained.load(tmp_path / "bare").variables.state
+
+
+def test_an_encoder_that_has_learned_nothing_is_not_whitened():
+    config = common.with_arguments(common.default(), "whiten=true")
+    with pytest.raises(MetaecgError, match=r"whiten needs .* or start_from"):
+        common.validate(config)
+
+
+def test_a_supervised_learner_has_no_use_for_it(tmp_path):
+    settings = toy.write(tmp_path) + ",whiten=true,learner=supervised"
+    with pytest.raises(MetaecgError, match="probes=whitened"):
+        train.train(common.with_arguments(common.default(), settings), tmp_path / "run")
