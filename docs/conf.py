@@ -3,7 +3,11 @@
 sphinx-build -W docs build/docs
 """
 
+import os
+
 from metaecg import __version__
+
+os.environ["SPHINX_APIDOC_OPTIONS"] = "members"  # its own setting does not reach the pages
 
 project = "metaecg"
 author = "metaecg contributors"
@@ -23,7 +27,6 @@ apidoc_modules = [
         "destination": "api",  # a page a room, written at each build and not kept
         "separate_modules": False,
         "module_first": True,
-        "automodule_options": {"members"},
     }
 ]
 html_theme = "furo"
@@ -35,7 +38,8 @@ napoleon_use_ivar = True  # attributes of a class stay in its description, not e
 napoleon_use_rtype = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+# A room offers names that its modules describe: each is described once, where it is defined.
+autodoc_default_options = {"members": True, "ignore-module-all": True}
 
 
 def setup(app):
@@ -43,9 +47,5 @@ def setup(app):
 
 
 def _skip(app, what, name, obj, skip, options):
-    """Leaves out what a page says already: a room offers names that its modules describe."""
-    here = app.env.ref_context.get("py:module")
-    if what == "module" and getattr(obj, "__module__", here) != here:
-        return True
-    # Fields of a NamedTuple are described in its docstring; each by itself says nothing more.
+    """Fields of a NamedTuple are described in its docstring; each by itself says nothing more."""
     return True if type(obj).__name__ in ("_tuplegetter", "member_descriptor") else None

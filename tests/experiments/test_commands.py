@@ -68,7 +68,7 @@ def test_another_configuration_is_refused_naming_what_differs(settings, run):
 def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
     loaded = {folder.name: trained.load(folder) for folder in (run, run / "head", run / "pretrain")}
     loaded["random"] = trained.untrained(next(iter(loaded.values())))
-    library = train.assemble.library(config(settings))
+    library = train.build.library(config(settings))
     options = {"part": "test", "way": 2, "shots": [1, 2], "episodes": 6, "seed": 0}
     found = measure.measure(loaded, library, protocols.load(config(settings).protocol), **options)
     rows = found["rows"]

@@ -305,8 +305,8 @@ def test_models_that_are_not_there(tmp_path, monkeypatch):
 
 
 def test_the_diagnoser_of_the_package_is_used(file, tmp_path, monkeypatch):
-    (tmp_path / "diagnosers").mkdir()
-    (tmp_path / "diagnosers" / "tiny.metaecg").write_bytes(file.read_bytes())
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "tiny.metaecg").write_bytes(file.read_bytes())
     monkeypatch.setattr(diagnose.resources, "files", lambda _: tmp_path)
     assert diagnose.load(None, None).provenance["file"] == "tiny.metaecg"
 
