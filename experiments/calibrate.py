@@ -65,12 +65,12 @@ def ready(folder: Path, library: str | None = None) -> Ready:
       MetaecgError: there is no run, its library has moved, or its learner cannot diagnose.
     """
     run = trained.load(folder)
-    limits = build.limits(run.config)
+    limits = run.learner.limits
     frozen = freeze(
         run.learner,
         run.variables,
         slots=limits.slots,
-        longest=limits.records,
+        longest=limits.longest,
         ordered=limits.ordered,
     )
     model = digest(run.variables)

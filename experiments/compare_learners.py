@@ -57,7 +57,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "Reptile": {
         "learner": "finetune",
         "maml": _DESCENT,
-        "update": "reptile",
+        "update_rule": "reptile",
         "inner": {"optimizer": "sgd", **_DESCENT},  # as it will descend when it is asked
         **_ADAPTED,
     },

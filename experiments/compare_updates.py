@@ -32,14 +32,14 @@ from metaecg.train import meta, training_step
 FLAGS = flags.FLAGS
 
 RULES: dict[str, dict[str, Any]] = {
-    "episodic (Adam)": {"update": "episodic", "batch": 8, "learning_rate": 1e-3},
-    "trajectory, meta-SGD": {"update": "trajectory", "batch": 4},
+    "episodic (Adam)": {"update_rule": "episodic", "batch": 8, "learning_rate": 1e-3},
+    "trajectory, meta-SGD": {"update_rule": "trajectory", "batch": 4},
     "trajectory, meta-Adam": {
-        "update": "trajectory",
+        "update_rule": "trajectory",
         "batch": 4,
         "meta": {"optimizer": "adam", "rate": 1e-3},
     },
-    "Reptile": {"update": "reptile", "batch": 4, "inner": {"steps": 5}},
+    "Reptile": {"update_rule": "reptile", "batch": 4, "inner": {"steps": 5}},
 }
 """Settings of each rule, over those of the run started from; chosen on validation with seed 0."""
 
@@ -57,7 +57,7 @@ def settings(
 
 def tasks_per_step(config: ml_collections.ConfigDict) -> int:
     """Gradients of one task that a step evaluates for each task or sequence of its batch."""
-    if config["update"] == "episodic":
+    if config.update_rule == "episodic":
         return 1
     length = config.way * build.per_class(config)
     return (length - build.window(config) + 1) * config.inner.steps

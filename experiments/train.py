@@ -44,7 +44,7 @@ def train(config, folder: Path) -> dict[str, Any]:
     supervised = {
         "learner": "supervised",
         "labels": "slots",
-        "update": "episodic",
+        "update_rule": "episodic",
         "optimizer": "adamw",
         "whiten": False,
         "freeze_encoder": False,

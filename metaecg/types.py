@@ -163,8 +163,22 @@ class Variables(NamedTuple):
     state: ArrayTree
 
 
+class Limits(NamedTuple):
+    """What a learner can read of a support.
+
+    Attributes:
+      slots: width W of the labels that it was built for; None where it takes any.
+      longest: the most support records that it reads; None where there is no limit.
+      ordered: its answer depends on the order of the support and on the slot of each class.
+    """
+
+    slots: int | None = None
+    longest: int | None = None
+    ordered: bool = False
+
+
 class Learner(NamedTuple):
-    """A few-shot learner: pure functions over a batch of tasks.
+    """A few-shot learner: pure functions over a batch of tasks, and what it can read.
 
     Attributes:
       init: (key, tasks) -> Variables.
@@ -175,6 +189,7 @@ class Learner(NamedTuple):
         the episode; None of the others.
       classify: `predict` for tasks whose records are embeddings; None where `embed` is. Evaluating
         thousands of episodes embeds a library once this way.
+      limits: what it can read of a support.
     """
 
     init: Callable[..., Variables]
@@ -182,6 +197,7 @@ class Learner(NamedTuple):
     loss: Callable[..., tuple[Array, tuple[ArrayTree, dict[str, Array]]]]
     embed: Callable[..., Array] | None = None
     classify: Callable[..., Array] | None = None
+    limits: Limits = Limits()
 
 
 class TrainState(NamedTuple):

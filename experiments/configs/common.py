@@ -69,9 +69,8 @@ def default() -> ml_collections.ConfigDict:
             "start_from": "",
             "freeze_encoder": False,
             # The update: episodic (gradient of the episodes' loss), trajectory (the source's) or
-            # reptile (a trajectory of one group). Read it as config["update"]: config.update is a
-            # method of ConfigDict.
-            "update": "episodic",
+            # reptile (a trajectory of one group).
+            "update_rule": "episodic",
             # Of trajectory and reptile: how a group's loss is minimised, and the meta-optimiser.
             "inner": {
                 "optimizer": "adam",
@@ -176,7 +175,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "anil",
             "finetune",
         ),
-        "update": ("episodic", "trajectory", "reptile"),
+        "update_rule": ("episodic", "trajectory", "reptile"),
         "optimizer": ("adamw", "adam", "sgd"),
         "schedule": ("cosine", "constant"),
         "labels": ("slots", "conditions"),
@@ -216,7 +215,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
             raise MetaecgError(f"config.{key} = {config[key]}: must be positive")
     per_class = config.inner.per_class or config.shot + 1
     records, width = config.way * per_class, config.inner.width or config.way * config.shot + 1
-    if config["update"] == "trajectory" and not 2 <= width <= records:
+    if config.update_rule == "trajectory" and not 2 <= width <= records:
         raise MetaecgError(
             f"config.inner.width = {width}: a sequence of {config.way} classes × {per_class} "
             f"records has windows of 2 to {records}"
@@ -256,10 +255,10 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "from an encoder that learned them (pretrain.steps, start_from), or set "
             "encoder_options.norm=group"
         )
-    if config.learner in ("maml", "anil", "ridge") and config["update"] != "episodic":
+    if config.learner in ("maml", "anil", "ridge") and config.update_rule != "episodic":
         raise MetaecgError(
-            f"config.update = {config['update']!r}: {config.learner} adapts to the whole "
-            "support and needs update=episodic (Reptile trains learner=finetune)"
+            f"config.update_rule = {config['update']!r}: {config.learner} adapts to the whole "
+            "support and needs update_rule=episodic (Reptile trains learner=finetune)"
         )
     transformer = config.transformer
     if transformer.heads < 1 or transformer.width % transformer.heads:
@@ -275,11 +274,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise MetaecgError("config.library with {process}, a folder a host, needs signals=streamed")
     if config.labels == "conditions" and config.learner != "snail":
         raise MetaecgError(f"config.labels = 'conditions' needs learner=snail: {config.learner}")
-    episodic = config["update"] == "episodic" and config.labels == "slots"
+    episodic = config.update_rule == "episodic" and config.labels == "slots"
     if config.combinations and (config.learner == "supervised" or not episodic):
         raise MetaecgError(
             f"config.combinations = {config.combinations}: classes for episodes, and "
-            f"learner={config.learner}, update={config['update']}, labels={config.labels} draw none"
+            f"learner={config.learner}, update_rule={config.update_rule}, labels={config.labels} "
+            "draw none"
         )
     if not 0 < config.augmentation.crop <= 1:
         raise MetaecgError(f"config.augmentation.crop = {config.augmentation.crop}: 0 < crop ≤ 1")

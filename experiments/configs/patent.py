@@ -23,7 +23,7 @@ def get_config(arguments: str | None = None):
     # M = 5 classes of k = 4 records make a sequence, windows of 10 its groups [0051].
     config.way, config.shot, config.query = 5, 2, 2
     config.inner.per_class, config.inner.width = 4, 10
-    config.update_from_flattened_dict({"update": "trajectory"})
+    config.update_rule = "trajectory"
     config.steps = 100
     config.batch = 1
     config.test_shots = "1+2"

@@ -25,7 +25,7 @@ def get_config(arguments: str | None = None):
     config.test_episodes = 600
     config.test_shots = "1+5"
     config = common.with_arguments(config, arguments)
-    if config["update"] != "episodic":
+    if config.update_rule != "episodic":
         # A sequence holds n groups, each an update: fewer. Arguments have the last word.
         config.head.steps = 0
         if config.learner in common.HEADS and (config.pretrain.steps or config.start_from):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -17,7 +18,7 @@ from metaecg.episodes.augmentation import Augmentation
 from metaecg.errors import MetaecgError
 from metaecg.evaluate import few_shot
 from metaecg.learners import probes
-from metaecg.networks import Identity, Whitened
+from metaecg.networks import Identity, Whitened, has_option
 from metaecg.networks import encoder as build_encoder
 from metaecg.train import batches, meta, streaming
 from metaecg.types import Array, Learner, LibraryIndex, Task, TrainState, Variables
@@ -89,71 +90,25 @@ def learner(
       num_conditions: size of the training vocabulary.
       embedded: the learner is to read embeddings instead of signals.
     """
-    options = dict(config.encoder_options)
-    if config.encoder in ("wide", "lstm", "rnn"):
-        options.pop("norm", None)
-    elif jax.default_backend() == "cpu":
-        looped = config["update"] != "episodic" or config.learner in ("maml", "finetune")
-        options["conv"] = "matmul" if looped else "xla"
-    encoder = Identity() if embedded else build_encoder(config.encoder, **options)
+    entry = learners.LEARNERS[config.learner]
+    encoder = Identity() if embedded else _encoder(config, entry)
     if config.whiten:
         encoder = Whitened(encoder)
-    if config.learner == "snail":
-        try:
-            pairs = [tuple(map(int, p.split("x"))) for p in config.snail.attention.split("+")]
-            attention = tuple((key, value) for key, value in pairs)
-        except ValueError:
-            raise MetaecgError(
-                f"config.snail.attention = {config.snail.attention!r}: write KEYxVALUE+…"
-            ) from None
-        return learners.snail(
-            encoder,
-            way=width(config, num_conditions),
-            length=config.snail.length or longest_context(config) + 1,
-            conditions=config.labels == "conditions",
-            attention=attention,
-            filters=config.snail.filters,
-            literal_dilations=config.snail.literal_dilations,
-        )
-    if config.learner == "protonet":
-        return learners.protonet(encoder, cosine=config.cosine)
-    if config.learner == "matching":
-        return learners.matching(encoder)
-    if config.learner == "ridge":
-        return learners.ridge(encoder)
-    if config.learner == "anil":
-        adapted = {"rate": config.maml.rate, "steps": config.maml.steps}
-        return learners.anil(encoder, way=config.way, **adapted)
-    if config.learner == "transformer":
-        length = longest_context(config) + 1
-        return learners.transformer(encoder, way=config.way, length=length, **config.transformer)
-    if config.learner in ("maml", "finetune"):
-        return learners.maml(
-            encoder,
-            way=config.way,
-            **config.maml,
-            through_adaptation=config.learner == "maml",
-        )
-    return learners.supervised(encoder, num_conditions=num_conditions, cosine=config.cosine)
+    sizes = learners.Sizes(
+        slots=width(config, num_conditions),
+        longest=longest_context(config),
+        conditions=num_conditions,
+        by_condition=config.labels == "conditions",
+    )
+    return entry.build(encoder, sizes, config)
 
 
-class Limits(NamedTuple):
-    """What a learner can read: `slots` classes and `records` of support (None: any), in order?"""
-
-    slots: int | None
-    records: int | None
-    ordered: bool
-
-
-def limits(config: ml_collections.ConfigDict) -> Limits:
-    """The limits that a configured learner was built with."""
-    if config.learner == "snail":
-        return Limits(config.way, (config.snail.length or longest_context(config) + 1) - 1, True)
-    if config.learner == "transformer":
-        ordered = not config.transformer.order_free
-        return Limits(config.way, longest_context(config) if ordered else None, ordered)
-    fixed = config.learner in ("maml", "anil", "finetune")
-    return Limits(config.way if fixed else None, None, False)
+def _encoder(config: ml_collections.ConfigDict, entry: learners.Entry) -> nn.Module:
+    options = {k: v for k, v in config.encoder_options.items() if has_option(config.encoder, k)}
+    if has_option(config.encoder, "conv") and jax.default_backend() == "cpu":
+        looped = config.update_rule != "episodic" or entry.adapts_encoder
+        options["conv"] = "matmul" if looped else "xla"
+    return build_encoder(config.encoder, **options)
 
 
 def width(config: ml_collections.ConfigDict, num_conditions: int) -> int:
@@ -163,7 +118,7 @@ def width(config: ml_collections.ConfigDict, num_conditions: int) -> int:
 
 def by_sequences(config: ml_collections.ConfigDict) -> bool:
     """Whether training deals sample sequences instead of drawing episodes."""
-    return config["update"] != "episodic" or config.labels == "conditions"
+    return config.update_rule != "episodic" or config.labels == "conditions"
 
 
 def per_class(config: ml_collections.ConfigDict) -> int:
@@ -173,7 +128,7 @@ def per_class(config: ml_collections.ConfigDict) -> int:
 
 def window(config: ml_collections.ConfigDict) -> int:
     """Records in a window of a sequence; Reptile's only window is the sequence."""
-    if config["update"] == "reptile":
+    if config.update_rule == "reptile":
         return config.way * per_class(config)
     return config.inner.width or config.way * config.shot + 1
 
@@ -217,7 +172,7 @@ def experiment(
 
 
 def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
-    if config["update"] == "episodic":
+    if config.update_rule == "episodic":
         return meta.episodic(built, optimizer(config))
     inner, length = config.inner, config.way * per_class(config)
     rate: optax.ScalarOrSchedule = inner.rate

@@ -123,7 +123,10 @@ def load_config(folder: Path) -> ml_collections.ConfigDict:
     config = common.default()
     stored = load(folder)
     try:
-        config.update(stored["config"])
+        settings = dict(stored["config"])
+        if "update" in settings:  # as the key was called before version 0.2
+            settings["update_rule"] = settings.pop("update")
+        config.update(settings)
     except (KeyError, TypeError, ValueError) as error:
         raise MetaecgError(f"{folder}/config.json: {error}") from None
     return config

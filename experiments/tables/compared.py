@@ -30,22 +30,20 @@ class Contender(NamedTuple):
     Attributes:
       learner, variables: what answers.
       embeddings: [R, D] of the measured part; None where records are not embedded by themselves.
-      limits: what it can read.
     """
 
     learner: Learner
     variables: Variables
     embeddings: Array | None
-    limits: build.Limits
 
     def fits(self, way: int, shot: int) -> bool:
         """Whether it can read such episodes."""
-        slots, records, _ = self.limits
-        return way <= (slots or way) and way * shot <= (records or way * shot)
+        slots, longest, _ = self.learner.limits
+        return way <= (slots or way) and way * shot <= (longest or way * shot)
 
     def slots(self, way: int) -> int:
         """Width of the labels it takes in episodes of that way."""
-        return self.limits.slots or way
+        return self.learner.limits.slots or way
 
 
 def line_up(
@@ -73,26 +71,25 @@ def line_up(
       MetaecgError: there is no such probe; one of `together` does not embed records.
     """
     check_probes(probe_names)
-    free = build.Limits(None, None, False)
     rows: dict[str, Contender] = {}
     for name, run in runs.items():
-        learner, limits = run.learner, build.limits(run.config)
+        learner = run.learner
         if name == RANDOM:
-            learner, limits = probes.with_probe(learner, probes.centroid), free
+            learner = probes.with_probe(learner, probes.centroid)
         embeddings = None
         if learner.embed is not None:
             embeddings = few_shot.embed(learner, run.variables, measured.data)
         if run.config.labels == "conditions" and name != RANDOM:
             print(f"{name} knows its own conditions alone: its encoder stands here under --probes")
         else:
-            rows[name] = Contender(learner, run.variables, embeddings, limits)
+            rows[name] = Contender(learner, run.variables, embeddings)
         if embeddings is None or not probe_names or (probed is not None and name not in probed):
             continue
         known = _base(run, learner, library, protocol)
         encoder = "random encoder" if name == RANDOM else name
         for probe in probe_names:
             reading = probes.with_probe(learner, probes.PROBES[probe](known))
-            rows[f"{encoder} + {probe}"] = Contender(reading, run.variables, embeddings, free)
+            rows[f"{encoder} + {probe}"] = Contender(reading, run.variables, embeddings)
     if together:
         beside = []
         for name, run in together.items():
@@ -109,7 +106,7 @@ def line_up(
             if probe not in OF_WHITENED:
                 continue
             reading = probes.with_probe(run.learner, OF_WHITENED[probe])
-            rows[f"{TOGETHER} + {probe}"] = Contender(reading, run.variables, joined, free)
+            rows[f"{TOGETHER} + {probe}"] = Contender(reading, run.variables, joined)
     return rows
 
 

@@ -130,7 +130,7 @@ def _episodes(
     for name, contender in tqdm(rows.items(), unit="learner", desc=f"{shot}-shot", leave=False):
         said = _predict(contender, part, episodes)
         add(name, said)
-        if orders and contender.limits.ordered:
+        if orders and contender.learner.limits.ordered:
             others = (evaluation_sets.reordered(episodes, k) for k in range(1, orders))
             every = [said, *(_predict(contender, part, other) for other in others)]
             ensembled, sensitivity = few_shot.over_orders(every)

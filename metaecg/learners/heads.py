@@ -5,7 +5,9 @@ import jax
 import jax.numpy as jnp
 
 from metaecg import losses
-from metaecg.types import Array, ArrayTree, Learner, Task, Variables
+from metaecg.types import Array, ArrayTree, Learner, Limits, Task, Variables
+
+_ANY = Limits()
 
 
 def embed_functions(encoder: nn.Module):
@@ -32,12 +34,19 @@ def embed_functions(encoder: nn.Module):
     return train, infer
 
 
-def from_head(encoder: nn.Module, head: nn.Module, *, conditions: bool = False) -> Learner:
+def from_head(
+    encoder: nn.Module,
+    head: nn.Module,
+    *,
+    limits: Limits = _ANY,
+    conditions: bool = False,
+) -> Learner:
     """A learner from an encoder and a head over embeddings, both Linen modules.
 
     Args:
       encoder: `encoder(records [N, ...], train=...) -> [N, D]`.
       head: `head(task) -> logits [Q, W]` for one task whose records are embeddings.
+      limits: what the head can read of a support; by default, anything in any order.
       conditions: labels are multi-hot over a fixed vocabulary, and the loss is sigmoid, instead of
         slots of the episode and softmax.
     """
@@ -69,10 +78,12 @@ def from_head(encoder: nn.Module, head: nn.Module, *, conditions: bool = False) 
         predicted = logits(params, tasks)
         return jax.nn.log_sigmoid(predicted) if conditions else jax.nn.log_softmax(predicted)
 
-    return embedding_learner(init, loss, lambda p, s, x: embed(p["encoder"], s, x), classify)
+    return embedding_learner(
+        init, loss, lambda p, s, x: embed(p["encoder"], s, x), classify, limits
+    )
 
 
-def embedding_learner(init, loss, embed, classify) -> Learner:
+def embedding_learner(init, loss, embed, classify, limits: Limits = _ANY) -> Learner:
     """A learner whose `predict` is `classify` after `embed`; both stay reachable by themselves."""
 
     def predict(params: ArrayTree, state: ArrayTree, tasks: Task) -> Array:
@@ -80,7 +91,7 @@ def embedding_learner(init, loss, embed, classify) -> Learner:
         embeddings = embed(params, state, flat).reshape(*tasks.records.shape[:2], -1)
         return classify(params, state, tasks._replace(records=embeddings))
 
-    return Learner(init, predict, loss, embed, classify)
+    return Learner(init, predict, loss, embed, classify, limits)
 
 
 def query_labels(tasks: Task) -> Array:

@@ -9,7 +9,7 @@ from jax import lax
 
 from metaecg import losses
 from metaecg.learners.heads import from_head
-from metaecg.types import Array, ArrayTree, Learner, Task, Variables
+from metaecg.types import Array, ArrayTree, Learner, Limits, Task, Variables
 
 
 def support_loss(logits: Array, task: Task) -> Array:
@@ -105,7 +105,7 @@ def maml(
             tasks, cpu=lambda tasks: lax.map(one, tasks), default=jax.vmap(one)
         )
 
-    return Learner(init, predict, loss)
+    return Learner(init, predict, loss, limits=Limits(slots=way))
 
 
 class AdaptedLinear(nn.Module):
@@ -145,4 +145,4 @@ def anil(encoder: nn.Module, *, way: int, rate: float = 0.05, steps: int = 5) ->
       way: slots W.
       rate, steps: of the inner gradient descent, in training and in prediction.
     """
-    return from_head(encoder, AdaptedLinear(way, rate, steps))
+    return from_head(encoder, AdaptedLinear(way, rate, steps), limits=Limits(slots=way))

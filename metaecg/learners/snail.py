@@ -4,7 +4,7 @@ import flax.linen as nn
 
 from metaecg.learners.heads import from_head
 from metaecg.networks import Snail
-from metaecg.types import Learner
+from metaecg.types import Learner, Limits
 
 
 def snail(
@@ -19,4 +19,6 @@ def snail(
       conditions: the labels are a binary sequence per record over a fixed vocabulary [0052].
       **options: of `networks.Snail`.
     """
-    return from_head(encoder, Snail(way=way, length=length, **options), conditions=conditions)
+    network = Snail(way=way, length=length, **options)
+    limits = Limits(slots=way, longest=length - 1, ordered=True)
+    return from_head(encoder, network, limits=limits, conditions=conditions)

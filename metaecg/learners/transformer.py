@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from metaecg.learners.heads import from_head
 from metaecg.learners.protonet import in_use, prototype_logits, unit
 from metaecg.networks import Transformer
-from metaecg.types import Array, Learner, Task
+from metaecg.types import Array, Learner, Limits, Task
 
 
 class InContext(nn.Module):
@@ -62,4 +62,7 @@ def transformer(encoder: nn.Module, *, way: int, readout: str = "prototypes", **
     """
     if readout not in ("prototypes", "slots"):
         raise ValueError(f"readout must be 'prototypes' or 'slots', not {readout!r}")
-    return from_head(encoder, InContext(way, network, readout))
+    ordered = not network.get("order_free", True)
+    longest = network.get("length", 0) - 1 if ordered else None
+    limits = Limits(slots=way, longest=longest, ordered=ordered)
+    return from_head(encoder, InContext(way, network, readout), limits=limits)

@@ -9,6 +9,7 @@ from metaecg.networks.encoders import (
     Whitened,
     Wide,
     encoder,
+    has_option,
 )
 from metaecg.networks.snail import Snail
 from metaecg.networks.transformer import Transformer
@@ -24,4 +25,5 @@ __all__ = [
     "Whitened",
     "Wide",
     "encoder",
+    "has_option",
 ]

@@ -1,5 +1,6 @@
 """Encoders: records [N, samples, leads] in mV to embeddings [N, D]."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -233,15 +234,26 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+def has_option(name: str, option: str) -> bool:
+    """Whether the encoder called `name` has an option, such as `norm`."""
+    made = _named(name)
+    module: Any = made.func if isinstance(made, functools.partial) else made
+    return option in {field.name for field in dataclasses.fields(module)}
+
+
 def encoder(name: str, **options: Any) -> nn.Module:
     """Returns the encoder called `name`.
 
     Raises:
       ValueError: no such encoder, or it has no such option; names those there are.
     """
-    if name not in ENCODERS:
-        raise MetaecgError(f"no encoder {name!r}; there are {', '.join(ENCODERS)}")
     try:
-        return ENCODERS[name](**options)
+        return _named(name)(**options)
     except TypeError as error:
         raise MetaecgError(f"encoder {name!r}: {error}") from None
+
+
+def _named(name: str) -> Callable[..., nn.Module]:
+    if name not in ENCODERS:
+        raise MetaecgError(f"no encoder {name!r}; there are {', '.join(ENCODERS)}")
+    return ENCODERS[name]

@@ -86,7 +86,7 @@ def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
 
 
 def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
-    arguments = ",update=trajectory,pretrain.steps=0,head.steps=0,steps=2,batch=1"
+    arguments = ",update_rule=trajectory,pretrain.steps=0,head.steps=0,steps=2,batch=1"
     best = train.train(config(settings, arguments + ",inner.width=3"), tmp_path)
     assert 0 <= best["best"] <= 1
     assert all(np.isfinite(loss) for loss in losses(tmp_path).values())
@@ -98,14 +98,14 @@ HEAD = (
 
 
 def test_reptile_trains_a_head(settings, run, tmp_path):
-    arguments = f",update=reptile{HEAD}{run / 'pretrain'}"
+    arguments = f",update_rule=reptile{HEAD}{run / 'pretrain'}"
     best = train.train(config(settings, arguments), tmp_path)
     assert 0 <= best["best"] <= 1
     assert all(np.isfinite(loss) for loss in losses(tmp_path).values())
 
 
 def test_global_labels_are_trained_and_validated_on_other_patients(settings, run, tmp_path):
-    arguments = f",labels=conditions,update=trajectory{HEAD}{run / 'pretrain'}"
+    arguments = f",labels=conditions,update_rule=trajectory{HEAD}{run / 'pretrain'}"
     best = train.train(config(settings, arguments), tmp_path)
     assert best["metric"] == "macro_auroc"
     assert 0 <= best["best"] <= 1
@@ -219,7 +219,7 @@ def test_configurations_refuse_what_they_do_not_know():
     with pytest.raises(MetaecgError, match=r"config\.meta\.optimizer = 'lion': choose one of adam"):
         common.validate(quickstart.get_config("meta.optimizer=lion"))
     with pytest.raises(MetaecgError, match=r"inner\.width = 51: .* windows of 2 to 30"):
-        common.validate(quickstart.get_config("update=trajectory,inner.width=51"))
+        common.validate(quickstart.get_config("update_rule=trajectory,inner.width=51"))
     with pytest.raises(MetaecgError, match=r"a folder a host, needs signals=streamed"):
         common.validate(quickstart.get_config("library=shard{process}"))
     with pytest.raises(MetaecgError, match=r"config\.library is empty"):
@@ -235,7 +235,7 @@ def test_shipped_configurations_are_valid():
 @pytest.mark.parametrize("module", [quickstart, patent, ptbxl])
 @pytest.mark.parametrize("update", ["episodic", "trajectory"])
 def test_every_configuration_can_be_cut_short(module, update):
-    arguments = f"library=somewhere,update={update}"
+    arguments = f"library=somewhere,update_rule={update}"
     whole = module.get_config(arguments)
     short = module.get_config(f"{arguments},smoke=true,test_episodes=7")
     common.validate(short)

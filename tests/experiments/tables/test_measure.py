@@ -209,9 +209,9 @@ def test_protocols_without_validation_can_be_tested_on(runs, places):
     [
         ("learner=maml,whiten=true,start_from=x", "maml adapts its encoder"),
         ("learner=supervised,combinations=9", "learner=supervised, .* draw none"),
-        ("update=trajectory,combinations=9", "update=trajectory, .* draw none"),
+        ("update_rule=trajectory,combinations=9", "update_rule=trajectory, .* draw none"),
         ("labels=conditions,combinations=9", "labels=conditions draw none"),
-        ("learner=maml,update=trajectory,shot=1", "maml adapts to the whole support"),
+        ("learner=maml,update_rule=trajectory,shot=1", "maml adapts to the whole support"),
         ("learner=transformer,transformer.heads=3", "multiple of transformer.heads = 3"),
         ("learner=transformer,transformer.readout=mean", "choose one of prototypes, slots"),
         ("learner=protonet,freeze_encoder=true,start_from=x", "with a head: snail, transformer"),
