@@ -22,8 +22,9 @@ from absl import flags
 
 from experiments.runs import command_line
 from metaecg import NOTICE
-from metaecg.data.readers import recordings
-from metaecg.data.readers.recordings import Given
+from metaecg.data.readers import recognise, recordings
+from metaecg.data.readers.given import FASTEST, SLOWEST, UNITS, Given
+from metaecg.data.readers.notes import Note
 from metaecg.diagnose import artefact
 from metaecg.diagnose.calibration import Calibration
 from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
@@ -31,17 +32,6 @@ from metaecg.diagnose.predictor import Frozen
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
-
-# Notes of the reader that a person should see before the answer.
-_SERIOUS = (
-    "MISSING",
-    "contradict",
-    "swapped",
-    "flat:",
-    "padded",
-    "missing samples",
-    "nothing above",
-)
 
 
 class Model(NamedTuple):
@@ -60,12 +50,12 @@ class Read(NamedTuple):
     name: str
     signal: np.ndarray
     hz: float
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     @property
     def serious(self) -> tuple[str, ...]:
         """The notes that become warnings."""
-        return tuple(note for note in self.notes if any(word in note for word in _SERIOUS))
+        return tuple(note.text for note in self.notes if note.serious)
 
 
 NOTHING = Given()
@@ -121,7 +111,7 @@ def list_support(support: Path) -> list[tuple[Path, str]]:
             f"--support={_shown(support)}: no sub-folder in it; put the recordings of each "
             "diagnosis into a sub-folder that bears its name"
         )
-    return [(path, _shown(folder.name)) for folder in labels for path in recordings.find(folder)]
+    return [(path, _shown(folder.name)) for folder in labels for path in recognise.find(folder)]
 
 
 def _manifest(path: Path) -> list[tuple[Path, str]]:
@@ -154,7 +144,7 @@ def list_queries(queries: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for query in queries:
         path = Path(query).expanduser()
-        found += recordings.find(path) if path.is_dir() else [path]
+        found += recognise.find(path) if path.is_dir() else [path]
     return found
 
 
@@ -272,7 +262,7 @@ def as_json(
             for e in diagnosis.evidence
         ],
         "warnings": list(diagnosis.warnings),
-        "notes": list(query.notes),
+        "notes": [note.text for note in query.notes],
     }
 
 
@@ -302,12 +292,11 @@ def _shown(name: str | os.PathLike) -> str:
 
 
 def _given() -> Given:
-    if FLAGS.units is not None and FLAGS.units.lower() not in map(str.lower, recordings.UNITS):
-        raise MetaecgError(f"--units={FLAGS.units}: choose one of {', '.join(recordings.UNITS)}")
-    if FLAGS.hz is not None and not recordings.SLOWEST <= FLAGS.hz <= recordings.FASTEST:
+    if FLAGS.units is not None and FLAGS.units.lower() not in map(str.lower, UNITS):
+        raise MetaecgError(f"--units={FLAGS.units}: choose one of {', '.join(UNITS)}")
+    if FLAGS.hz is not None and not SLOWEST <= FLAGS.hz <= FASTEST:
         raise MetaecgError(
-            f"--hz={FLAGS.hz:g}: an ECG has {recordings.SLOWEST} to {recordings.FASTEST} samples "
-            "per second"
+            f"--hz={FLAGS.hz:g}: an ECG has {SLOWEST} to {FASTEST} samples per second"
         )
     return Given(FLAGS.hz, FLAGS.units, tuple(FLAGS.leads) if FLAGS.leads else None)
 
@@ -351,7 +340,7 @@ def main(_) -> int:
             "error_rate": FLAGS.error_rate,
             "provenance": model.provenance,
             "support": [
-                {"recording": r.path, "label": label, "notes": list(r.notes)}
+                {"recording": r.path, "label": label, "notes": [note.text for note in r.notes]}
                 for r, label in support
             ],
             "diagnoses": [as_json(d, q, support) for q, d in zip(queries, found)],
@@ -362,7 +351,7 @@ def main(_) -> int:
     if FLAGS.report:
         from metaecg.figures import report  # so does matplotlib
 
-        cases = [(q.name, d, q.signal, q.notes) for q, d in zip(queries, found)]
+        cases = [(q.name, d, q.signal, [n.text for n in q.notes]) for q, d in zip(queries, found)]
         page = report.diagnosis_page(
             cases,
             [(each.name, label, each.signal) for each, label in support],

@@ -25,7 +25,7 @@ from experiments.runs import command_line
 from metaecg.data import library as lib
 from metaecg.data import signal as steps
 from metaecg.data import writing
-from metaecg.data.readers import recordings
+from metaecg.data.readers import given as files
 from metaecg.data.readers.wfdb import MOST_SAMPLES
 from metaecg.data.sources import importing, ptbxl, recording_folder, wfdb_folder
 from metaecg.data.sources import statements as names
@@ -63,13 +63,13 @@ FILE_HZ = flags.DEFINE_float(
     "file_hz",
     None,
     "of csv: samples per second of files that do not say",
-    lower_bound=recordings.SLOWEST,
-    upper_bound=recordings.FASTEST,
+    lower_bound=files.SLOWEST,
+    upper_bound=files.FASTEST,
 )
 UNITS = flags.DEFINE_enum(
     "units",
     None,
-    list(recordings.UNITS),
+    list(files.UNITS),
     "of csv: units of files that do not say",
     case_sensitive=False,
 )
@@ -137,7 +137,7 @@ def _import() -> int:
             items = ptbxl.list_records(folder, HZ.value or 100.0)
             usual = importing.Target(100.0, 10.0, steps.STANDARD_LEADS)
         elif SOURCE.value == "csv":
-            given = recordings.Given(FILE_HZ.value, UNITS.value, FILE_LEADS.value)
+            given = files.Given(FILE_HZ.value, UNITS.value, FILE_LEADS.value)
             items = recording_folder.list_folder(folder, LABELS.value or "folders")
             form = functools.partial(recording_folder.form, given=given)
             usual = importing.survey(folder, items, form=form)

@@ -1,7 +1,7 @@
 """Signal steps: from whatever a file holds to mV on the library's leads, rate and length.
 
-A step is a function of an array [samples, leads] that returns the array and, in words, what was
-done to it; '' where nothing was.
+A step is a function of an array [samples, leads] that returns the array and a note of what was done
+to it, or None where nothing was.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 from scipy import signal as filters
 
+from metaecg.data.readers.notes import Note
 from metaecg.errors import MetaecgError
 
 STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -62,7 +63,7 @@ def match_leads(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     return [have.index(lead_name(lead)) for lead in wanted]
 
 
-def to_millivolts(signal: np.ndarray, units: Sequence[str]) -> tuple[np.ndarray, str]:
+def to_millivolts(signal: np.ndarray, units: Sequence[str]) -> tuple[np.ndarray, Note | None]:
     """Brings each lead from its unit (mV, V, µV, uV or nV) to mV.
 
     Raises:
@@ -73,11 +74,11 @@ def to_millivolts(signal: np.ndarray, units: Sequence[str]) -> tuple[np.ndarray,
             raise SignalError(f"unit {unit!r} is not one of mV, V, uV, nV")
     factors = np.array([_PER_MILLIVOLT[unit.strip().lower()] for unit in units])
     if (factors == 1).all():
-        return signal, ""
-    return signal / factors, f"{' '.join(sorted(set(units)))} to mV"
+        return signal, None
+    return signal / factors, Note(f"{' '.join(sorted(set(units)))} to mV")
 
 
-def fill_gaps(signal: np.ndarray, hz: float) -> tuple[np.ndarray, str]:
+def fill_gaps(signal: np.ndarray, hz: float) -> tuple[np.ndarray, Note | None]:
     """Interpolates short runs of missing (NaN) samples linearly, lead by lead.
 
     Raises:
@@ -85,7 +86,7 @@ def fill_gaps(signal: np.ndarray, hz: float) -> tuple[np.ndarray, str]:
     """
     missing = ~np.isfinite(signal)
     if not missing.any():
-        return signal, ""
+        return signal, None
     longest = 0
     filled = signal.copy()
     times = np.arange(len(signal))
@@ -99,10 +100,12 @@ def fill_gaps(signal: np.ndarray, hz: float) -> tuple[np.ndarray, str]:
                 f"at most {LONGEST_GAP} s are interpolated"
             )
         filled[gap, lead] = np.interp(times[gap], times[~gap], signal[~gap, lead])
-    return filled, f"{int(missing.sum())} missing samples interpolated"
+    return filled, Note(f"{int(missing.sum())} missing samples interpolated", serious=True)
 
 
-def bandpass(signal: np.ndarray, hz: float, low: float, high: float) -> tuple[np.ndarray, str]:
+def bandpass(
+    signal: np.ndarray, hz: float, low: float, high: float
+) -> tuple[np.ndarray, Note | None]:
     """Zero-phase Butterworth filter, second order each way, from `low` to `high` Hz.
 
     Raises:
@@ -113,10 +116,10 @@ def bandpass(signal: np.ndarray, hz: float, low: float, high: float) -> tuple[np
     sections = filters.butter(2, (low, high), "bandpass", fs=hz, output="sos")
     if len(signal) <= 15:
         raise SignalError(f"{len(signal)} samples are too few to filter")
-    return filters.sosfiltfilt(sections, signal, axis=0), f"band-pass {low:g}–{high:g} Hz"
+    return filters.sosfiltfilt(sections, signal, axis=0), Note(f"band-pass {low:g}–{high:g} Hz")
 
 
-def resample(signal: np.ndarray, hz: float, to: float) -> tuple[np.ndarray, str]:
+def resample(signal: np.ndarray, hz: float, to: float) -> tuple[np.ndarray, Note | None]:
     """Changes the rate by a rational ratio with an anti-aliasing filter.
 
     Args:
@@ -133,17 +136,17 @@ def resample(signal: np.ndarray, hz: float, to: float) -> tuple[np.ndarray, str]
     if not (hz > 0 and to > 0):
         raise SignalError(f"rates must be positive: {hz:g} Hz to {to:g} Hz")
     if hz == to:
-        return signal, ""
+        return signal, None
     ratio = (Fraction(to) / Fraction(hz)).limit_denominator(1000)
     if not ratio or ratio.numerator > 1000 or abs(float(ratio) * hz / to - 1) > 1e-6:
         raise SignalError(f"{hz:g} Hz to {to:g} Hz is no fraction with terms up to 1000")
     # The line through the ends is set aside, so that an offset does not ring at the edges.
     up, down = ratio.numerator, ratio.denominator
     resampled = filters.resample_poly(signal, up, down, axis=0, padtype="line")
-    return resampled, f"{hz:g} Hz to {to:g} Hz"
+    return resampled, Note(f"{hz:g} Hz to {to:g} Hz")
 
 
-def crop_or_pad(signal: np.ndarray, samples: int) -> tuple[np.ndarray, str]:
+def crop_or_pad(signal: np.ndarray, samples: int) -> tuple[np.ndarray, Note | None]:
     """The first `samples` samples; a shorter signal is followed by zeros.
 
     Raises:
@@ -153,15 +156,16 @@ def crop_or_pad(signal: np.ndarray, samples: int) -> tuple[np.ndarray, str]:
     if not have:
         raise SignalError("the signal is empty")
     if have == samples:
-        return signal, ""
+        return signal, None
     if have > samples:
-        return signal[:samples], f"first {samples} of {have} samples"
+        return signal[:samples], Note(f"first {samples} of {have} samples")
     padding = np.zeros((samples - have, signal.shape[1]), signal.dtype)
-    return np.concatenate([signal, padding]), f"{have} samples padded with zeros to {samples}"
+    note = Note(f"{have} samples padded with zeros to {samples}", serious=True)
+    return np.concatenate([signal, padding]), note
 
 
-def check_flat(signal: np.ndarray, leads: Sequence[str]) -> str:
-    """Names the leads without any change in them; '' where there are none.
+def check_flat(signal: np.ndarray, leads: Sequence[str]) -> Note | None:
+    """Names the leads without any change in them; None where there are none.
 
     Raises:
       SignalError: all leads are flat.
@@ -169,7 +173,7 @@ def check_flat(signal: np.ndarray, leads: Sequence[str]) -> str:
     flat = [lead for lead, span in zip(leads, np.ptp(signal, axis=0)) if span == 0]
     if len(flat) == signal.shape[1]:
         raise SignalError("all leads are flat")
-    return f"flat: {' '.join(flat)}" if flat else ""
+    return Note(f"flat: {' '.join(flat)}", serious=True) if flat else None
 
 
 def quantise(signal: np.ndarray, scale: float) -> np.ndarray:

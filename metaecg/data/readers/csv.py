@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from metaecg.data.readers.formats import Raw
-from metaecg.data.readers.wfdb import RecordError
+from metaecg.data.readers.notes import Note
+from metaecg.data.readers.raw import Raw, RecordError
 
 _TIME = ("time", "times", "t", "elapsed time", "seconds", "sec", "timestamp")
 _COUNT = ("", "sample", "samples", "sample #", "sample number", "index", "n", "#", "unnamed: 0")
@@ -19,7 +19,7 @@ _VOLTS = ("mv", "v", "uv", "µv", "μv", "nv")
 _NONE = ("", "nan", "na", "n/a", "null", "none", "-")
 
 
-def read_table(path: Path) -> Raw:
+def read(path: Path) -> Raw:
     """Reads a text table: one line a sample, one column a lead.
 
     Separated by comma, semicolon, tab or blanks; with semicolons and tabs a decimal comma is
@@ -142,9 +142,10 @@ def _without_time(signal: np.ndarray, names: list[str] | None, units: list[str])
         name = "" if names is None else names[i].lower().strip()
         if names is not None and name in _TIME and hz is None:
             hz = _rate(column, units[i].lower())
-            notes.append(f"{hz:g} Hz by the column {names[i]!r}")
+            notes.append(Note(f"{hz:g} Hz by the column {names[i]!r}"))
         elif names is not None and name in _COUNT:
-            notes.append(f"column {i + 1} ({names[i] or 'no name'}) left out: it counts samples")
+            text = f"column {i + 1} ({names[i] or 'no name'}) left out: it counts samples"
+            notes.append(Note(text))
         elif _rises_evenly(column):
             raise RecordError(
                 f"column {i + 1} rises evenly, as time does: name the columns in a first line, "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metaecg.data.readers.notes import Note
 from metaecg.data.signal import lead_name
 
 # Einthoven and Goldberger: each limb lead as a · I + b · II.
@@ -19,7 +20,7 @@ LIMB = {
 
 def complete(
     signal: np.ndarray, leads: Sequence[str], wanted: Sequence[str]
-) -> tuple[np.ndarray, list[str], list[str]]:
+) -> tuple[np.ndarray, list[str], list[Note]]:
     """Adds the limb leads that are wanted and that two others determine.
 
     Args:
@@ -32,7 +33,7 @@ def complete(
     """
     names = [lead_name(lead) for lead in leads]
     keep = np.isfinite(signal).any(axis=0)
-    notes = [f"lead {names[i]} has no samples" for i in np.flatnonzero(~keep)]
+    notes = [Note(f"lead {names[i]} has no samples") for i in np.flatnonzero(~keep)]
     signal, names = signal[:, keep], [name for name, kept in zip(names, keep) if kept]
     unread = [name for name in names if name not in wanted]
     pair = [lead for lead in LIMB if names.count(lead) == 1][:2]
@@ -42,13 +43,13 @@ def complete(
         weights = np.array([LIMB[lead] for lead in derived]) @ basis
         added = signal[:, [names.index(lead) for lead in pair]] @ weights.T
         signal, names = np.concatenate([signal, added], axis=1), [*names, *derived]
-        notes.append(f"{' '.join(derived)} computed from {' and '.join(pair)}")
+        notes.append(Note(f"{' '.join(derived)} computed from {' and '.join(pair)}"))
     if unread:
-        notes.append(f"not read by the model: {' '.join(unread)}")
+        notes.append(Note(f"not read by the model: {' '.join(unread)}"))
     return signal, names, notes
 
 
-def remarks(signal: np.ndarray, leads: Sequence[str], hz: float) -> list[str]:
+def remarks(signal: np.ndarray, leads: Sequence[str], hz: float) -> list[Note]:
     """What a reader should know: missing samples, flat leads, leads that contradict each other.
 
     Args:
@@ -56,15 +57,15 @@ def remarks(signal: np.ndarray, leads: Sequence[str], hz: float) -> list[str]:
       leads: their usual names.
       hz: samples per second.
     """
-    notes = []
+    notes: list[Note] = []
     missing = np.isnan(signal).sum(axis=0)
     if missing.any():
         which = " ".join(lead for lead, n in zip(leads, missing) if n)
-        notes.append(f"{missing.sum()} missing samples (NaN) in {which}")
+        notes.append(Note(f"{missing.sum()} missing samples (NaN) in {which}", serious=True))
     low, high = np.fmin.reduce(signal), np.fmax.reduce(signal)
     flat = [lead for lead, a, b in zip(leads, low, high) if a == b]
     if flat:
-        notes.append(f"flat: {' '.join(flat)}")
+        notes.append(Note(f"flat: {' '.join(flat)}", serious=True))
     whole = signal[: round(60 * hz)]
     whole = whole[np.isfinite(whole).all(axis=1)]
     if len(whole) < hz:
@@ -78,13 +79,15 @@ def remarks(signal: np.ndarray, leads: Sequence[str], hz: float) -> list[str]:
         fitted = plane @ np.linalg.lstsq(plane, measured, rcond=None)[0]
         # Of PTB-XL's records one in a thousand is off by more than 0.03.
         if np.square(measured - fitted).mean() > 0.1**2 * np.square(measured).mean():
-            notes.append(
+            text = (
                 f"{' '.join(limbs)} contradict each other (III is II − I, aVR is −(I + II)/2): "
                 "are the leads in the order of their names?"
             )
+            notes.append(Note(text, serious=True))
     if "I" in at and "V6" in at:
         one, six = whole[:, at["I"]], whole[:, at["V6"]]
         # So in 0.65 % of PTB-XL's records, and in 84 % of them with I turned over.
         if one @ six < -0.5 * np.sqrt((one @ one) * (six @ six)):
-            notes.append("lead I runs against V6: are the arm electrodes swapped?")
+            text = "lead I runs against V6: are the arm electrodes swapped?"
+            notes.append(Note(text, serious=True))
     return notes

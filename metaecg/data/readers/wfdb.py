@@ -13,13 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metaecg.errors import MetaecgError
+from metaecg.data.readers.raw import Raw, RecordError
 
 NO_LABELS = ("", "unknown", "?")
-
-
-class RecordError(MetaecgError):
-    """A record cannot be read, or must not be; the message says why."""
 
 
 LARGEST_HEADER = 1 << 18
@@ -69,6 +65,18 @@ _CHANNEL = re.compile(
     rf"(?:\s+{_INT}(?:\s+{_INT}(?:\s+{_INT}(?:\s+{_INT}(?:\s+{_INT}(?:\s+(.*))?)?)?)?)?)?)?\s*",
     re.ASCII,
 )
+
+
+def read(header: Path) -> Raw:
+    """Reads the record of a ``.hea`` file, its checksums verified."""
+    content = read_header(header)
+    channels = content.channels
+    return Raw(
+        read_signal(header, content),
+        content.hz,
+        tuple(channel.unit for channel in channels),
+        tuple(channel.name for channel in channels) if all(c.name for c in channels) else None,
+    )
 
 
 def read_header(path: Path, root: Path | None = None) -> Header:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from metaecg.data import signal as steps
+from metaecg.data.readers.notes import Note
+from metaecg.data.readers.raw import RecordError
 from metaecg.data.readers.wfdb import (
-    RecordError,
     count_samples,
     read_header,
     read_signal,
@@ -76,7 +77,7 @@ class Outcome(NamedTuple):
 
 def transform(
     signal: np.ndarray, hz: float, units: Sequence[str], names: Sequence[str], target: Target
-) -> tuple[np.ndarray, str]:
+) -> tuple[np.ndarray, tuple[Note, ...]]:
     """Brings one recording into the library's form.
 
     Args:
@@ -87,15 +88,15 @@ def transform(
       target: the form wanted.
 
     Returns:
-      int16 [target.samples, leads] in units of `target.scale` mV, and what was done in words.
+      int16 [target.samples, leads] in units of `target.scale` mV, and what was done.
 
     Raises:
       SignalError: it cannot be done.
     """
     columns = steps.match_leads(names, target.leads)
-    done = []
+    done: list[Note | None] = []
 
-    def note(result: tuple[np.ndarray, str]) -> np.ndarray:
+    def note(result: tuple[np.ndarray, Note | None]) -> np.ndarray:
         done.append(result[1])
         return result[0]
 
@@ -103,7 +104,7 @@ def transform(
     whole = len(signal)
     signal = signal[: math.ceil(target.seconds * hz)]
     if len(signal) < whole:
-        done.append(f"first {target.seconds:g} of {whole / hz:g} s")
+        done.append(Note(f"first {target.seconds:g} of {whole / hz:g} s"))
     signal = note(steps.fill_gaps(signal, hz))
     if target.bandpass:
         signal, _ = steps.bandpass(signal, hz, *target.bandpass)
@@ -111,7 +112,7 @@ def transform(
     signal = note(steps.crop_or_pad(signal, target.samples))
     units_of_scale = steps.quantise(signal, target.scale)
     done.append(steps.check_flat(units_of_scale, target.leads))
-    return units_of_scale, "; ".join(filter(None, done))
+    return units_of_scale, tuple(filter(None, done))
 
 
 Reader = Callable[[Path, Item, Target], Outcome]
@@ -127,7 +128,8 @@ def read(folder: Path, item: Item, target: Target) -> Outcome:
         units, names = [c.unit for c in header.channels], [c.name for c in header.channels]
         signal = read_signal(path, header, folder)
         signal, done = transform(signal, header.hz, units, names, target)
-        return Outcome(signal, codes, "; ".join(filter(None, (unverified(header), done))), "")
+        texts = [unverified(header), *(note.text for note in done)]
+        return Outcome(signal, codes, "; ".join(filter(None, texts)), "")
     except (MetaecgError, OSError) as error:
         return refused(error)
 

@@ -8,8 +8,11 @@ import os
 from pathlib import Path
 
 from metaecg.data.readers import recordings
-from metaecg.data.readers.recordings import Given, Recording
-from metaecg.data.readers.wfdb import RecordError, check_file
+from metaecg.data.readers.given import Given
+from metaecg.data.readers.raw import RecordError
+from metaecg.data.readers.recognise import FORMATS, recognise, stands_beside
+from metaecg.data.readers.recordings import Recording
+from metaecg.data.readers.wfdb import check_file
 from metaecg.data.sources import importing, wfdb_folder
 from metaecg.data.sources.importing import Form, Outcome, Target
 from metaecg.data.sources.wfdb_folder import Item
@@ -41,10 +44,10 @@ def list_folder(folder: Path, labels: str) -> list[Item]:
     paths = [
         path
         for path in wfdb_folder.walk(folder)
-        if not recordings.stands_beside(folder / path) and os.path.realpath(folder / path) != table
+        if not stands_beside(folder / path) and os.path.realpath(folder / path) != table
     ]
     if not paths:
-        raise MetaecgError(f"{folder}: no file in it ({recordings.FORMATS}); check --input")
+        raise MetaecgError(f"{folder}: no file in it ({FORMATS}); check --input")
     return wfdb_folder.label(paths, labels)
 
 
@@ -62,7 +65,7 @@ def read(folder: Path, item: Item, target: Target, given: Given = NOTHING) -> Ou
         signal, done = importing.transform(
             recording.signal, recording.hz, in_mv, recording.leads, target
         )
-        notes = "; ".join(filter(None, (*map(_as_flags, recording.notes), done)))
+        notes = "; ".join(_as_flags(note.text) for note in (*recording.notes, *done))
         return Outcome(signal, codes, notes, "")
     except (MetaecgError, OSError) as error:
         return importing.refused(error)
@@ -82,7 +85,7 @@ def _load(folder: Path, item: Item, given: Given) -> Recording:
     importing.check_path(item)
     path = folder / item.path
     check_file(path, folder)
-    if recordings.recognise(path)[0] == "wfdb":
+    if recognise(path)[0] == "wfdb":
         raise RecordError("a WFDB record; import it by --source=wfdb")
     try:
         return recordings.read(path, **given._asdict())

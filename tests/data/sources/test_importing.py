@@ -46,7 +46,7 @@ def test_what_is_in_the_library_s_form_is_kept_bit_by_bit():
     signal, done = transform(units / 1000, 100.0, ["mV", "mV"], ["I", "MLII"], TARGET)
     np.testing.assert_array_equal(signal, units)
     assert signal.dtype == np.int16
-    assert done == ""
+    assert done == ()
 
 
 def test_every_step_is_applied_and_noted():
@@ -56,10 +56,15 @@ def test_every_step_is_applied_and_noted():
     imported, done = transform(signal, 500.0, ["bpm", "uV"], ["HR", "ii"], Target(100, 2, ("II",)))
     expected = 500 * np.sin(2 * np.pi * 5 * np.arange(200) / 100)
     np.testing.assert_allclose(imported[5:-5, 0], expected[5:-5], atol=12)
-    assert done == "uV to mV; first 2 of 3 s; 3 missing samples interpolated; 500 Hz to 100 Hz"
+    assert done == (
+        ("uV to mV", False),
+        ("first 2 of 3 s", False),
+        ("3 missing samples interpolated", True),
+        ("500 Hz to 100 Hz", False),
+    )
     padded, done = transform(signal, 500.0, ["bpm", "uV"], ["HR", "ii"], Target(500, 4, ("II",)))
     assert not padded[1500:].any()
-    assert done.endswith("1500 samples padded with zeros to 2000")
+    assert done[-1] == ("1500 samples padded with zeros to 2000", True)
     banded = Target(500, 2, ("II",), (0.5, 40))
     assert banded.describe()[3] == "band-pass 0.5–40 Hz, zero phase"
     offset = transform(signal + 3000, 500.0, ["bpm", "uV"], ["HR", "ii"], banded)[0]
