@@ -257,7 +257,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         )
     if config.learner in ("maml", "anil", "ridge") and config.update_rule != "episodic":
         raise MetaecgError(
-            f"config.update_rule = {config['update']!r}: {config.learner} adapts to the whole "
+            f"config.update_rule = {config.update_rule!r}: {config.learner} adapts to the whole "
             "support and needs update_rule=episodic (Reptile trains learner=finetune)"
         )
     transformer = config.transformer
