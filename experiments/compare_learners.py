@@ -170,8 +170,8 @@ def main(_) -> None:
         raise MetaecgError(f"--part={FLAGS.part}: protocol {FLAGS.protocol} has no such part")
     splits = [FLAGS.protocol]
     if len(whole.splits) > 1:
-        of, known = FLAGS.protocol.removesuffix(protocols.KNOWN), protocols.KNOWN * whole.known
-        splits = [f"{of}:{number}{known}" for number in range(len(whole.splits))]
+        of, oracle = FLAGS.protocol.removesuffix(protocols.ORACLE), protocols.ORACLE * whole.oracle
+        splits = [f"{of}:{number}{oracle}" for number in range(len(whole.splits))]
     found: dict[str, list[list[dict[str, Any]]]] = {"rows": [], "detection": []}
     for protocol in splits:
         for seed in range(FLAGS.seeds):

@@ -33,7 +33,7 @@ def holdings(
     A part that cannot fill episodes of `way` classes has a largest shot of 0.
     """
     splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
-    protocols.check_disjoint(splits, known=protocol.known)
+    protocols.check_disjoint(splits, oracle=protocol.oracle)
     held = {}
     for part, split in splits.items():
         index = LibraryIndex(split.labels, split.patients)
@@ -90,7 +90,7 @@ def main(_) -> None:
             f"--parts={','.join(FLAGS.parts)}: write three numbers, such as 50,20,30"
         ) from None
     library = open_library(Path(FLAGS.library).expanduser())
-    fields = making.freeze(
+    fields = making.make(
         library,
         name=output.stem,
         membership=FLAGS.membership,

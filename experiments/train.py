@@ -101,7 +101,9 @@ def open_parts(config) -> Opened:
     library = build.library(config)
     protocol = protocols.load(config.protocol)
     splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
-    protocols.check_disjoint(splits, known=protocol.known)
+    protocols.check_disjoint(splits, oracle=protocol.oracle)
+    if not splits["train"].classes:
+        raise MetaecgError(f"protocol {protocol.name} has no train codes, and serves tests alone")
     size = len(splits["train"].rows) * library.signals[0].nbytes
     streamed = config.signals == "streamed" or (config.signals == "auto" and size > STREAM_FROM)
     parts = {

@@ -56,7 +56,7 @@ def measure(
       seen: runs may have been trained on the measured classes, in other patients.
     """
     splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
-    protocols.check_disjoint(splits, known=protocol.known)
+    protocols.check_disjoint(splits, oracle=protocol.oracle)
     if not splits[part].classes:
         raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
     for name, run in {**runs, **(together or {})}.items():

@@ -121,7 +121,7 @@ def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, ru
     with pytest.raises(MetaecgError, match=r"start_from = .* trained on 3 of the classes to be"):
         train.train(config(settings, arguments), tmp_path / "run")
     # A yardstick may start from a run that knows its classes, and never from its patients.
-    yardstick = f",protocol={config(settings).protocol}:known"
+    yardstick = f",protocol={config(settings).protocol}:oracle"
     supervised = ",learner=supervised,pretrain.steps=0,head.steps=0,steps=2"
     first, second = tmp_path / "first", tmp_path / "second"
     train.train(config(settings, yardstick + supervised), first)

@@ -1,8 +1,8 @@
 """Protocols: frozen splits of classes and patients into training, validation and test."""
 
 from metaecg.data.protocols.protocol import (
-    KNOWN,
     NAMES,
+    ORACLE,
     PARTS,
     Classes,
     Protocol,
@@ -10,12 +10,13 @@ from metaecg.data.protocols.protocol import (
     Split,
     check_disjoint,
     load,
+    merge_equivalent,
     split,
 )
 
 __all__ = [
-    "KNOWN",
     "NAMES",
+    "ORACLE",
     "PARTS",
     "Classes",
     "Protocol",
@@ -23,5 +24,6 @@ __all__ = [
     "Split",
     "check_disjoint",
     "load",
+    "merge_equivalent",
     "split",
 ]

@@ -1,4 +1,4 @@
-"""Freezes a protocol for a library of one's own: who trains, who validates, who tests."""
+"""Makes a protocol for a library of one's own: who trains, who validates, who tests."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from metaecg.data.library import Library
-from metaecg.data.protocols import PARTS, ProtocolError
+from metaecg.data.protocols.protocol import PARTS, Merged, ProtocolError, merge_equivalent
 
 _MEMBERSHIP = {
     "any": "any: a record belongs to a class when the statement is among its codes",
@@ -14,7 +14,7 @@ _MEMBERSHIP = {
 }
 
 
-def freeze(
+def make(
     library: Library,
     *,
     name: str,
@@ -23,11 +23,12 @@ def freeze(
     min_patients: int = 20,
     shares: Sequence[float] = (50, 20, 30),
 ) -> dict[str, Any]:
-    """Parts the classes of a library, the rarest of each kind to be diagnosed from few examples.
+    """Splits the classes of a library, the rarest of each kind to be diagnosed from few examples.
 
     Of each kind of statement the classes of most patients train; of the others, in random order,
-    some validate and the rest test, every kind in its share. Patients are kept apart when the
-    protocol is used (`protocols.split`): test has the first claim to a patient, then validation.
+    some validate and the rest test, every kind in its share. Equivalent codes are one class, under
+    their common code. Patients are kept apart when the protocol is used (`protocols.split`): test
+    has the first claim to a patient, then validation.
 
     Args:
       library: the sample library.
@@ -41,7 +42,8 @@ def freeze(
       The protocol's fields, to be written as JSON; `protocols.load` reads them back.
 
     Raises:
-      ProtocolError: shares that cannot be, or fewer than two classes of a part that has a share.
+      ProtocolError: the shares are no three numbers, or a part that has a share gets fewer than two
+        classes.
     """
     if membership not in _MEMBERSHIP:
         raise ProtocolError(f"membership {membership!r} is not one of {', '.join(_MEMBERSHIP)}")
@@ -52,18 +54,19 @@ def freeze(
             "validation may be 0"
         )
     train, validation, test = np.asarray(shares, float) / sum(shares)
-    counts = _patients(library, membership)
+    merged = merge_equivalent(library)
+    counts = _patients(merged, library.patients, membership)
     used = np.flatnonzero(counts >= min_patients)
     rng = np.random.default_rng(seed)
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     rare: list[str] = []
-    kinds = [kind.split(";")[0] for kind in library.kinds]
+    kinds = [kind.split(";")[0] for kind in merged.kinds]
     for kind in sorted({kinds[c] for c in used}):
         mine = [c for c in used if kinds[c] == kind]
-        mine.sort(key=lambda c: (-counts[c], library.vocabulary[c]))
+        mine.sort(key=lambda c: (-counts[c], merged.codes[c]))
         common = sum((rank + 0.5) / len(mine) < train for rank in range(len(mine)))
-        parts["train"] += [library.vocabulary[c] for c in mine[:common]]
-        rare += [library.vocabulary[mine[i]] for i in common + rng.permutation(len(mine) - common)]
+        parts["train"] += [merged.codes[c] for c in mine[:common]]
+        rare += [merged.codes[mine[i]] for i in common + rng.permutation(len(mine) - common)]
     # Along the kinds, so that each has its share of both parts.
     share = validation / (validation + test)
     for i, code in enumerate(rare):
@@ -88,14 +91,9 @@ def freeze(
     }
 
 
-def _patients(library: Library, membership: str) -> np.ndarray:
-    """How many patients carry each class: int [C]; 0 where it is no class of this membership."""
-    labels = library.labels
+def _patients(merged: Merged, patients: np.ndarray, membership: str) -> np.ndarray:
+    """How many patients carry each class: int [n]; 0 where it is no class of this membership."""
+    labels = merged.labels
     if membership == "single":
-        diagnostic = np.array(["diagnostic" in kinds.split(";") for kinds in library.kinds])
-        if not diagnostic.any():
-            raise ProtocolError(
-                "membership 'single' needs a library that knows which statements are diagnostic"
-            )
-        labels = labels & diagnostic & (labels[:, diagnostic].sum(1) == 1)[:, None]
-    return np.array([len(np.unique(library.patients[carried])) for carried in labels.T])
+        labels = labels & merged.diagnostic() & merged.single()[:, None]
+    return np.array([len(np.unique(patients[carried])) for carried in labels.T])

@@ -2,15 +2,18 @@
 
 A protocol is a JSON file. Those of the package are compared with their sha256 when loaded, so that
 numbers measured on them stay comparable. One with several splits is loaded whole by its name, or
-one split of it as ``ptbxl_21_5:0``. ``ptbxl_rare:known`` makes a yardstick of it: half of the test
-patients train, with the test classes' labels.
+one split of it as ``ptbxl_21_5:0``. ``ptbxl_rare:oracle`` makes a yardstick of it: half of the test
+patients train, with the labels of the test classes.
+
+Equivalent codes (`statements.canonical`) are one class throughout: a protocol of PTB-XL's
+statements splits a library of SNOMED CT codes as well.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +21,7 @@ import numpy as np
 
 from metaecg.data.files import read_json, sha256
 from metaecg.data.library import Library
+from metaecg.data.sources.statements import canonical, look_up
 from metaecg.errors import MetaecgError
 
 PARTS = ("train", "validation", "test")
@@ -36,7 +40,7 @@ _MEMBERSHIP = {
 }
 
 
-KNOWN = ":known"
+ORACLE = ":oracle"
 """Behind a protocol's name: half of the test patients train, on the test statements as well."""
 
 
@@ -53,23 +57,23 @@ class Classes(NamedTuple):
 
 
 class Protocol(NamedTuple):
-    """Rules that part a library.
+    """Rules that split a library.
 
     Attributes:
       name: its file's name, and the split's number if one of several was asked for.
       membership: 'any' where a record belongs to every class whose statement it carries, 'single'
         where records with exactly one diagnostic statement belong to it and others are left out.
-      splits: one or several partings of the codes. In each, a patient with a record of a test
+      splits: one or several ways to split the codes. In each, a patient with a record of a test
         class serves test alone; of the others, one with a record of a validation class serves
         validation alone; the rest train.
-      known: a yardstick of full labels: every other patient of the test part trains instead, on
-        the classes of both. What it measures is no few-shot figure.
+      oracle: a yardstick of full labels: every other patient of the test part trains instead, on
+        the classes of both. What this yardstick measures is no few-shot figure.
     """
 
     name: str
     membership: str
     splits: tuple[Classes, ...]
-    known: bool = False
+    oracle: bool = False
 
     @property
     def digest(self) -> str:
@@ -92,7 +96,7 @@ def load(name_or_path: str) -> Protocol:
     Args:
       name_or_path: a packaged protocol's name or the path of a ``.json`` file of the same layout
         (membership 'any' or 'single'; train, validation, test: lists of codes, or splits: a list
-        of such lists); behind a colon, the number of one split; behind another, 'known'.
+        of such lists); behind a colon, the number of one split; behind another, 'oracle'.
 
     Returns:
       The protocol, with one split if it was named.
@@ -100,8 +104,8 @@ def load(name_or_path: str) -> Protocol:
     Raises:
       ProtocolError: it is unknown, malformed or, packaged, edited.
     """
-    if name_or_path.endswith(KNOWN):
-        return load(name_or_path.removesuffix(KNOWN))._replace(name=name_or_path, known=True)
+    if name_or_path.endswith(ORACLE):
+        return load(name_or_path.removesuffix(ORACLE))._replace(name=name_or_path, oracle=True)
     whole, _, number = name_or_path.partition(":")
     if whole in NAMES:
         with resources.as_file(resources.files("metaecg.data.protocols") / f"{whole}.json") as file:
@@ -133,13 +137,18 @@ def load(name_or_path: str) -> Protocol:
     if not splits:
         raise ProtocolError(f"{whole}: no split in it")
     for split in splits:
-        codes = [code for part in split for code in part]
-        if not split.train or not split.test or len(set(codes)) < len(codes):
-            raise ProtocolError(f"{whole}: a split lacks train or test codes or repeats a code")
+        if not split.test:
+            raise ProtocolError(f"{whole}: a split lacks test codes")
+        codes = sorted((canonical(code), code) for part in split for code in part)
+        for (common, code), (other, twin) in pairwise(codes):
+            if common == other:
+                what = f"{code} and {twin}, which are equivalent" if code != twin else code
+                raise ProtocolError(f"{whole}: a split repeats a code: {what}")
     if number:
         if number not in map(str, range(len(splits))):
             raise ProtocolError(
-                f"{whole}:{number[:20]}: splits are numbered 0 to {len(splits) - 1}"
+                f"{whole}:{number[:20]}: splits are numbered 0 to {len(splits) - 1}, and the "
+                f"yardstick of full labels is {whole}{ORACLE}"
             )
         splits = (splits[int(number)],)
     return Protocol(name_or_path, matching[0], splits)
@@ -151,12 +160,56 @@ def _codes(file: str, part: str, codes: object) -> tuple[str, ...]:
     return tuple(codes)
 
 
+class Merged(NamedTuple):
+    """A library's labels with equivalent codes as one class.
+
+    Attributes:
+      labels: bool [R, n].
+      codes: the n common codes, in the order of the library's vocabulary.
+      kinds: kinds of statement of each, joined by ';'; '' where the library does not know them.
+    """
+
+    labels: np.ndarray
+    codes: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    def single(self) -> np.ndarray:
+        """Which records carry exactly one diagnostic statement: bool [R].
+
+        Raises:
+          ProtocolError: the library has no diagnostic statement.
+        """
+        diagnostic = self.diagnostic()
+        if not diagnostic.any():
+            raise ProtocolError(
+                "membership 'single' needs a library that knows which statements are diagnostic"
+            )
+        return self.labels[:, diagnostic].sum(axis=1) == 1
+
+    def diagnostic(self) -> np.ndarray:
+        """Which classes are diagnostic statements: bool [n], by PTB-XL where kinds are unknown."""
+        kinds = [kind or look_up(code).kinds for code, kind in zip(self.codes, self.kinds)]
+        return np.array(["diagnostic" in kind.split(";") for kind in kinds], bool)
+
+
+def merge_equivalent(library: Library) -> Merged:
+    """The labels of a library, codes that `statements.canonical` calls equivalent as one class."""
+    codes = [canonical(code) for code in library.vocabulary]
+    column = {code: c for c, code in enumerate(dict.fromkeys(codes))}
+    labels = np.zeros((len(library), len(column)), bool)
+    kinds = [""] * len(column)
+    for code, carried, kind in zip(codes, library.labels.T, library.kinds):
+        labels[:, column[code]] |= carried
+        kinds[column[code]] = kind or kinds[column[code]]
+    return Merged(labels, tuple(column), tuple(kinds))
+
+
 def split(library: Library, protocol: Protocol, part: str) -> Split:
     """The records of a library that serve one part of a protocol with a single split.
 
     Args:
       library: the sample library.
-      protocol: as loaded.
+      protocol: as loaded. A class has the records of its code and of all equivalent codes.
       part: 'train', 'validation' or 'test'.
 
     Returns:
@@ -173,23 +226,25 @@ def split(library: Library, protocol: Protocol, part: str) -> Split:
             f"{protocol.name} has {len(protocol.splits)} splits; choose one, such as "
             f"{protocol.name}:0"
         )
-    column = {code: c for c, code in enumerate(library.vocabulary)}
-    if missing := [code for codes in protocol.splits[0] for code in codes if code not in column]:
+    merged = merge_equivalent(library)
+    at = {code: c for c, code in enumerate(merged.codes)}
+    wanted = [code for codes in protocol.splits[0] for code in codes]
+    if missing := [code for code in wanted if canonical(code) not in at]:
         raise ProtocolError(
             f"protocol {protocol.name}: the library lacks {len(missing)} of its classes, such as "
             f"{missing[0]!r:.60}; choose another --protocol or library"
         )
+    column = {code: at[canonical(code)] for code in wanted}
     eligible = np.ones(len(library), bool)
     if protocol.membership == "single":
-        diagnostic = np.array(["diagnostic" in kinds.split(";") for kinds in library.kinds])
-        eligible = library.labels[:, diagnostic].sum(axis=1) == 1
-    labels = library.labels & eligible[:, None]
+        eligible = merged.single()
+    labels = merged.labels & eligible[:, None]
     serves = np.zeros(library.patients.max() + 1, np.int8)  # of each patient, the part's number
     for number, codes in enumerate(protocol.splits[0]):  # test last: it has the first claim
         carried = labels[:, [column[code] for code in codes]].any(axis=1)
         serves[library.patients[carried]] = np.maximum(serves[library.patients[carried]], number)
     classes = protocol.splits[0][PARTS.index(part)]
-    if protocol.known:
+    if protocol.oracle:
         tested = np.flatnonzero(serves == PARTS.index("test"))
         serves[tested[::2]] = PARTS.index("train")
         classes += protocol.splits[0].test if part == "train" else ()
@@ -202,21 +257,25 @@ def split(library: Library, protocol: Protocol, part: str) -> Split:
     )
 
 
-def check_disjoint(splits: Mapping[str, Split], *, known: bool = False) -> None:
-    """Asserts that no two parts share a class or a patient.
+def check_disjoint(splits: Mapping[str, Split], *, oracle: bool = False) -> None:
+    """Asserts that no two parts share a patient, a class or two equivalent classes.
 
     Args:
       splits: the parts by name.
-      known: a yardstick, whose parts share classes and not patients.
+      oracle: a yardstick, whose parts share classes and not patients.
 
     Raises:
       ProtocolError: they do; with the numbers and an example.
     """
     for (one, a), (other, b) in combinations(splits.items(), 2):
-        classes = sorted(set(a.classes) & set(b.classes))
+        theirs = {canonical(code): code for code in b.classes}
+        same = sorted(
+            (code, theirs[canonical(code)]) for code in a.classes if canonical(code) in theirs
+        )
+        classes = [code if code == twin else f"{code}, which is {twin}" for code, twin in same]
         patients = np.intersect1d(a.patients, b.patients)
         for what, shared in (("classes", classes), ("patients", patients)):
-            if len(shared) and not (known and what == "classes"):
+            if len(shared) and not (oracle and what == "classes"):
                 raise ProtocolError(
                     f"{one} and {other} share {len(shared)} {what}, such as {shared[0]}"
                 )

@@ -1,4 +1,4 @@
-"""Freezing a protocol: rare classes test, every kind in its share, and the file reads back."""
+"""Making a protocol: rare classes test, every kind in its share, and the file reads back."""
 
 import json
 
@@ -26,12 +26,12 @@ def library():
     )
 
 
-def freeze(library, **options):
-    return making.freeze(library, **{"name": "mine", "min_patients": 6, **options})
+def make(library, **options):
+    return making.make(library, **{"name": "mine", "min_patients": 6, **options})
 
 
 def test_the_common_classes_of_each_kind_train_and_all_parts_have_all_kinds(library):
-    fields = freeze(library)
+    fields = make(library)
     parts = [fields[part] for part in protocols.PARTS]
     # Classes 0 and 1 have four and five patients.
     assert sorted(code for part in parts for code in part) == [f"c{n:02}" for n in range(2, 20)]
@@ -42,15 +42,15 @@ def test_the_common_classes_of_each_kind_train_and_all_parts_have_all_kinds(libr
 
 
 def test_a_seed_draws_the_rare_classes(library):
-    assert freeze(library) == freeze(library)
-    drawn = {tuple(freeze(library, seed=seed)["validation"]) for seed in range(8)}
+    assert make(library) == make(library)
+    drawn = {tuple(make(library, seed=seed)["validation"]) for seed in range(8)}
     assert len(drawn) > 4
-    assert len({tuple(freeze(library, seed=seed)["train"]) for seed in range(8)}) == 1
+    assert len({tuple(make(library, seed=seed)["train"]) for seed in range(8)}) == 1
 
 
 def test_the_file_is_a_protocol(library, tmp_path):
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps(freeze(library)))
+    path.write_text(json.dumps(make(library)))
     protocol = protocols.load(str(path))
     assert protocol.membership == "any"
     splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
@@ -59,15 +59,15 @@ def test_the_file_is_a_protocol(library, tmp_path):
 
 
 def test_single_membership_counts_records_of_one_diagnosis(library):
-    assert set(freeze(library, membership="single", shares=(50, 0, 50))) > set(protocols.PARTS)
-    fields = freeze(library, membership="single", shares=(50, 0, 50))
+    assert set(make(library, membership="single", shares=(50, 0, 50))) > set(protocols.PARTS)
+    fields = make(library, membership="single", shares=(50, 0, 50))
     codes = [code for part in protocols.PARTS for code in fields[part]]
     assert sorted(codes) == [f"c{n:02}" for n in range(2, 12)]
     assert fields["validation"] == []
     double = library.labels.copy()
     double[library.labels[:, 11], 10] = True  # none of class 11 is single any more
     other = Library(library.signals, double, library.vocabulary, library.patients, kinds=KINDS)
-    fields = freeze(other, membership="single", shares=(50, 0, 50))
+    fields = make(other, membership="single", shares=(50, 0, 50))
     assert not any("c11" in fields[part] for part in protocols.PARTS)
 
 
@@ -81,12 +81,39 @@ def test_single_membership_counts_records_of_one_diagnosis(library):
         ({"membership": "both"}, "'both' is not one of any, single"),
     ],
 )
-def test_what_cannot_be_frozen_is_refused(library, options, message):
+def test_what_cannot_be_made_is_refused(library, options, message):
     with pytest.raises(ProtocolError, match=message):
-        freeze(library, **options)
+        make(library, **options)
 
 
 def test_single_membership_needs_kinds(library):
     bare = Library(library.signals, library.labels, library.vocabulary, library.patients)
     with pytest.raises(ProtocolError, match="which statements are diagnostic"):
-        freeze(bare, membership="single")
+        make(bare, membership="single")
+
+
+def test_equivalent_codes_are_one_class_of_a_protocol_that_is_made():
+    """Eight codes for four diagnoses, each code of five patients; the order must not matter."""
+    codes = ("AF", "164889003", "AFIB", "RBBB", "713427006", "284470004", "63593006", "my own")
+    for seed in range(6):
+        labels = np.repeat(np.eye(8, dtype=bool), 5, axis=0)
+        order = np.random.default_rng(seed).permutation(8)
+        library = Library(
+            signals=np.zeros((40, 1, 1), np.int16),
+            labels=labels[:, order],
+            vocabulary=tuple(codes[c] for c in order),
+            patients=np.arange(40),
+        )
+        fields = make(library, min_patients=5, shares=(50, 0, 50), seed=seed)
+        parts = {part: fields[part] for part in protocols.PARTS}
+        found = sorted(code for part in parts.values() for code in part)
+        assert found == ["AFIB", "CRBBB", "PAC", "my own"]
+        protocol = protocols.Protocol("p", "any", (protocols.Classes(*map(tuple, parts.values())),))
+        splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
+        protocols.check_disjoint(splits)
+        carried = {
+            code: int(split.labels[:, c].sum())
+            for split in splits.values()
+            for c, code in enumerate(split.classes)
+        }
+        assert carried == {"AFIB": 15, "CRBBB": 10, "PAC": 10, "my own": 5}

@@ -141,15 +141,15 @@ def test_a_run_trained_on_the_measured_patients_is_refused_always(runs, places):
     assert measure({"one": here}, library, rules, **OPTIONS)["rows"]
     # Trained by a protocol of which half of the test patients train, measured by the plain one.
     config = run.config.copy_and_resolve_references()
-    config.protocol += ":known"
+    config.protocol += ":oracle"
     half = here._replace(config=config)
-    with pytest.raises(MetaecgError, match=r"18 of the patients .* its own protocol, .*:known"):
+    with pytest.raises(MetaecgError, match=r"18 of the patients .* its own protocol, .*:oracle"):
         measure({"one": half}, library, rules, **OPTIONS, seen=True)
-    assert measure({"one": half}, library, rules._replace(known=True), **OPTIONS)["rows"]
+    assert measure({"one": half}, library, rules._replace(oracle=True), **OPTIONS)["rows"]
     # Where the protocol was edited, its patients are no longer those that the run knows.
     edited = half._replace(facts={**half.facts, "protocol_digest": "of other rules"})
     with pytest.raises(MetaecgError, match="was edited since a run was trained by it"):
-        measure({"one": edited}, library, rules._replace(known=True), **OPTIONS)
+        measure({"one": edited}, library, rules._replace(oracle=True), **OPTIONS)
     # Where the protocol's file is gone, classes are all that can be compared.
     config.protocol = "gone.json"
     assert measure({"one": half}, library, rules, **OPTIONS)["rows"]
@@ -158,7 +158,7 @@ def test_a_run_trained_on_the_measured_patients_is_refused_always(runs, places):
 def test_probes_whiten_by_the_runs_own_training_part(runs, places):
     """Not by that of a yardstick, which knows the test classes."""
     library, rules = places
-    known, run = rules._replace(known=True), runs["matching"]
+    known, run = rules._replace(oracle=True), runs["matching"]
     here = run._replace(facts={**run.facts, "library_fingerprint": library.fingerprint})
     own, measured = (
         probes.base(few_shot.embed(run.learner, run.variables, part.data), part.data.index)
