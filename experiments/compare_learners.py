@@ -266,7 +266,7 @@ def _measured(
             # Detection has two classes, whatever the way: once is enough.
             repeats=FLAGS.repeats if way == ways[0] else 0,
             detected=[repeats.middle(shots)],
-            seen=rules.known,
+            seen=rules.oracle,
         )
         for kind, rows in measured.items():
             found[kind] += rows

@@ -129,7 +129,7 @@ def open_parts(config) -> Opened:
         "protocol_digest": protocol.digest,
     }
     unseen = tuple(splits[p] for p in protocols.PARTS if p != "train")
-    return Opened(library, parts, facts, unseen, protocol.known)
+    return Opened(library, parts, facts, unseen, protocol.oracle)
 
 
 def _take(part: build.Part, rows: np.ndarray) -> build.Part:
