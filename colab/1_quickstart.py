@@ -47,7 +47,7 @@ import numpy as np
 from experiments import calibrate, train
 from experiments.configs import quickstart
 from experiments.runs import build, trained
-from experiments.tables import compared, markdown, measure
+from experiments.tables import learners, markdown, measure
 from metaecg.data import open_library, protocols, save, synthetic
 from metaecg.diagnose.diagnoser import Diagnoser
 from metaecg.episodes import sample_episode
@@ -115,7 +115,7 @@ plots.learning_curves([json.loads(line) for line in log])
 
 # %%
 runs = {"SNAIL": trained.load(folder), "nearest centroid": trained.load(folder / "pretrain")}
-runs[compared.RANDOM] = trained.untrained(runs["SNAIL"])
+runs[learners.RANDOM] = trained.untrained(runs["SNAIL"])
 found = measure.measure(
     runs,
     library,

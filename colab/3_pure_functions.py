@@ -43,9 +43,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from metaecg import episodes, learners, losses
+from metaecg import episodes, evaluate, learners, losses
 from metaecg.episodes import sequences
-from metaecg.evaluate import few_shot
 from metaecg.train import batches, meta, training_step
 from metaecg.types import Learner, LibraryIndex, Variables
 
@@ -157,13 +156,13 @@ def run(learner, update, draw, steps):
 
 
 count = 20 if SMOKE else 300
-questions = few_shot.draw_episodes(test, jax.random.key(3), count, way=WAY, shot=SHOT, query=QUERY)
+questions = evaluate.draw_episodes(test, jax.random.key(3), count, way=WAY, shot=SHOT, query=QUERY)
 
 
 def score(learner, variables):
     """Accuracy on episodes of the unseen classes, with its 95 % interval."""
-    said = few_shot.predict(learner, variables, test, questions, WAY)
-    found = few_shot.summarise(said, tuple(f"class {c}" for c in range(TRAIN, CLASSES)))
+    said = evaluate.predict(learner, variables, test, questions, WAY)
+    found = evaluate.summarise(said, tuple(f"class {c}" for c in range(TRAIN, CLASSES)))
     return f"{found['accuracy']:.3f} ± {found['accuracy_ci95']:.3f}"
 
 

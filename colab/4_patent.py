@@ -44,13 +44,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from metaecg import episodes, learners, losses
+from metaecg import episodes, evaluate, learners, losses
 from metaecg.data import protocols, synthetic
 from metaecg.diagnose import artefact
 from metaecg.diagnose.calibration import fit_calibration
 from metaecg.diagnose.predictor import freeze
 from metaecg.episodes import sequences, tasks
-from metaecg.evaluate import few_shot
 from metaecg.figures import plots
 from metaecg.networks import encoder
 from metaecg.train import batches, meta, training_step
@@ -240,13 +239,13 @@ plt.show()
 # on, told apart by $k - 1$ labelled examples of each of $M$.
 
 # %%
-questions = few_shot.draw_episodes(
+questions = evaluate.draw_episodes(
     test, jax.random.key(2), 20 if SMOKE else 300, way=M, shot=k - 1, query=1
 )
 optimal = now.variables
-answers = few_shot.predict(model, optimal, test, questions, M)
+answers = evaluate.predict(model, optimal, test, questions, M)
 names = protocols.split(library, protocol, "test").classes
-found = few_shot.summarise(answers, names)
+found = evaluate.summarise(answers, names)
 print(f"accuracy {found['accuracy']:.3f} ± {found['accuracy_ci95']:.3f}, chance {1 / M:.3f}")
 one = jax.tree.map(lambda leaf: leaf[0], questions)
 candidates = [names[c] for c in one.classes]
@@ -273,12 +272,12 @@ print(f"a recording of {candidates[one.query_slots[0]]}:", dict(zip(candidates, 
 validation = part("validation")
 kind = dict(way=M, shot=k - 1, query=1)
 frozen = freeze(model, optimal, slots=M, longest=M * k, ordered=True)
-check = few_shot.draw_episodes(validation, jax.random.key(4), 20 if SMOKE else 200, **kind)
+check = evaluate.draw_episodes(validation, jax.random.key(4), 20 if SMOKE else 200, **kind)
 calibration = fit_calibration(
     frozen,
-    np.asarray(few_shot.embed(model, optimal, validation)),
+    np.asarray(evaluate.embed(model, optimal, validation)),
     [check],
-    np.asarray(few_shot.embed(model, optimal, train)),
+    np.asarray(evaluate.embed(model, optimal, train)),
 )
 path = Path("workdirs/patent.metaecg")
 path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 import metaecg
 from experiments.runs import build, command_line, trained
+from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.diagnose import calibration as calibrations
 from metaecg.diagnose.calibration import Calibration
 from metaecg.diagnose.predictor import Frozen, freeze
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import few_shot
 from metaecg.train.checkpoints import digest
 from metaecg.types import Episode
 
@@ -162,7 +162,7 @@ def _fit(run: trained.Trained, frozen: Frozen, library: Library) -> dict[str, An
     embeddings, drawn = _episodes(run, frozen, library, "validation", 200, seed=0)
     data = build.part(library, _protocol(run), "train", resident=False).data
     some = np.random.default_rng(0).permutation(data.index.num_records)[:_TRAINING_RECORDS]
-    known = few_shot.embed(run.learner, run.variables, data, rows=np.sort(some))
+    known = evaluate.embed(run.learner, run.variables, data, rows=np.sort(some))
     bar = tqdm(drawn, desc="calibrating", unit="kind", leave=False)
     fitted = calibrations.fit_calibration(frozen, embeddings, bar, np.asarray(known))
     return {
@@ -197,7 +197,7 @@ def _episodes(
                 continue
             try:
                 drawn.append(
-                    few_shot.draw_episodes(
+                    evaluate.draw_episodes(
                         data,
                         jax.random.key(seed),
                         count,
@@ -210,7 +210,7 @@ def _episodes(
                 refused = error
     if not drawn:
         raise MetaecgError(f"{part} part of {run.facts['protocol']}: {refused or 'too small'}")
-    return np.asarray(few_shot.embed(run.learner, run.variables, data)), drawn
+    return np.asarray(evaluate.embed(run.learner, run.variables, data)), drawn
 
 
 def _protocol(run: trained.Trained) -> protocols.Protocol:

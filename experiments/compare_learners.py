@@ -19,7 +19,7 @@ from absl import flags
 from experiments import train
 from experiments.configs import common, ptbxl
 from experiments.runs import build, command_line, loop, machine, trained, workdir
-from experiments.tables import compared, markdown, measure, repeats
+from experiments.tables import learners, markdown, measure, repeats
 from metaecg import NOTICE
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
@@ -70,7 +70,7 @@ PROBED = {
     ENCODER,
     "ProtoNet (whitened)",
     "ProtoNet (whitened; combinations)",
-    compared.RANDOM,
+    learners.RANDOM,
 }
 """Encoders that --probes read as well; the frozen ones are the first's."""
 
@@ -139,7 +139,11 @@ def define_flags() -> None:
     flags.DEFINE_string("encoder", "small", "encoder of all learners")
     flags.DEFINE_integer("seeds", 1, "training seeds", lower_bound=1)
     flags.DEFINE_list("only", None, "learners, as the table names them; all if not given")
-    flags.DEFINE_list("probes", ["cosine", "ridge", "whitened", "whitened_ridge"], "of encoders")
+    flags.DEFINE_list(
+        "probes",
+        ["cosine", "ridge", "whitened_cosine", "whitened_ridge"],
+        "probes of the encoders",
+    )
     flags.DEFINE_list("ways", ["5", "2"], "classes of an episode")
     flags.DEFINE_list("shots", ["1", "5", "10"], "examples of a class")
     flags.DEFINE_integer("episodes", 1000, "test episodes of each kind", lower_bound=2)
@@ -160,7 +164,7 @@ def main(_) -> None:
     names = [n for n in LEARNERS if n == ENCODER or not FLAGS.only or n in FLAGS.only]
     if unknown := set(FLAGS.only or ()) - set(NAMES):
         raise MetaecgError(f"--only: no learner {min(unknown)!r}; there are {', '.join(NAMES)}")
-    compared.check_probes(FLAGS.probes)
+    learners.check_probes(FLAGS.probes)
     ways, shots = (
         command_line.counts("ways", FLAGS.ways, 2),
         command_line.counts("shots", FLAGS.shots),
@@ -237,7 +241,7 @@ def _measured(
 ) -> dict[str, list[dict[str, Any]]]:
     """Of all ways and shots: the runs, and probes of their encoders; read if it was measured."""
     library = build.library(runs[ENCODER].config)
-    runs = {**runs, compared.RANDOM: trained.untrained(runs[ENCODER], seed=seed)}
+    runs = {**runs, learners.RANDOM: trained.untrained(runs[ENCODER], seed=seed)}
     if not FLAGS.only or FINE_TUNED in FLAGS.only:
         runs[FINE_TUNED] = trained.fine_tuned(runs[ENCODER], rate=_DESCENT["rate"], steps=10)
     asked = {name: FLAGS[name].value for name in ("part", "episodes", "probes", "repeats")}

@@ -1,7 +1,7 @@
 """Measures trained runs on fixed episodes of unseen diagnoses and unseen patients.
 
-    python -m experiments.evaluate --workdir=DIR [--compare=DIR,DIR] [--probes=ridge,whitened]
-        [--together=DIR,DIR] [--detection] [--leaks] [--orders=8] [--episodes=1000]
+    python -m experiments.evaluate --workdir=DIR [--compare=DIR,DIR]
+        [--probes=ridge,whitened_cosine] [--ensemble=DIR,DIR] [--detection] [--leaks] [--orders=8] [--episodes=1000]
         [--output=FILE.json]
 
 The same episodes are given to every learner of the table, so that differences are paired. Beside
@@ -18,7 +18,7 @@ from typing import Any
 from absl import flags
 
 from experiments.runs import build, command_line, machine, trained, workdir
-from experiments.tables import compared, markdown, training_conditions
+from experiments.tables import learners, markdown, training_conditions
 from experiments.tables.measure import measure
 from metaecg import NOTICE
 from metaecg.data import protocols
@@ -37,7 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_boolean("detection", False, "one class against all else, too")
     flags.DEFINE_integer("repeats", 10, "detection: draws of examples a class", lower_bound=1)
     flags.DEFINE_boolean("leaks", False, "scores with the faults of public loaders, too")
-    flags.DEFINE_list("together", [], "trained runs whose encoders whitened --probes read as one")
+    flags.DEFINE_list("ensemble", [], "trained runs whose encoders whitened --probes read as one")
     flags.DEFINE_integer("orders", 0, "orders of the support to average over", lower_bound=0)
     flags.DEFINE_boolean("seen", False, "allow runs trained on the classes measured: a yardstick")
     flags.DEFINE_string("library", None, "library to draw from instead of the run's own")
@@ -58,10 +58,10 @@ def main(_) -> None:
     _check_flags()
     folders = [Path(f).expanduser() for f in (FLAGS.workdir, *FLAGS.compare)]
     loaded = {name: trained.load(folder) for name, folder in _names(folders).items()}
-    joined = {f: trained.load(Path(f).expanduser()) for f in FLAGS.together}
+    joined = {f: trained.load(Path(f).expanduser()) for f in FLAGS.ensemble}
     main_run = next(iter(loaded.values()))
     config = main_run.config
-    loaded[compared.RANDOM] = trained.untrained(main_run)
+    loaded[learners.RANDOM] = trained.untrained(main_run)
     if FLAGS.library:
         library = open_library(Path(FLAGS.library).expanduser())
     else:
@@ -70,7 +70,7 @@ def main(_) -> None:
         trained.check_form(run, library, name)
     protocol = protocols.load(FLAGS.protocol or config.protocol)
     if config.labels == "conditions":
-        unused = ("compare", "probes", "detection", "leaks", "together", "orders", "shots", "way")
+        unused = ("compare", "probes", "detection", "leaks", "ensemble", "orders", "shots", "way")
         if given := [name for name in unused if FLAGS[name].present]:
             raise MetaecgError(
                 f"--{given[0]} is of episodes; {folders[0]} diagnoses its own conditions "
@@ -93,7 +93,7 @@ def main(_) -> None:
         seed=FLAGS.seed,
         query=FLAGS.query,
         probes=FLAGS.probes,
-        together=joined,
+        ensemble=joined,
         orders=FLAGS.orders,
         leaks=FLAGS.leaks,
         repeats=FLAGS.repeats if FLAGS.detection else 0,
@@ -111,7 +111,7 @@ def main(_) -> None:
         "runs": {
             name: {
                 "step": run.step,
-                "parameters": compared.count(run.variables),
+                "parameters": learners.count(run.variables),
                 "config": run.config.to_dict(),
             }
             for name, run in {**loaded, **joined}.items()
@@ -128,9 +128,9 @@ def _check_flags() -> None:
     Raises:
       MetaecgError: names the flag.
     """
-    if FLAGS.together and not set(FLAGS.probes) & set(compared.OF_WHITENED):
+    if FLAGS.ensemble and not set(FLAGS.probes) & set(learners.OF_WHITENED):
         raise MetaecgError(
-            f"--together needs one of --probes={','.join(compared.OF_WHITENED)} to read them"
+            f"--ensemble needs one of --probes={','.join(learners.OF_WHITENED)} to read them"
         )
     if FLAGS.output:
         output = Path(FLAGS.output).expanduser()

@@ -19,12 +19,12 @@ from ml_collections import config_flags
 from experiments.configs import common
 from experiments.runs import build, command_line, loop, trained, workdir
 from experiments.tables import training_conditions as known
-from metaecg import episodes
+from metaecg import episodes, evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.episodes import sequences
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import few_shot, training_conditions
+from metaecg.evaluate import training_conditions
 from metaecg.train import batches, parallel, streaming, training_step
 
 FLAGS = flags.FLAGS
@@ -150,7 +150,7 @@ def train_stage(config, folder: Path, data: Opened, sigterm: loop.SigTerm) -> di
     if isinstance(run.draw, batches.EpisodeDraw):
         # Feasible, and by the rules: no record and no patient twice, own class and no other's.
         size = {"way": config.way, "shot": config.shot, "query": config.query}
-        few_shot.draw_episodes(data.parts["train"].data, jax.random.key(config.seed), 16, **size)
+        evaluate.draw_episodes(data.parts["train"].data, jax.random.key(config.seed), 16, **size)
 
     if source:
         trained.check_unseen(
@@ -246,7 +246,7 @@ def _validator(config, run: build.Experiment, part: build.Part | None, key):
     """Returns a function from variables to scores on fixed validation episodes, if any."""
     if part is None:
         return lambda variables: {}
-    drawn = few_shot.draw_episodes(
+    drawn = evaluate.draw_episodes(
         part.data,
         key,
         config.validation_episodes,
@@ -256,8 +256,8 @@ def _validator(config, run: build.Experiment, part: build.Part | None, key):
     )
 
     def validate(variables):
-        predictions = few_shot.predict(run.learner, variables, part.data, drawn, run.slots)
-        scores = few_shot.summarise(predictions, part.classes)
+        predictions = evaluate.predict(run.learner, variables, part.data, drawn, run.slots)
+        scores = evaluate.summarise(predictions, part.classes)
         # Hosts with libraries of their own measure different numbers: the main one's count.
         numbers = {k: v for k, v in scores.items() if isinstance(v, float)}
         return {k: float(v) for k, v in parallel.from_main(numbers).items()}

@@ -234,7 +234,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     if config.whiten and config.learner == "supervised":
         raise MetaecgError(
             "config.whiten is for learners with a head: measure the nearest centroid of whitened "
-            "embeddings by experiments.evaluate --probes=whitened"
+            "embeddings by experiments.evaluate --probes=whitened_cosine"
         )
     if config.whiten and config.learner in ("maml", "finetune"):
         raise MetaecgError(

@@ -10,13 +10,12 @@ import ml_collections
 import numpy as np
 import optax
 
-from metaecg import learners
+from metaecg import evaluate, learners
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.episodes import class_pairs, sequences
 from metaecg.episodes.augmentation import Augmentation
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import few_shot
 from metaecg.learners import probes
 from metaecg.networks import Identity, Whitened, has_option
 from metaecg.networks import encoder as build_encoder
@@ -237,7 +236,7 @@ def whiten(variables: Variables, embeddings: Array, index: LibraryIndex) -> Vari
 
 def embedded(part: Part, learner: Learner, variables: Variables) -> Part:
     """The part with embeddings in place of its signals."""
-    signals = few_shot.embed(learner, variables, part.data)
+    signals = evaluate.embed(learner, variables, part.data)
     return part._replace(data=part.data._replace(signals=signals, scale=jnp.float32(1)))
 
 

@@ -7,12 +7,13 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.runs import build, trained
-from experiments.tables import compared as contenders
+from experiments.tables import learners
+from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.episodes import evaluation_sets
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import detection, few_shot, statistics
+from metaecg.evaluate import detection, statistics
 from metaecg.types import Episode
 
 
@@ -29,7 +30,7 @@ def measure(
     query: int | None = None,
     probes: list[str] | None = None,
     probed: set[str] | None = None,
-    together: dict[str, trained.Trained] | None = None,
+    ensemble: dict[str, trained.Trained] | None = None,
     orders: int = 0,
     leaks: bool = False,
     repeats: int = 0,
@@ -48,7 +49,7 @@ def measure(
       query: records asked of each class; the fewest that a run was trained with if not given.
       probes: names of probes that read encoders as well.
       probed: of which runs; of all that embed records if not given.
-      together: runs whose whitened embeddings probes read as one, beside the others.
+      ensemble: runs whose whitened embeddings probes read as one, beside the others.
       orders: random orders of the support that learners of sequences read beside the first.
       leaks: score with the faults of public loaders as well.
       repeats: draws of examples for each class to be detected; 0 leaves detection out.
@@ -59,7 +60,7 @@ def measure(
     protocols.check_disjoint(splits, oracle=protocol.oracle)
     if not splits[part].classes:
         raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
-    for name, run in {**runs, **(together or {})}.items():
+    for name, run in {**runs, **(ensemble or {})}.items():
         trained.check_unseen(
             run,
             library,
@@ -69,8 +70,8 @@ def measure(
             seen=seen,
         )
     measured = build.part(library, protocol, part)
-    rows = contenders.line_up(
-        runs, probes or [], measured, library, protocol, probed=probed, together=together
+    rows = learners.table_learners(
+        runs, probes or [], measured, library, protocol, probed=probed, ensemble=ensemble
     )
     query = query or min(run.config.query for run in runs.values())
     found: dict[str, list[dict[str, Any]]] = {"rows": []}
@@ -95,15 +96,15 @@ def measure(
     return found
 
 
-def _predict(row: contenders.Contender, part: build.Part, episodes: Episode):
+def _predict(row: learners.TableLearner, part: build.Part, episodes: Episode):
     slots = row.slots(episodes.classes.shape[-1])
-    return few_shot.predict(
+    return evaluate.predict(
         row.learner, row.variables, part.data, episodes, slots, embeddings=row.embeddings
     )
 
 
 def _episodes(
-    rows: dict[str, contenders.Contender],
+    rows: dict[str, learners.TableLearner],
     main: str,
     part: build.Part,
     episodes: Episode,
@@ -115,31 +116,31 @@ def _episodes(
     query = episodes.query.shape[-1] // way
     found, first = [], None
 
-    def add(name: str, said: few_shot.Predictions, **more: Any) -> None:
+    def add(name: str, said: evaluate.Predictions, **more: Any) -> None:
         nonlocal first
         row = {"learner": name, "way": way, "shot": shot, "query": query, **more}
-        row |= few_shot.summarise(said, part.classes, patients)
+        row |= evaluate.summarise(said, part.classes, patients)
         if name == main:
             first = said
         elif first is not None:  # the main learner may read fewer examples than these
-            low, high, p = few_shot.paired_over_patients(first, said, patients)
-            row |= {"difference": few_shot.paired_difference(first, said)}
+            low, high, p = evaluate.paired_over_patients(first, said, patients)
+            row |= {"difference": evaluate.paired_difference(first, said)}
             row |= {"difference_patients95": (low, high), "p": p}
         found.append(row)
 
-    for name, contender in tqdm(rows.items(), unit="learner", desc=f"{shot}-shot", leave=False):
-        said = _predict(contender, part, episodes)
+    for name, learner in tqdm(rows.items(), unit="learner", desc=f"{shot}-shot", leave=False):
+        said = _predict(learner, part, episodes)
         add(name, said)
-        if orders and contender.learner.limits.ordered:
+        if orders and learner.learner.limits.ordered:
             others = (evaluation_sets.reordered(episodes, k) for k in range(1, orders))
-            every = [said, *(_predict(contender, part, other) for other in others)]
-            ensembled, sensitivity = few_shot.over_orders(every)
+            every = [said, *(_predict(learner, part, other) for other in others)]
+            ensembled, sensitivity = evaluate.over_orders(every)
             add(f"{name}, mean of {orders} orders", ensembled, order=sensitivity)
     return found
 
 
 def _leaks(
-    rows: dict[str, contenders.Contender],
+    rows: dict[str, learners.TableLearner],
     part: build.Part,
     episodes: Episode,
     shot: int,
@@ -152,10 +153,10 @@ def _leaks(
     leaks = (None, *evaluation_sets.LEAKS)
     drawn = {leak: evaluation_sets.redrawn(part.data.index, episodes, leak, seed) for leak in leaks}
     found = []
-    for name, contender in rows.items():
+    for name, learner in rows.items():
         clean = np.zeros(0)
         for leak, spoiled in drawn.items():
-            accuracy = _predict(contender, part, spoiled).correct.mean(1)
+            accuracy = _predict(learner, part, spoiled).correct.mean(1)
             clean = accuracy if leak is None else clean
             row: dict[str, Any] = {"learner": name, "way": episodes.classes.shape[-1]}
             row |= {"shot": shot, "leak": leak, "accuracy": float(accuracy.mean())}
@@ -166,7 +167,7 @@ def _leaks(
 
 
 def _detect(
-    rows: dict[str, contenders.Contender],
+    rows: dict[str, learners.TableLearner],
     main: str,
     part: build.Part,
     shot: int,

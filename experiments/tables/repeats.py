@@ -124,7 +124,7 @@ def by_class(
       learner, way, shot: of the rows to take.
 
     Returns:
-      Rows with `way`, `confusion` and `per_class`, as `few_shot.summarise` gives them.
+      Rows with `way`, `confusion` and `per_class`, as `evaluate.summarise` gives them.
     """
     wanted = {"learner": learner, "way": way, "shot": shot}
     mine = [next(r for r in rows if wanted.items() <= r.items()) for rows in repeats]

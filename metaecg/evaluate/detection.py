@@ -98,7 +98,7 @@ def answer(
     Args:
       learner: the question is a 2-way task to it.
       variables: its variables.
-      records: of the part: [R, D], what `few_shot.embed` returned, for a learner that embeds
+      records: of the part: [R, D], what `predictions.embed` returned, for a learner that embeds
         records by themselves; [R, samples, leads] in mV for one that adapts its encoder.
       questions: what to ask.
       slots: width of the labels that the learner takes, ≥ 2.

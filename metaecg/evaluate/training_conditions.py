@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metaecg.evaluate import few_shot, statistics
+from metaecg.evaluate import statistics
+from metaecg.evaluate.predictions import embed
 from metaecg.train.batches import Data
 from metaecg.types import Array, Learner, LibraryIndex, Task, Variables
 
@@ -71,9 +72,9 @@ def diagnose(
     Raises:
       ValueError: the learner does not embed records by themselves.
     """
-    seen = few_shot.embed(learner, variables, take(context, rows))
+    seen = embed(learner, variables, take(context, rows))
     labels = jnp.asarray(context.index.labels)[rows].astype(jnp.float32)
-    embeddings = few_shot.embed(learner, variables, queries)
+    embeddings = embed(learner, variables, queries)
     count, classify = queries.index.num_records, learner.classify
     if classify is None:
         raise ValueError("this learner does not embed records by themselves")

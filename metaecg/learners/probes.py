@@ -136,7 +136,7 @@ PROBES: dict[str, Callable[[Base], Probe]] = {
     "cl2n_support": lambda base: centred(cosine),
     "ridge": lambda base: ridge,
     "logistic": lambda base: logistic,
-    "whitened": lambda base: whitened(cosine, base),
+    "whitened_cosine": lambda base: whitened(cosine, base),
     "whitened_ridge": lambda base: whitened(ridge, base),
     "whitened_logistic": lambda base: whitened(logistic, base),
 }

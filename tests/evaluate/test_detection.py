@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from tiny import Tiny
 
-from metaecg import learners
+from metaecg import evaluate, learners
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import detection, few_shot, statistics
+from metaecg.evaluate import detection, statistics
 from metaecg.networks import Identity
 from metaecg.types import Episode, LibraryIndex, Variables
 
@@ -107,7 +107,7 @@ def test_answers_equal_the_nearest_mean_in_numpy(index, data, questions, slots):
         tasks.batch_of_records(np.zeros((4, 24, 2), np.float32), np.zeros((4, 2), np.float32)),
     )
     variables = learner.init(jax.random.key(0), example)
-    embeddings = few_shot.embed(learner, variables, data)
+    embeddings = evaluate.embed(learner, variables, data)
     few = detection.Questions(*(x[:8] for x in questions))
     said = detection.answer(learner, variables, embeddings, few, slots)
     assert said.shape == (8, 180)
@@ -133,7 +133,7 @@ def test_learners_that_adapt_answer_as_in_episodes(index, data, questions):
     episodes = Episode(
         np.zeros((6, 2), np.int32), few.support, few.support_slots, asked, np.zeros_like(asked)
     )
-    probs = few_shot.predict(learner, variables, data, episodes, 2).probs
+    probs = evaluate.predict(learner, variables, data, episodes, 2).probs
     log_odds = np.log(probs[..., 0] / probs[..., 1])
     np.testing.assert_allclose(
         said[:, 40:44], np.where(few.slots[:, None] == 0, log_odds, -log_odds), atol=1e-3

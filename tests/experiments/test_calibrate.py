@@ -10,12 +10,11 @@ from tiny import Tiny
 from experiments import calibrate, diagnose, export
 from experiments.configs import quickstart
 from experiments.runs import build, trained
-from metaecg import learners
+from metaecg import evaluate, learners
 from metaecg.data import Library, protocols, save
 from metaecg.diagnose import artefact
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import few_shot
-from metaecg.evaluate.few_shot import draw_episodes
+from metaecg.evaluate import draw_episodes
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +70,7 @@ def run(library, monkeypatch):
     monkeypatch.setattr(trained, "load", lambda _: loaded)
     monkeypatch.setattr(calibrate, "SHOTS", (1, 3, 50))  # no class has 50
     monkeypatch.setattr(calibrate, "WAYS", (2, 5))  # nor the validation 5 classes
-    monkeypatch.setattr(few_shot, "draw_episodes", drawn_once)
+    monkeypatch.setattr(evaluate, "draw_episodes", drawn_once)
     return loaded
 
 

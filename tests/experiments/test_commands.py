@@ -160,7 +160,10 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--together=there", "--probes=ridge"], "--together needs one of --probes=whitened,"),
+        (
+            ["--ensemble=there", "--probes=ridge"],
+            "--ensemble needs one of --probes=whit",
+        ),
         (["--output=results.md"], "--output=results.md: give a name that ends in .json"),
         (["--output=no/where.json"], "there is no folder no"),
         (["--shots=one"], "--shots=one: write numbers from 1 on"),

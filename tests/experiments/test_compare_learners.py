@@ -110,17 +110,17 @@ def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
         command += [f"--only={learner},{compare_learners.FINE_TUNED}"]
         command += [f"--library={tmp_path / 'library'}", f"--output={tmp_path / 'out'}"]
         command += [f"--protocol={tmp_path / 'protocol.json'}", "--encoder=wide", "--ways=2"]
-        command += ["--shots=1", "--probes=whitened", "--episodes=6"]
+        command += ["--shots=1", "--probes=whitened_cosine", "--episodes=6"]
         command += ["--repeats=2"]
         subprocess.run(command, check=True, cwd=Path(compare_learners.__file__).parents[1])
         return json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
 
     first = rows()
     assert [row["learner"] for row in first] == [
-        *(compare_learners.ENCODER, "supervised encoder + whitened", learner),
+        *(compare_learners.ENCODER, "supervised encoder + whitened_cosine", learner),
         *(
             "random encoder, nearest centroid",
-            "random encoder + whitened",
+            "random encoder + whitened_cosine",
             compare_learners.FINE_TUNED,
         ),
     ]

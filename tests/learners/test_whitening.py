@@ -7,8 +7,8 @@ from experiments import train
 from experiments.configs import common
 from experiments.runs import build, trained
 from experiments.stress import toy
+from metaecg import evaluate
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import few_shot
 from metaecg.learners import probes
 
 pytestmark = pytest.mark.usefixtures("one_device")
@@ -22,13 +22,13 @@ def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path)
     part = train.open_parts(config).parts["train"]
     first = trained.load(tmp_path / "run" / "pretrain")
     plain = build.learner(build.unwhitened(config), 3)
-    raw = np.asarray(few_shot.embed(plain, first.variables, part.data))
+    raw = np.asarray(evaluate.embed(plain, first.variables, part.data))
     known = probes.base(raw, part.data.index)
 
     head = trained.load(tmp_path / "run" / "head")
     np.testing.assert_allclose(head.variables.state["whitening"]["mean"], known.mean, atol=1e-6)
     np.testing.assert_allclose(
-        few_shot.embed(head.learner, head.variables, part.data),
+        evaluate.embed(head.learner, head.variables, part.data),
         (raw - np.asarray(known.mean)) @ np.asarray(known.whitening),
         rtol=1e-4,
         atol=1e-4,
@@ -51,7 +51,7 @@ def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path)
     part = train.open_parts(head).parts["train"]
     plain = build.learner(build.unwhitened(head), 3)
     source = trained.load(tmp_path / "run").variables
-    known = probes.base(few_shot.embed(plain, source, part.data), part.data.index)
+    known = probes.base(evaluate.embed(plain, source, part.data), part.data.index)
     found = trained.load(tmp_path / "head").variables.state["whitening"]
     np.testing.assert_allclose(found["matrix"], known.whitening, rtol=1e-3, atol=1e-4)
     bare = common.with_arguments(common.default(), f"{settings},learner=protonet")
@@ -67,5 +67,5 @@ def test_an_encoder_that_has_learned_nothing_is_not_whitened():
 
 def test_a_supervised_learner_has_no_use_for_it(tmp_path):
     settings = toy.write(tmp_path) + ",whiten=true,learner=supervised"
-    with pytest.raises(MetaecgError, match="probes=whitened"):
+    with pytest.raises(MetaecgError, match="probes=whitened_cosine"):
         train.train(common.with_arguments(common.default(), settings), tmp_path / "run")

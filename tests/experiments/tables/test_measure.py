@@ -12,11 +12,11 @@ from experiments import make_protocol, train
 from experiments.configs import common, quickstart
 from experiments.runs import build, trained
 from experiments.stress import toy
-from experiments.tables import compared, markdown
+from experiments.tables import learners, markdown
 from experiments.tables.measure import measure
+from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import few_shot
 from metaecg.learners import probes
 
 TINY = ",transformer.width=8,transformer.layers=1,transformer.heads=2,maml.steps=1"
@@ -58,8 +58,8 @@ def places(runs):
 @pytest.fixture(scope="module")
 def found(runs, places):
     everyone = {name: runs[name] for name in ("transformer", "matching")}
-    everyone[compared.RANDOM] = trained.untrained(runs["transformer"])
-    more = {"probes": ["whitened"], "orders": 2, "leaks": True, "repeats": 2}
+    everyone[learners.RANDOM] = trained.untrained(runs["transformer"])
+    more = {"probes": ["whitened_cosine"], "orders": 2, "leaks": True, "repeats": 2}
     return measure(everyone, *places, **OPTIONS, **more)
 
 
@@ -68,9 +68,9 @@ def test_every_encoder_stands_there_under_every_probe(found):
     assert names == [
         "transformer",
         "transformer, mean of 2 orders",
-        "transformer + whitened",
-        *("matching", "matching + whitened"),
-        *(compared.RANDOM, "random encoder + whitened"),
+        "transformer + whitened_cosine",
+        *("matching", "matching + whitened_cosine"),
+        *(learners.RANDOM, "random encoder + whitened_cosine"),
     ]
     for row in found["rows"][1:]:
         assert row["p"] <= row["p_holm"] <= 1
@@ -81,10 +81,10 @@ def test_every_encoder_stands_there_under_every_probe(found):
     assert "order" not in found["rows"][2]
 
 
-def test_an_encoder_together_with_itself_answers_as_by_itself(runs, places):
+def test_an_ensemble_of_an_encoder_and_itself_answers_as_by_itself(runs, places):
     one, twice = (dict.fromkeys(names, runs["matching"]) for names in ("a", "bc"))
-    rows = measure(one, *places, **OPTIONS, probes=["whitened"], together=twice)["rows"]
-    assert [row["learner"] for row in rows][-1] == "encoders together + whitened"
+    rows = measure(one, *places, **OPTIONS, probes=["whitened_cosine"], ensemble=twice)["rows"]
+    assert [row["learner"] for row in rows][-1] == "ensemble of encoders + whitened_cosine"
     assert rows[-1]["accuracy"] == rows[1]["accuracy"]
     assert rows[-1]["brier"] == pytest.approx(rows[1]["brier"], abs=1e-5)
 
@@ -161,15 +161,15 @@ def test_probes_whiten_by_the_runs_own_training_part(runs, places):
     known, run = rules._replace(oracle=True), runs["matching"]
     here = run._replace(facts={**run.facts, "library_fingerprint": library.fingerprint})
     own, measured = (
-        probes.base(few_shot.embed(run.learner, run.variables, part.data), part.data.index)
+        probes.base(evaluate.embed(run.learner, run.variables, part.data), part.data.index)
         for part in (build.part(library, r, "train") for r in (rules, known))
     )
-    found = compared._base(here, run.learner, library, known)
+    found = learners._base(here, run.learner, library, known)
     np.testing.assert_array_equal(found.mean, own.mean)
     assert np.abs(own.mean - measured.mean).max() > 1e-6
     # Of a library that it was not trained on, only the measured protocol has a training part.
     np.testing.assert_array_equal(
-        compared._base(run, run.learner, library, known).mean, measured.mean
+        learners._base(run, run.learner, library, known).mean, measured.mean
     )
 
 
@@ -179,8 +179,14 @@ def test_learners_that_adapt_their_encoder_are_measured_and_detect(places, runs)
     assert [row["learner"] for row in found["detection"]] == ["anil", "tuned"]
     assert 0 <= found["detection"][1]["macro"]["auroc"] <= 1
     assert "auroc" in found["detection"][1]["difference"]
-    with pytest.raises(MetaecgError, match="--together: tuned adapts its encoder"):
-        measure({"anil": runs["anil"]}, *places, **OPTIONS, probes=["whitened"], together=everyone)
+    with pytest.raises(MetaecgError, match="--ensemble: tuned adapts its encoder"):
+        measure(
+            {"anil": runs["anil"]},
+            *places,
+            **OPTIONS,
+            probes=["whitened_cosine"],
+            ensemble=everyone,
+        )
 
 
 def test_differences_are_from_the_first_learner_or_from_none(runs, places):

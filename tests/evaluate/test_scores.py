@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from tiny import Tiny
 
-from metaecg import learners
+from metaecg import evaluate, learners
 from metaecg.episodes import tasks
-from metaecg.evaluate import few_shot
-from metaecg.evaluate.few_shot import Predictions
+from metaecg.evaluate import Predictions
 from metaecg.types import Episode
 
 # Two episodes of three classes in two ways; the third episode's query of slot 1 is missed.
@@ -25,7 +24,7 @@ PROBS = np.array([[[0.9, 0.1], [0.6, 0.4]], [[0.2, 0.8], [0.7, 0.3]]], np.float3
 
 def test_summary_literal():
     """Class 0: two queries, both right; class 1: one, taken for 0; class 2: one, right."""
-    summary = few_shot.summarise(Predictions(EPISODES, PROBS), ("a", "b", "c"))
+    summary = evaluate.summarise(Predictions(EPISODES, PROBS), ("a", "b", "c"))
     assert summary["confusion"] == [[2, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert summary["accuracy"] == 0.75
     assert summary["accuracy_ci95"] == pytest.approx(1.96 * 0.25)
@@ -47,12 +46,12 @@ def test_summary_literal():
 def test_summary_counts_a_class_s_scores_in_all_its_episodes():
     """Class 0's scores are 0.9 and 0.8 where it was asked, 0.85 and 0.2 where it was not."""
     probs = np.array([[[0.9, 0.1], [0.85, 0.15]], [[0.2, 0.8], [0.8, 0.2]]], np.float32)
-    summary = few_shot.summarise(Predictions(EPISODES, probs), ("a", "b", "c"))
+    summary = evaluate.summarise(Predictions(EPISODES, probs), ("a", "b", "c"))
     assert summary["per_class"]["a"]["auroc"] == 0.75
 
 
 def test_summary_leaves_out_classes_that_were_not_asked():
-    summary = few_shot.summarise(Predictions(EPISODES, PROBS), ("a", "b", "c", "d"))
+    summary = evaluate.summarise(Predictions(EPISODES, PROBS), ("a", "b", "c", "d"))
     assert "d" not in summary["per_class"]
     assert summary["confusion"][3] == [0, 0, 0, 0]
 
@@ -61,11 +60,11 @@ def test_paired_difference_literal():
     """Accuracies 0.5 and 1 against 1 and 1."""
     better = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.2, 0.8], [0.7, 0.3]]], np.float32)
     a, b = Predictions(EPISODES, better), Predictions(EPISODES, PROBS)
-    mean, half = few_shot.paired_difference(a, b)
+    mean, half = evaluate.paired_difference(a, b)
     assert mean == 0.25
     assert half == pytest.approx(1.96 * 0.25)
-    assert few_shot.paired_difference(b, a)[0] == -0.25
-    assert few_shot.paired_difference(a, a) == (0, 0)
+    assert evaluate.paired_difference(b, a)[0] == -0.25
+    assert evaluate.paired_difference(a, a) == (0, 0)
 
 
 @pytest.mark.parametrize("field", EPISODES._fields)
@@ -74,12 +73,12 @@ def test_paired_difference_of_other_episodes_is_refused(field):
     values[1] = values[1][::-1]
     other = EPISODES._replace(**{field: values})
     with pytest.raises(ValueError, match="same episodes"):
-        few_shot.paired_difference(Predictions(EPISODES, PROBS), Predictions(other, PROBS))
+        evaluate.paired_difference(Predictions(EPISODES, PROBS), Predictions(other, PROBS))
 
 
 @pytest.fixture(scope="module")
 def drawn(data):
-    return few_shot.draw_episodes(data, jax.random.key(0), 7, way=3, shot=2, query=2)
+    return evaluate.draw_episodes(data, jax.random.key(0), 7, way=3, shot=2, query=2)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +90,7 @@ def trained(data):
 
 
 def test_test_episodes_are_fixed_by_their_key(data, drawn):
-    again = few_shot.draw_episodes(data, jax.random.key(0), 7, way=3, shot=2, query=2)
+    again = evaluate.draw_episodes(data, jax.random.key(0), 7, way=3, shot=2, query=2)
     for a, b in zip(drawn, again):
         assert isinstance(a, np.ndarray)
         assert len(a) == 7
@@ -100,9 +99,9 @@ def test_test_episodes_are_fixed_by_their_key(data, drawn):
 
 def test_prediction_by_embeddings_equals_prediction_from_the_signals(data, drawn, trained):
     learner, variables = trained
-    by_embedding = few_shot.predict(learner, variables, data, drawn, 4, batch=4)
+    by_embedding = evaluate.predict(learner, variables, data, drawn, 4, batch=4)
     plain = learner._replace(embed=None, classify=None)
-    from_signals = few_shot.predict(plain, variables, data, drawn, 4, batch=4)
+    from_signals = evaluate.predict(plain, variables, data, drawn, 4, batch=4)
     assert by_embedding.probs.shape == (7, 6, 3)
     np.testing.assert_allclose(by_embedding.probs, from_signals.probs, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(by_embedding.probs.sum(-1), 1, rtol=1e-5)
@@ -111,8 +110,8 @@ def test_prediction_by_embeddings_equals_prediction_from_the_signals(data, drawn
 
 def test_prediction_equals_nearest_mean_in_numpy(data, drawn, trained):
     learner, variables = trained
-    predicted = few_shot.predict(learner, variables, data, drawn, 4, batch=4)
-    embeddings = np.asarray(few_shot.embed(learner, variables, data, batch=50))
+    predicted = evaluate.predict(learner, variables, data, drawn, 4, batch=4)
+    embeddings = np.asarray(evaluate.embed(learner, variables, data, batch=50))
     assert embeddings.shape == (data.index.num_records, 8)
     for e in range(7):
         support, slots = drawn.support[e], drawn.support_slots[e]
@@ -126,8 +125,8 @@ def test_prediction_equals_nearest_mean_in_numpy(data, drawn, trained):
 
 def test_embeddings_are_in_the_order_of_the_library(data, trained):
     learner, variables = trained
-    whole = few_shot.embed(learner, variables, data, batch=256)
-    pieces = few_shot.embed(learner, variables, data, batch=50)
+    whole = evaluate.embed(learner, variables, data, batch=256)
+    pieces = evaluate.embed(learner, variables, data, batch=50)
     np.testing.assert_allclose(whole, pieces, rtol=1e-5, atol=1e-6)
     volts = tasks.millivolts(data.signals, data.scale, jnp.array([3, 179]))
     np.testing.assert_allclose(
@@ -140,12 +139,12 @@ def test_differences_over_patients_count_each_patient_once():
     better = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.2, 0.8], [0.7, 0.3]]], np.float32)
     a, b = Predictions(EPISODES, better), Predictions(EPISODES, PROBS)
     patients = np.array([0, 1, 2, 3, 7, 8, 7, 9])
-    low, high, p = few_shot.paired_over_patients(a, b, patients)
+    low, high, p = evaluate.paired_over_patients(a, b, patients)
     assert low == 0
     # In a draw of three patients 8 has at most three places, and then all four answers' gap is 1.
     assert high == 1
     assert 0.1 < p < 1
-    assert few_shot.paired_over_patients(a, a, patients) == (0, 0, 1)
+    assert evaluate.paired_over_patients(a, a, patients) == (0, 0, 1)
 
 
 def test_the_same_episodes_read_in_another_order_are_paired_and_others_are_not():
@@ -153,17 +152,17 @@ def test_the_same_episodes_read_in_another_order_are_paired_and_others_are_not()
     turned = EPISODES._replace(
         support=EPISODES.support[:, ::-1], support_slots=EPISODES.support_slots[:, ::-1]
     )
-    assert few_shot.paired_difference(a, b._replace(episodes=turned)) == (0, 0)
+    assert evaluate.paired_difference(a, b._replace(episodes=turned)) == (0, 0)
     other = EPISODES._replace(query=EPISODES.query[::-1])
     with pytest.raises(ValueError, match="same episodes"):
-        few_shot.paired_difference(a, b._replace(episodes=other))
+        evaluate.paired_difference(a, b._replace(episodes=other))
 
 
 def test_orders_literal():
-    """Two of four answers change; the mean of the logs follows the surer order."""
+    """Two of four answers change; the answer is that of the arithmetic mean."""
     other = np.array([[[0.9, 0.1], [0.05, 0.95]], [[0.2, 0.8], [0.4, 0.6]]], np.float32)
     both = [Predictions(EPISODES, PROBS), Predictions(EPISODES, other)]
-    mean, sensitivity = few_shot.over_orders(both)
+    mean, sensitivity = evaluate.over_orders(both)
     assert sensitivity == {
         "orders": 2,
         "least": 0.75,
@@ -171,17 +170,14 @@ def test_orders_literal():
         "deviation": 0,
         "changed": 0.5,
     }
-    first, second = np.sqrt(0.6 * 0.05), np.sqrt(0.4 * 0.95)
-    np.testing.assert_allclose(
-        mean.probs[0, 1], np.array([first, second]) / (first + second), rtol=1e-5
-    )
+    np.testing.assert_allclose(mean.probs[0, 1], [0.325, 0.675], rtol=1e-5)
     np.testing.assert_allclose(mean.probs.sum(-1), 1, rtol=1e-6)
-    alone, sensitivity = few_shot.over_orders(both[:1])
+    alone, sensitivity = evaluate.over_orders(both[:1])
     np.testing.assert_allclose(alone.probs, PROBS, rtol=1e-5)
     assert sensitivity["changed"] == 0
 
 
 def test_reuse_literal():
     again = EPISODES._replace(query=np.array([[4, 5], [4, 6]]))
-    counted = few_shot.reuse(again, np.array([0, 0, 0, 0, 1, 2, 1]))
+    counted = evaluate.reuse(again, np.array([0, 0, 0, 0, 1, 2, 1]))
     assert counted == {"records": 3, "patients": 2, "mean_uses": 4 / 3, "most_uses": 2}

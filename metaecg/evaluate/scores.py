@@ -1,132 +1,17 @@
-"""Many episodes to numbers that can be trusted: accuracy, intervals, AUROC, calibration."""
+"""Predictions to numbers: accuracy, intervals, AUROC, calibration, paired differences."""
 
-import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metaecg import episodes as episodes_lib
 from metaecg import losses
-from metaecg.episodes import tasks as tasks_lib
+from metaecg.episodes.orders import mean_over_orders
 from metaecg.evaluate import statistics
-from metaecg.train.batches import Data
-from metaecg.types import Array, Episode, Learner, Variables
-
-
-class Predictions(NamedTuple):
-    """What a learner said in E episodes.
-
-    Attributes:
-      episodes: the episodes, leaves [E, ...].
-      probs: float32 [E, Q, way].
-    """
-
-    episodes: Episode
-    probs: np.ndarray
-
-    @property
-    def correct(self) -> np.ndarray:
-        """bool [E, Q]."""
-        return self.probs.argmax(-1) == self.episodes.query_slots
-
-
-def draw_episodes(
-    data: Data, key: Array, count: int, *, way: int, shot: int, query: int
-) -> Episode:
-    """The fixed test episodes of a key, checked against every rule; leaves [count, ...].
-
-    Raises:
-      ValueError: no class set can fill an episode.
-    """
-    episodes_lib.check_feasible(data.index, way=way, shot=shot, query=query)
-    sample = functools.partial(
-        episodes_lib.sample_episodes, count=count, way=way, shot=shot, query=query
-    )
-    drawn = jax.tree.map(np.asarray, jax.jit(sample)(key, 0, index=data.index))
-    episodes_lib.verify(data.index, drawn)
-    return drawn
-
-
-def embed(
-    learner: Learner,
-    variables: Variables,
-    data: Data,
-    batch: int = 256,
-    *,
-    rows: np.ndarray | None = None,
-) -> Array:
-    """Embeds records of a part once each, a batch of signals at a time: float [R, D].
-
-    Args:
-      learner, variables: the encoder is theirs.
-      data: the part.
-      batch: records embedded at a time.
-      rows: int [R], the records; all of the part if not given.
-
-    Raises:
-      ValueError: the learner does not embed records by themselves.
-    """
-    embed_records = learner.embed
-    if embed_records is None:
-        raise ValueError("this learner does not embed records by themselves")
-    rows = np.arange(data.index.num_records) if rows is None else rows
-    padded = np.resize(rows, -(-len(rows) // batch) * batch).reshape(-1, batch)
-    parts = [_embed(embed_records, variables, data.signals[r], data.scale) for r in padded]
-    return jnp.concatenate(parts)[: len(rows)]
-
-
-# Compiled once for each learner, not once for each call: a training validates many times.
-@functools.partial(jax.jit, static_argnums=0)
-def _embed(embed_records, variables, signals, scale):
-    return embed_records(*variables, signals.astype(jnp.float32) * scale)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _answer(answer, slots, variables, records, episodes):
-    tasks = jax.vmap(lambda x, episode: tasks_lib.few_shot(x, episode, slots))(records, episodes)
-    return jnp.exp(answer(*variables, tasks))[..., : episodes.classes.shape[-1]]
-
-
-def predict(
-    learner: Learner,
-    variables: Variables,
-    data: Data,
-    episodes: Episode,
-    slots: int,
-    *,
-    embeddings: Array | None = None,
-    batch: int = 50,
-) -> Predictions:
-    """A learner's answers to fixed episodes.
-
-    Learners that embed records do so once for the whole part; the others read the signals of
-    every episode.
-
-    Args:
-      slots: width of the labels the learner was built for.
-      embeddings: what `embed` returned, to use it for several kinds of episodes.
-      batch: episodes predicted at a time.
-    """
-    count = len(episodes.classes)
-    if embeddings is None and learner.embed is not None:
-        embeddings = embed(learner, variables, data)
-    answer = learner.predict
-    if embeddings is not None and learner.classify is not None:
-        answer = learner.classify
-    probs = []
-    for at in np.resize(np.arange(count), -(-count // batch) * batch).reshape(-1, batch):
-        chunk = jax.tree.map(lambda x, at=at: x[at], episodes)
-        rows = np.concatenate([chunk.support, chunk.query], axis=1)
-        if embeddings is None:
-            records = data.signals[rows].astype(np.float32) * data.scale
-        else:
-            records = embeddings[rows]
-        probs.append(np.asarray(_answer(answer, slots, variables, records, chunk)))
-    return Predictions(episodes, np.concatenate(probs)[:count])
+from metaecg.evaluate.predictions import Predictions
+from metaecg.types import Episode
 
 
 def summarise(
@@ -245,12 +130,11 @@ def over_orders(said: Sequence[Predictions]) -> tuple[Predictions, dict[str, flo
       said: the answers of each order.
 
     Returns:
-      The answers by the mean of the log-probabilities, and the sensitivity to order: the number of
-      orders, the least and greatest accuracy of one, its standard deviation, and the share of
-      answers that an order changes, mean over all pairs of orders.
+      The answers by the mean of the probabilities (`mean_over_orders`), and the sensitivity to
+      order: the number of orders, the least and greatest accuracy of one, its standard deviation,
+      and the share of answers that an order changes, mean over all pairs of orders.
     """
-    logs = np.mean([np.log(np.maximum(p.probs, 1e-30)) for p in said], axis=0)
-    probs = np.exp(logs - logs.max(-1, keepdims=True))
+    probs = mean_over_orders(np.stack([p.probs for p in said]), axis=0)
     answers = np.array([p.probs.argmax(-1) for p in said])
     accuracies = [float(p.correct.mean()) for p in said]
     pairs = [np.mean(a != b) for a, b in itertools.combinations(answers, 2)]
@@ -261,4 +145,4 @@ def over_orders(said: Sequence[Predictions]) -> tuple[Predictions, dict[str, flo
         "deviation": float(np.std(accuracies)),
         "changed": float(np.mean(pairs)) if pairs else 0.0,
     }
-    return said[0]._replace(probs=probs / probs.sum(-1, keepdims=True)), sensitivity
+    return said[0]._replace(probs=probs), sensitivity

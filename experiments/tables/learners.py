@@ -1,4 +1,4 @@
-"""Who stands in a table: trained runs, and their encoders under probes."""
+"""The learners of a table: trained runs, and their encoders read by probes."""
 
 from typing import NamedTuple
 
@@ -6,25 +6,25 @@ import jax
 import jax.numpy as jnp
 
 from experiments.runs import build, trained
+from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import few_shot
 from metaecg.learners import probes
 from metaecg.types import Array, Learner, Variables
 
 RANDOM = "random encoder, nearest centroid"
-TOGETHER = "encoders together"
+ENSEMBLE = "ensemble of encoders"
 
 OF_WHITENED = {
-    "whitened": probes.cosine,
+    "whitened_cosine": probes.cosine,
     "whitened_ridge": probes.ridge,
     "whitened_logistic": probes.logistic,
 }
 """Probes that read whitened embeddings, and how they do: those of several encoders as one, too."""
 
 
-class Contender(NamedTuple):
+class TableLearner(NamedTuple):
     """One row's learner.
 
     Attributes:
@@ -46,7 +46,7 @@ class Contender(NamedTuple):
         return self.learner.limits.slots or way
 
 
-def line_up(
+def table_learners(
     runs: dict[str, trained.Trained],
     probe_names: list[str],
     measured: build.Part,
@@ -54,8 +54,8 @@ def line_up(
     protocol: protocols.Protocol,
     *,
     probed: set[str] | None = None,
-    together: dict[str, trained.Trained] | None = None,
-) -> dict[str, Contender]:
+    ensemble: dict[str, trained.Trained] | None = None,
+) -> dict[str, TableLearner]:
     """The runs by name, and under each that embeds records a row for each probe.
 
     Args:
@@ -64,41 +64,41 @@ def line_up(
       measured: the part to be measured.
       library, protocol: of the measured part.
       probed: the runs to be probed; all if not given.
-      together: runs whose encoders the probes of whitened embeddings read as one, too: whitened
+      ensemble: runs whose encoders the probes of whitened embeddings read as one, too: whitened
         each by itself, of unit length, side by side.
 
     Raises:
-      MetaecgError: there is no such probe; one of `together` does not embed records.
+      MetaecgError: there is no such probe; one of `ensemble` does not embed records.
     """
     check_probes(probe_names)
-    rows: dict[str, Contender] = {}
+    rows: dict[str, TableLearner] = {}
     for name, run in runs.items():
         learner = run.learner
         if name == RANDOM:
             learner = probes.with_probe(learner, probes.centroid)
         embeddings = None
         if learner.embed is not None:
-            embeddings = few_shot.embed(learner, run.variables, measured.data)
+            embeddings = evaluate.embed(learner, run.variables, measured.data)
         if run.config.labels == "conditions" and name != RANDOM:
             print(f"{name} knows its own conditions alone: its encoder stands here under --probes")
         else:
-            rows[name] = Contender(learner, run.variables, embeddings)
+            rows[name] = TableLearner(learner, run.variables, embeddings)
         if embeddings is None or not probe_names or (probed is not None and name not in probed):
             continue
         known = _base(run, learner, library, protocol)
         encoder = "random encoder" if name == RANDOM else name
         for probe in probe_names:
             reading = probes.with_probe(learner, probes.PROBES[probe](known))
-            rows[f"{encoder} + {probe}"] = Contender(reading, run.variables, embeddings)
-    if together:
+            rows[f"{encoder} + {probe}"] = TableLearner(reading, run.variables, embeddings)
+    if ensemble:
         beside = []
-        for name, run in together.items():
+        for name, run in ensemble.items():
             if run.learner.embed is None:
                 raise MetaecgError(
-                    f"--together: {name} adapts its encoder to each support and has no embeddings "
+                    f"--ensemble: {name} adapts its encoder to each support and has no embeddings "
                     "that could stand beside others"
                 )
-            embeddings = few_shot.embed(run.learner, run.variables, measured.data)
+            embeddings = evaluate.embed(run.learner, run.variables, measured.data)
             known = _base(run, run.learner, library, protocol)
             beside.append(probes.unit((embeddings - known.mean[None]) @ known.whitening))
         joined = jnp.concatenate(beside, axis=1)
@@ -106,7 +106,7 @@ def line_up(
             if probe not in OF_WHITENED:
                 continue
             reading = probes.with_probe(run.learner, OF_WHITENED[probe])
-            rows[f"{TOGETHER} + {probe}"] = Contender(reading, run.variables, joined)
+            rows[f"{ENSEMBLE} + {probe}"] = TableLearner(reading, run.variables, joined)
     return rows
 
 
@@ -119,7 +119,7 @@ def _base(
     """
     rules = trained.own_protocol(run, library) or measured
     part = build.part(library, rules, "train", resident=False)
-    return probes.base(few_shot.embed(learner, run.variables, part.data), part.data.index)
+    return probes.base(evaluate.embed(learner, run.variables, part.data), part.data.index)
 
 
 def check_probes(names: list[str]) -> None:
