@@ -1,8 +1,8 @@
 """Measures trained runs on fixed episodes of unseen diagnoses and unseen patients.
 
     python -m experiments.evaluate --workdir=DIR [--compare=DIR,DIR]
-        [--probes=ridge,whitened_cosine] [--ensemble=DIR,DIR] [--detection] [--leaks] [--orders=8] [--episodes=1000]
-        [--output=FILE.json]
+        [--probes=ridge,whitened_cosine] [--ensemble=DIR,DIR] [--detection] [--leaks]
+        [--orders=8] [--episodes=1000] [--output=FILE.json]
 
 The same episodes are given to every learner of the table, so that differences are paired. Beside
 the JSON file of all results stands a Markdown file of the tables.
