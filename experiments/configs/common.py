@@ -47,6 +47,8 @@ def default() -> ml_collections.ConfigDict:
                 "attention": "64x32+256x128+512x256",
                 "filters": 128,
                 "literal_dilations": False,
+                # The answer in closed form that SNAIL corrects; none: the source's plain form.
+                "closed_form": "prototypes",
                 "length": 0,  # positions of the longest sequence; 0: what way and shot need
             },
             "transformer": {

@@ -126,6 +126,7 @@ def load_config(folder: Path) -> ml_collections.ConfigDict:
         settings = dict(stored["config"])
         if "update" in settings:  # as the key was called before version 0.2
             settings["update_rule"] = settings.pop("update")
+            config.snail.closed_form = "none"  # SNAIL replaced it then
         config.update(settings)
     except (KeyError, TypeError, ValueError) as error:
         raise MetaecgError(f"{folder}/config.json: {error}") from None

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from metaecg.learners.heads import from_head
-from metaecg.learners.protonet import in_use, seen, unit
+from metaecg.networks.closed_form import in_use, seen, unit
 from metaecg.types import Array, Learner, Task
 
 

@@ -15,7 +15,7 @@ from jax import lax
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from metaecg.learners.heads import embedding_learner
-from metaecg.learners.protonet import in_use, prototype_logits, unit
+from metaecg.networks.closed_form import in_use, prototype_logits, unit
 from metaecg.types import Array, Learner, LibraryIndex, Task
 
 Probe = Callable[[Task], Array]

@@ -74,6 +74,7 @@ def _snail(encoder: nn.Module, sizes: Sizes, settings: Any) -> Learner:
         attention=attention(settings.snail.attention),
         filters=settings.snail.filters,
         literal_dilations=settings.snail.literal_dilations,
+        closed_form=settings.snail.closed_form,
     )
 
 

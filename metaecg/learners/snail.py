@@ -17,8 +17,11 @@ def snail(
       way: slots W of the output, or conditions C where labels are global.
       length: positions in the longest sequence: way · shot + 1.
       conditions: the labels are a binary sequence per record over a fixed vocabulary [0052].
-      **options: of `networks.Snail`.
+      **options: of `networks.Snail`. Conditions have no prototypes to correct: their answer is the
+        network's alone.
     """
+    if conditions:
+        options["closed_form"] = "none"
     network = Snail(way=way, length=length, **options)
     limits = Limits(slots=way, longest=length - 1, ordered=True)
     return from_head(encoder, network, limits=limits, conditions=conditions)

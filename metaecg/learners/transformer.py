@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.learners.heads import from_head
-from metaecg.learners.protonet import in_use, prototype_logits, unit
 from metaecg.networks import Transformer
+from metaecg.networks.closed_form import in_use, prototype_logits, unit
 from metaecg.types import Array, Learner, Limits, Task
 
 

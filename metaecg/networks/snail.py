@@ -1,10 +1,17 @@
 """SNAIL (Mishra et al. 2018; [0043], fig. 2): alternating attention and temporal convolution."""
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 
+from metaecg.errors import MetaecgError
 from metaecg.networks.blocks import AttentionBlock, Streams, TCBlock
+from metaecg.networks.closed_form import in_use, prototype_similarity, unit
 from metaecg.types import Array, Task
+
+CLOSED_FORMS = ("prototypes", "none")
+"""What SNAIL may correct; see `Snail.closed_form`."""
 
 
 class Snail(nn.Module):
@@ -12,6 +19,13 @@ class Snail(nn.Module):
 
     The paper's stack: Att(64, 32) → TC(S + 1, 128) → Att(256, 128) → TC(S + 1, 128) →
     Att(512, 256) → dense.
+
+    By default the stack corrects an answer in closed form instead of replacing it:
+
+        logits = s · similarity(query, class means of the context so far) + SNAIL(query, context)
+
+    where SNAIL's output starts at zero, so that training starts from the nearest prototype, and s
+    is learned. The similarity is causal as the stack is: a query reads the context before it.
 
     Attributes:
       way: slots W of the output; an episode may use fewer.
@@ -22,6 +36,11 @@ class Snail(nn.Module):
       filters: features each dense block adds.
       literal_dilations: see `TCBlock`.
       normalise: bring each embedding to mean 0 and variance 1 first; the paper does not.
+      closed_form: 'prototypes', the answer that SNAIL corrects, or 'none', the network of the paper
+        and of the source alone.
+
+    Raises:
+      MetaecgError: no such closed form.
     """
 
     way: int
@@ -31,10 +50,15 @@ class Snail(nn.Module):
     filters: int = 128
     literal_dilations: bool = False
     normalise: bool = True
+    closed_form: str = "prototypes"
 
     @nn.compact
     def __call__(self, task: Task, train: bool = False) -> Array:
         """Returns logits [Q, W] of one episode; −∞ in slots it does not use."""
+        if self.closed_form not in CLOSED_FORMS:
+            raise MetaecgError(
+                f"closed_form must be one of {', '.join(CLOSED_FORMS)}, not {self.closed_form!r}"
+            )
         if task.labels.shape[-1] != self.way:
             raise ValueError(
                 f"labels have {task.labels.shape[-1]} columns, the network {self.way} slots"
@@ -47,6 +71,7 @@ class Snail(nn.Module):
         records = task.records
         if self.encoder is not None:
             records = self.encoder(records, train=train)
+        embeddings = records
         # Embeddings and one-hot labels meet on one scale, whatever the encoder's.
         if self.normalise:
             records = nn.LayerNorm(use_scale=False, use_bias=False)(records)
@@ -61,5 +86,10 @@ class Snail(nn.Module):
                     self.length, self.filters, self.literal_dilations, name=f"tc_{layer - 1}"
                 )(streams)
             streams = AttentionBlock(key_size, value_size, name=f"attention_{layer}")(streams)
-        logits = nn.Dense(self.way, name="logits")(streams.query)
-        return jnp.where(jnp.arange(self.way) < task.way, logits, -jnp.inf)
+        if self.closed_form == "none":
+            return in_use(nn.Dense(self.way, name="logits")(streams.query), task)
+        correction = nn.Dense(self.way, name="logits", kernel_init=nn.initializers.zeros)
+        scale = jnp.exp(self.param("log_scale", nn.initializers.constant(math.log(10)), ()))
+        context, query = unit(embeddings[task.support]), unit(embeddings[task.query])
+        similarity = prototype_similarity(context, query, task)
+        return in_use(scale * similarity + correction(streams.query), task)

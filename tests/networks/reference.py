@@ -15,6 +15,18 @@ def snail(params, embeddings, labels, support, query, sees, *, length, literal=F
     return np.stack(logits)
 
 
+def corrected(params, embeddings, labels, support, query, sees, **options):
+    """exp(log_scale) · −‖q − c_w‖² of unit vectors, and SNAIL's output added; [Q, W]."""
+    added = snail(params, embeddings, labels, support, query, sees, **options)
+    length_1 = [x / math.sqrt(x @ x + 1e-12) for x in embeddings]
+    for r, row in enumerate(query):
+        for w in range(labels.shape[1]):
+            mine = [length_1[s] for s in support[: sees[r]] if labels[s][w]]
+            mean = np.mean(mine, axis=0) if mine else np.zeros_like(length_1[0])
+            added[r, w] -= np.exp(params["log_scale"]) * np.sum((length_1[row] - mean) ** 2)
+    return added
+
+
 def read(params, x, length, literal=False):
     """The stack on one sequence [T, D]: logits at every position."""
     x = attention_block(params["attention_0"], x)

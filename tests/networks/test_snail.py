@@ -10,6 +10,7 @@ import reference
 from jax.test_util import check_grads
 
 from metaecg.episodes import tasks
+from metaecg.errors import MetaecgError
 from metaecg.networks import Snail
 from metaecg.networks.blocks import AttentionBlock, CausalConv, Streams, TCBlock
 from metaecg.types import Episode, Task
@@ -83,7 +84,7 @@ def params(literal=False):
 
 
 def slow(params, task, **options):
-    return reference.snail(
+    return reference.corrected(
         params, task.records, task.labels, task.support, task.query, task.sees, **options
     )
 
@@ -263,6 +264,8 @@ def test_slots_renamed_together_with_the_columns_that_read_them_rename_the_answe
     columns = np.concatenate([np.arange(FEATURES), FEATURES + order])
 
     def renamed(path, x):
+        if path[-1].key == "log_scale":
+            return x
         layer, kind = path[-2].key, path[-1].key
         if kind == "kernel":
             x = np.concatenate([x[columns], x[len(columns) :]])
@@ -359,6 +362,41 @@ def test_stack_has_the_paper_s_sizes():
     assert shapes["logits"]["kernel"].shape == (1509 + 256, 5)
 
 
+@pytest.mark.parametrize("task", [few_shot, window, scattered])
+def test_without_a_closed_form_it_is_the_network_of_the_paper_alone(task):
+    plain = Snail(way=WAY, length=LENGTH, closed_form="none", **TINY)
+    kept = {name: value for name, value in params().items() if name != "log_scale"}
+    with jax.enable_x64(True):
+        logits = jax.jit(plain.apply)({"params": kept}, task())
+        created = plain.init(jax.random.key(0), task())["params"]
+    expected = reference.snail(kept, *task()[:5], length=LENGTH)
+    np.testing.assert_allclose(logits, expected, rtol=1e-10, atol=1e-10)
+    assert set(created) == set(kept)
+    assert np.abs(created["logits"]["kernel"]).min() > 0  # it starts from random numbers
+
+
+def test_training_starts_from_the_nearest_prototype():
+    """Unit vectors e_0, e_1 of two classes; a query between them, and one at e_1."""
+    task = Task(
+        records=np.array([[1, 0], [0, 2], [3, 3], [0, 1]], np.float32),
+        labels=np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]], np.float32),
+        support=np.array([0, 1], np.int32),
+        query=np.array([2, 3], np.int32),
+        sees=np.array([2, 2], np.int32),
+        way=np.int32(2),
+    )
+    network = Snail(way=3, length=3, **TINY)
+    variables = network.init(jax.random.key(0), task)
+    logits = network.apply(variables, task)
+    expected = [[-10 * (2 - np.sqrt(2)), -10 * (2 - np.sqrt(2)), -np.inf], [-20, 0, -np.inf]]
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_another_closed_form_is_refused():
+    with pytest.raises(MetaecgError, match="closed_form must be one of prototypes, none"):
+        Snail(way=WAY, length=LENGTH, closed_form="median").init(jax.random.key(0), few_shot())
+
+
 def test_wrong_sizes_are_refused_with_the_numbers():
     with pytest.raises(ValueError, match=r"3 columns, the network 4 slots"):
         Snail(way=4, length=LENGTH, **TINY).init(jax.random.key(0), few_shot())
@@ -368,9 +406,12 @@ def test_wrong_sizes_are_refused_with_the_numbers():
 
 def test_normalising_is_the_paper_network_on_embeddings_of_mean_0_and_variance_1():
     task = few_shot()
-    normalised = Snail(way=WAY, length=LENGTH, **{**TINY, "normalise": True})
+    options = {**TINY, "closed_form": "none"}
+    plain = Snail(way=WAY, length=LENGTH, **options)
+    normalised = Snail(way=WAY, length=LENGTH, **{**options, "normalise": True})
     centred = task.records - task.records.mean(-1, keepdims=True)
     scaled = task._replace(records=centred / centred.std(-1, keepdims=True))
     with jax.enable_x64(True):
         logits = jax.jit(normalised.apply)({"params": params()}, task)
-    np.testing.assert_allclose(logits, apply(params(), scaled), atol=1e-4)
+        expected = jax.jit(plain.apply)({"params": params()}, scaled)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
