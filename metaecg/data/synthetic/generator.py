@@ -19,6 +19,7 @@ import tqdm
 
 from metaecg.data.library import Library
 from metaecg.data.synthetic import heart
+from metaecg.data.synthetic.beats import START
 from metaecg.data.synthetic.conditions import CONDITIONS, Condition
 
 __all__ = ["CONDITIONS", "LEADS", "Condition", "generate", "leads_from_electrodes", "library"]
@@ -99,7 +100,7 @@ def _atria(plan: heart.Plan, times: jax.Array) -> jax.Array:
     f_waves = jnp.sin(2 * jnp.pi * angle + 2.2 * waver) * (1 + 0.35 * waver)
     total += plan.f_size * jnp.asarray(_F_WAVE)[:, None] * f_waves.sum(0)[None, :]
 
-    angle = 2 * jnp.pi * plan.flutter_hz * (times - heart.START)
+    angle = 2 * jnp.pi * plan.flutter_hz * (times - START)
     saw = jnp.sin(angle) + 0.5 * jnp.sin(2 * angle) + 0.25 * jnp.sin(3 * angle)
     return total + plan.flutter_size * jnp.asarray(_FLUTTER)[:, None] * saw[None, :]
 
