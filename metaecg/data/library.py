@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import functools
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -138,11 +139,28 @@ class Library:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """sha256 of all that the library holds; the same in memory and on disk."""
+        """sha256 of all that the library holds; the same in memory and on disk.
+
+        A synthetic library is identified by its arguments and the generator's version instead of by
+        its signals, so that it is the same library on any machine.
+        """
         signals = hashlib.sha256(npy_header(self.signals.shape))
         for start in range(0, len(self), 1024):
             signals.update(np.ascontiguousarray(self.signals[start : start + 1024], "<i2").data)
         return combine(self.metadata(), signals.hexdigest(), self.records_sha256())
+
+    @functools.cached_property
+    def recordings(self) -> tuple[str, ...]:
+        """sha256 of each record's signal, which finds copies within and between libraries.
+
+        Values in mV, rate and leads count: the same recording prepared in the same form has the
+        same hash in every library.
+        """
+        form = json.dumps([self.hz, self.leads, self.scale]).encode()
+        return tuple(
+            hashlib.sha256(form + np.ascontiguousarray(signal, "<i2").tobytes()).hexdigest()
+            for signal in self.signals
+        )
 
     def records_sha256(self) -> str:
         """sha256 of records.csv as it is written."""

@@ -4,6 +4,7 @@ The ranges are those of the standards that metaecg/data/synthetic/conditions.py 
 [AHA-6], [UDMI], [SVT], [BRADY] and [CHOU].
 """
 
+import dataclasses
 import itertools
 import json
 from importlib import resources
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaecg.data import protocols, synthetic
+from metaecg.data import LibraryError, open_library, protocols, synthetic, writing
 from metaecg.data.synthetic import CONDITIONS, LEADS, generator, heart
 
 HZ = 250
@@ -507,3 +508,23 @@ def test_protocol_parts_the_conditions():
     assert (train, validation, test) == (36, 9, 15)
     family = {c.code: c.family for c in CONDITIONS}
     assert all(len({family[code] for code in part}) >= 5 for part in parts)
+
+
+def test_a_synthetic_library_is_identified_by_its_arguments(tmp_path):
+    made = generator.library(patients=3, seed=5)
+    rounded = dataclasses.replace(made, signals=made.signals ^ 1)  # as another CPU may round
+    assert rounded.fingerprint == made.fingerprint
+    writing.save(rounded, tmp_path / "a")
+    opened = open_library(tmp_path / "a")
+    assert opened.fingerprint == made.fingerprint
+    del opened.__dict__["fingerprint"]
+    assert opened.fingerprint == made.fingerprint
+    np.testing.assert_array_equal(opened.signals, rounded.signals)
+    others = ({"seed": 6}, {"patients": 4}, {"hz": 50.0}, {"seconds": 5.0}, {"leads": ("II",)})
+    base = {"patients": 3, "seed": 5}
+    prints = [generator.library(**base | other).fingerprint for other in others]
+    assert len({made.fingerprint, *prints}) == 6
+    signals = tmp_path / "a" / "signals.npy"
+    signals.write_bytes(b"\0" + signals.read_bytes()[1:])
+    with pytest.raises(LibraryError, match=r"signals\.npy"):
+        open_library(tmp_path / "a")
