@@ -1,15 +1,15 @@
 """Makes a sample library from a folder of recordings, from PTB-XL or from nothing.
 
     python -m experiments.prepare --source=ptbxl --input=ptbxl --output=libraries/ptbxl
-    python -m experiments.prepare --source=wfdb --input=records --output=libraries/mine
+    python -m experiments.prepare --source=wfdb --input=records --output=libraries/mine --hz=100
     python -m experiments.prepare --source=csv --input=files --units=uV --output=libraries/mine
     python -m experiments.prepare --source=synthetic --patients=2000 --output=libraries/synthetic
 
-The source csv stands for single files of any format: CSV, TSV, NPY, NPZ, EDF or DICOM. Records that
-cannot be used are listed with their reason in the library's quarantine.csv.
+The source csv is for single files of any format: CSV, TSV, NPY, NPZ, EDF or DICOM. Records that
+cannot be used are listed with their reason in the library's quarantine.csv. The diagnoser that
+comes with the package, and the configurations, read 12 leads of 10 s at 100 Hz.
 """
 
-import functools
 import os
 import signal
 import sys
@@ -25,70 +25,103 @@ from experiments.runs import command_line
 from metaecg.data import library as lib
 from metaecg.data import signal as steps
 from metaecg.data import writing
-from metaecg.data.readers import given as files
+from metaecg.data.form import Target
+from metaecg.data.readers.given import FASTEST, SLOWEST, Given
+from metaecg.data.readers.given import UNITS as VOLTAGES
 from metaecg.data.readers.wfdb import MOST_SAMPLES
 from metaecg.data.sources import importing, ptbxl, recording_folder, wfdb_folder
-from metaecg.data.sources import statements as names
-from metaecg.data.writing import Writer
+from metaecg.data.sources.importing import Imported, Options
+from metaecg.data.sources.source import Source
 from metaecg.errors import MetaecgError
+
+COMMON = Target(100.0, 10.0, steps.STANDARD_LEADS)
+"""What the diagnoser that comes with the package and the configurations read."""
 
 SOURCE = flags.DEFINE_enum(
     "source",
     None,
     ["ptbxl", "wfdb", "csv", "synthetic"],
-    "what the recordings are; csv: single files, each CSV, TSV, NPY, NPZ, EDF or DICOM",
+    "What the recordings are; csv is for single files, each CSV, TSV, NPY, NPZ, EDF or DICOM.",
     required=True,
 )
-INPUT = flags.DEFINE_string("input", None, "folder of the recordings; none for synthetic ones")
-OUTPUT = flags.DEFINE_string("output", None, "folder of the library to make", required=True)
+INPUT = flags.DEFINE_string("input", None, "The folder of the recordings; none if synthetic.")
+OUTPUT = flags.DEFINE_string("output", None, "The folder of the library to make.", required=True)
 HZ = flags.DEFINE_float(
     "hz",
     None,
-    "samples per second to store; by default 100 for ptbxl and synthetic, else the commonest",
+    "Samples per second to store. The default is 100 for ptbxl and synthetic, else the commonest "
+    "rate of the recordings. The diagnoser that comes with the package and the configurations "
+    "read 100.",
 )
 SECONDS = flags.DEFINE_float(
-    "seconds", None, "length to store; by default 10 for ptbxl and synthetic, else the commonest"
+    "seconds",
+    None,
+    "The length to store, from the start of each recording. The default is 10 for ptbxl and "
+    "synthetic, else the commonest length of the recordings.",
+)
+CUT = flags.DEFINE_float(
+    "cut",
+    None,
+    "Cuts each recording into pieces of this many seconds, which become records of one patient "
+    "with the labels of the recording.",
 )
 LEADS = flags.DEFINE_list(
-    "leads", None, "leads to store, by name; by default the 12 standard ones, or the commonest"
+    "leads",
+    None,
+    "The leads to store, by name. The default is the 12 standard ones where the recordings have "
+    "them or they can be computed, else the commonest. Limb leads are computed from two others.",
 )
-BANDPASS = flags.DEFINE_list("bandpass", None, "low and high cut in Hz, such as 0.5,40; or none")
+BANDPASS = flags.DEFINE_list(
+    "bandpass", None, "The low and the high cut in Hz, such as 0.5,40. The default is none."
+)
 LABELS = flags.DEFINE_string(
     "labels",
     None,
-    "'folders' (names of the sub-folders; the default for csv), 'header' (the Dx comment of wfdb, "
-    "its default), or a CSV file with columns path, label and, if known, patient",
+    "'folders' (the names of the sub-folders; the default for csv), 'header' (the Dx comment of "
+    "wfdb; its default), or a CSV file with columns path, label and, if known, patient.",
+)
+EQUIVALENT_CODES = flags.DEFINE_enum(
+    "equivalent_codes",
+    None,
+    ["keep", "merge"],
+    "Whether equivalent codes of several code systems, such as AF, AFIB and 164889003, are kept as "
+    "separate classes (the default) or merged into one.",
 )
 FILE_HZ = flags.DEFINE_float(
     "file_hz",
     None,
-    "of csv: samples per second of files that do not say",
-    lower_bound=files.SLOWEST,
-    upper_bound=files.FASTEST,
+    "For csv: samples per second of files that do not say.",
+    lower_bound=SLOWEST,
+    upper_bound=FASTEST,
 )
 UNITS = flags.DEFINE_enum(
     "units",
     None,
-    list(files.UNITS),
-    "of csv: units of files that do not say",
+    list(VOLTAGES),
+    "For csv: the unit of files that do not say.",
     case_sensitive=False,
 )
 FILE_LEADS = flags.DEFINE_list(
-    "file_leads", None, "of csv: names of the leads in order, of files that do not say"
+    "file_leads", None, "For csv: the names of the leads, in order, of files that do not say."
 )
-STRICT = flags.DEFINE_bool("strict", False, "stop at the first record that cannot be used")
-OVERWRITE = flags.DEFINE_bool("overwrite", False, "replace the library if there is one")
+STRICT = flags.DEFINE_bool("strict", False, "Stop at the first record that cannot be used.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the library if there is one.")
 WORKERS = flags.DEFINE_integer(
-    "workers", None, "processes that read; by default one a core", lower_bound=1
+    "workers", None, "Processes that read. The default is one a core.", lower_bound=1
 )
-LIMIT = flags.DEFINE_integer("limit", None, "import the first records only", lower_bound=1)
-PATIENTS = flags.DEFINE_integer("patients", 2000, "of synthetic: how many", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "of synthetic: seed of the generator", lower_bound=0)
+LIMIT = flags.DEFINE_integer("limit", None, "Import the first recordings only.", lower_bound=1)
+PATIENTS = flags.DEFINE_integer(
+    "patients", None, "For synthetic: how many patients. The default is 2000.", lower_bound=1
+)
+SEED = flags.DEFINE_integer(
+    "seed", None, "For synthetic: the seed of the generator. The default is 0.", lower_bound=0
+)
 
 _ONLY_FOR = (
-    (("ptbxl", "wfdb", "csv"), (INPUT, BANDPASS, LIMIT)),
-    (("wfdb", "csv"), (LABELS,)),
+    (("ptbxl", "wfdb", "csv"), (INPUT, BANDPASS, LIMIT, EQUIVALENT_CODES)),
+    (("wfdb", "csv"), (LABELS, CUT)),
     (("csv",), (FILE_HZ, UNITS, FILE_LEADS)),
+    (("synthetic",), (PATIENTS, SEED)),
 )
 
 
@@ -101,90 +134,74 @@ def main(argv: Sequence[str]) -> None:
                 raise MetaecgError(
                     f"--{flag.name} does not apply to --source={SOURCE.value}; leave it out"
                 )
-    quarantined = _generate() if SOURCE.value == "synthetic" else _import()
+    done = _generate() if SOURCE.value == "synthetic" else _import()
     seconds = time.perf_counter() - start
-    library = lib.open_library(_output(), verify=False)
-    print(_summary(library, quarantined, seconds))
+    print(_summary(lib.open_library(_output(), verify=False), done, seconds))
 
 
-def _generate() -> int:
+def _generate() -> Imported:
     from metaecg.data import synthetic  # imports jax, which the readers do without
 
-    target = _target(importing.Target(100.0, 10.0, steps.STANDARD_LEADS))
+    target = _target(COMMON)
     if unknown := [lead for lead in target.leads if lead not in steps.STANDARD_LEADS]:
         raise MetaecgError(f"--leads: {unknown[0]!r} is none of {', '.join(steps.STANDARD_LEADS)}")
     library = synthetic.library(
-        patients=PATIENTS.value,
-        seed=SEED.value,
+        patients=PATIENTS.value or 2000,
+        seed=SEED.value or 0,
         hz=target.hz,
         seconds=target.seconds,
         leads=target.leads,
     )
     writing.save(library, _output(), overwrite=OVERWRITE.value)
-    return 0
+    return Imported(Counter(), 0, ())
 
 
-def _import() -> int:
-    if INPUT.value is None:
+def _import() -> Imported:
+    if not INPUT.value:
         raise MetaecgError(f"--source={SOURCE.value} needs --input, the folder of the recordings")
-    folder = Path(INPUT.value).expanduser()
-    known: dict[str, names.Statement] = {}
-    reader: importing.Reader = importing.read
-    # Before the work, not after it: is there something in the way?
-    with Writer(_output(), overwrite=OVERWRITE.value) as writer:
-        if SOURCE.value == "ptbxl":
-            known = ptbxl.statements(folder)
-            items = ptbxl.list_records(folder, HZ.value or 100.0)
-            usual = importing.Target(100.0, 10.0, steps.STANDARD_LEADS)
-        elif SOURCE.value == "csv":
-            given = files.Given(FILE_HZ.value, UNITS.value, FILE_LEADS.value)
-            items = recording_folder.list_folder(folder, LABELS.value or "folders")
-            form = functools.partial(recording_folder.form, given=given)
-            usual = importing.survey(folder, items, form=form)
-            reader = functools.partial(recording_folder.read, given=given)
-        else:
-            items = wfdb_folder.list_folder(folder, LABELS.value or "header")
-            usual = importing.survey(folder, items)
-        items = items[: LIMIT.value]
-        target = _target(usual)
-        counts = importing.import_records(
-            writer,
-            folder,
-            items,
-            target,
-            workers=WORKERS.value or os.cpu_count() or 1,
-            strict=STRICT.value,
-            reader=reader,
-            progress=lambda outcomes: tqdm(
-                outcomes, "reading", len(items), unit=" records", mininterval=0.5
-            ),
-        )
-        if SOURCE.value != "ptbxl" and all(item.patient == item.path for item in items):
-            print("note: no patients are given, so every record counts as a patient of its own")
-        # A data set's own list keeps its order; statements outside of it follow.
-        vocabulary = [*known, *sorted(set(counts) - set(known))]
-        statements = [known.get(code) or names.look_up(code) for code in vocabulary]
-        writer.finish(
-            vocabulary=vocabulary,
-            names=[statement.name for statement in statements],
-            kinds=[statement.kinds for statement in statements],
-            hz=target.hz,
-            leads=target.leads,
-            scale=target.scale,
-            source=SOURCE.value,
-            processing=target.describe(),
-        )
-        return writer.quarantined
+    writing.check_free(_output(), overwrite=OVERWRITE.value)  # before the work, not after it
+    source = _open(Path(INPUT.value).expanduser())
+    source = source._replace(items=source.items[: LIMIT.value])
+    options = Options(
+        WORKERS.value or os.cpu_count() or 1,
+        STRICT.value,
+        EQUIVALENT_CODES.value == "merge",
+        OVERWRITE.value,
+    )
+    return importing.make_library(
+        _output(),
+        source,
+        _target(source.usual),
+        options,
+        lambda outcomes: tqdm(
+            outcomes, "reading", len(source.items), unit=" records", mininterval=0.5
+        ),
+    )
+
+
+def _open(folder: Path) -> Source:
+    if SOURCE.value == "ptbxl":
+        return ptbxl.open_folder(folder, HZ.value or 100.0)
+    if SOURCE.value == "wfdb":
+        return wfdb_folder.open_folder(folder, LABELS.value or "header")
+    given = Given(FILE_HZ.value, UNITS.value, FILE_LEADS.value)
+    return recording_folder.open_folder(folder, LABELS.value or "folders", given)
 
 
 def _output() -> Path:
-    return Path(OUTPUT.value or "").expanduser()  # no shell expands --output=~/library
+    if not OUTPUT.value:
+        raise MetaecgError("--output is empty: give the folder of the library to make")
+    return Path(OUTPUT.value).expanduser()  # no shell expands --output=~/library
 
 
-def _target(usual: importing.Target) -> importing.Target:
+def _target(usual: Target) -> Target:
     target = usual
     if HZ.value is not None:
         target = target._replace(hz=HZ.value)
+    if CUT.value is not None and SECONDS.value is not None:
+        raise MetaecgError("--cut and --seconds both say how long a record is; give one of them")
+    if CUT.value is not None:
+        target = target._replace(seconds=CUT.value, cut=True)
     if SECONDS.value is not None:
         target = target._replace(seconds=SECONDS.value)
     if LEADS.value is not None:
@@ -194,36 +211,56 @@ def _target(usual: importing.Target) -> importing.Target:
             low, high = map(float, BANDPASS.value)
         except ValueError:
             raise MetaecgError(
-                f"--bandpass={','.join(BANDPASS.value)}: two numbers in Hz, such as 0.5,40"
+                f"--bandpass={','.join(BANDPASS.value)}: give two numbers in Hz, such as 0.5,40"
             ) from None
         target = target._replace(bandpass=(low, high))
     # The product first: what is not finite has no number of samples.
     if not 0.5 < target.hz * target.seconds < MOST_SAMPLES / max(1, len(target.leads)):
+        length = "cut" if CUT.value is not None else "seconds"
         raise MetaecgError(
-            f"--hz={target.hz:g} --seconds={target.seconds:g}: must be positive, and a record at "
-            f"most {MOST_SAMPLES} samples of all leads"
+            f"--hz={target.hz:g} --{length}={target.seconds:g}: both must be positive, and a "
+            f"record has at most {MOST_SAMPLES} samples of all leads"
         )
     if not 0 < target.hz < 1e6:
         raise MetaecgError(f"--hz={target.hz:g}: must be positive and below 1e6")
     return target
 
 
-def _summary(library: lib.Library, quarantined: int, seconds: float) -> str:
-    shape = f"{library.signals.shape[1] / library.hz:g} s at {library.hz:g} Hz"
+def _summary(library: lib.Library, done: Imported, seconds: float) -> str:
+    length = library.signals.shape[1] / library.hz
     lines = ["", f"{'records':>8}  statement"]
     totals = library.labels.sum(axis=0)
     for c in sorted(range(len(totals)), key=lambda c: -totals[c]):
         code, name = library.vocabulary[c], library.names[c]
         lines.append(f"{totals[c]:8d}  {code}" + (f"  {name}" if name != code else ""))
-    flat = Counter(bool(note) for note in library.notes)[True]
     lines += [
         "",
         f"{OUTPUT.value}: {len(library)} records of {library.patients.max() + 1} patients, "
-        f"{(totals > 0).sum()} statements, {shape}, leads {' '.join(library.leads)}",
-        f"quarantined {quarantined} (quarantine.csv), with remarks {flat} (records.csv)",
+        f"{(totals > 0).sum()} statements, {length:g} s at {library.hz:g} Hz, "
+        f"leads {' '.join(library.leads)}",
+        f"quarantined {done.quarantined} (quarantine.csv), with remarks "
+        f"{sum(map(bool, library.notes))} (records.csv)",
         f"{seconds:.1f} s, {len(library) / seconds:.0f} records/s",
+        *(f"note: {remark}" for remark in (*done.remarks, *_other_form(library))),
     ]
     return "\n".join(lines)
+
+
+def _other_form(library: lib.Library) -> list[str]:
+    """What keeps the diagnoser that comes with the package from reading this library."""
+    flags_of = {
+        f"--hz={COMMON.hz:g}": library.hz != COMMON.hz,
+        f"--seconds={COMMON.seconds:g}": library.signals.shape[1] / library.hz != COMMON.seconds,
+        f"--leads={','.join(COMMON.leads)}": library.leads != COMMON.leads,
+    }
+    if not any(flags_of.values()):
+        return []
+    remedy = " ".join(flag for flag, differs in flags_of.items() if differs)
+    return [
+        "the diagnoser that comes with the package and the configurations for PTB-XL read "
+        f"{COMMON.hz:g} Hz, {COMMON.seconds:g} s and the 12 standard leads: {remedy} makes a "
+        "library for them"
+    ]
 
 
 def _stop(*_) -> None:

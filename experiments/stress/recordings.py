@@ -22,10 +22,12 @@ import scipy.io
 import wfdb
 
 from experiments.stress import mutations
+from metaecg.data.form import Target
 from metaecg.data.readers.wfdb import read_header, read_signal, unverified
 from metaecg.data.signal import lead_name
-from metaecg.data.sources import importing, ptbxl, wfdb_folder
-from metaecg.data.sources.wfdb_folder import Item
+from metaecg.data.sources import ptbxl, wfdb_folder
+from metaecg.data.sources.listing import Item
+from metaecg.data.sources.source import read_item
 from metaecg.errors import MetaecgError
 
 HZ, SAMPLES = 100, 60
@@ -75,7 +77,7 @@ class Record:
         write_record(folder / "secret", format, leads, 1)
         self.data = "r.mat" if format == "mat" else "r.dat"
         self.sound = {name: (self.inside / name).read_bytes() for name in ("r.hea", self.data)}
-        self.target = importing.Target(float(HZ), SAMPLES / HZ, leads)
+        self.target = Target(float(HZ), SAMPLES / HZ, leads)
 
     def attempt(self, rng: Random) -> str:
         what = rng.choice(("header",) * 8 + ("data",) * 7 + ("both",) * 4 + ("link",))
@@ -92,7 +94,8 @@ class Record:
                 path.symlink_to(self.inside.parent / "secret" / name)
             else:
                 path.write_bytes(content[name])
-        outcome = importing.read(self.inside, Item("r", "r", "r", None), self.target)
+        item = Item("r", "r", "r", None)
+        [outcome] = read_item(self.inside, item, self.target, wfdb_folder.read)
         if outcome.signal is None:
             one_line(outcome.reason)
         header_path = self.inside / "r.hea"
@@ -161,7 +164,7 @@ class Manifest:
         (self.inside / "link").mkdir()
         (self.inside / "link" / "r.hea").symlink_to(folder / "secret" / "r.hea")
         (self.inside / "link" / "r.dat").symlink_to(folder / "secret" / "r.dat")
-        self.target = importing.Target(float(HZ), SAMPLES / HZ, ("I", "II"))
+        self.target = Target(float(HZ), SAMPLES / HZ, ("I", "II"))
         rows = ["a/r.hea,AFIB,ann", "b c/r,SR,bob", "b c/d/r,AFIB;PVC,bob", "é/r,SR,"]
         self.sound = "\n".join(["path,label,patient", *rows, "../secret/r,SR,eve", ""]).encode()
         self.file = folder / "labels.csv"
@@ -181,7 +184,7 @@ class Manifest:
         expect({len(row) for row in table if row} == {len(table[0])}, "a ragged table")
         quarantined = 0
         for item in items[:20]:
-            outcome = importing.read(self.inside, item, self.target)
+            [outcome] = read_item(self.inside, item, self.target, wfdb_folder.read)
             if outcome.signal is None:
                 one_line(outcome.reason)
                 quarantined += 1

@@ -1,5 +1,7 @@
 """Writing a sample library record by record: bounded memory, all or nothing."""
 
+import contextlib
+import csv
 import json
 import os
 import re
@@ -44,17 +46,13 @@ class Writer:
 
     def __init__(self, path: str | Path, *, overwrite: bool = False):
         self.path = Path(path).absolute()
-        _clear(self.path)
-        if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
-            if not _is_library(self.path):
-                raise LibraryError(f"{path}: exists and is not a library; choose another --output")
-            if not overwrite:
-                raise LibraryError(f"{path}: the library exists; add --overwrite to replace it")
+        check_free(self.path, overwrite=overwrite)
         self.shape: tuple[int, ...] = ()
         self.records = 0
         self.quarantined = 0
         self._first = ""
         self._patients: dict[str, int] = {}
+        self._united: dict[int, int] = {}
 
     def __enter__(self) -> "Writer":
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,11 +73,16 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file in (self._signals, self._rows, self._quarantine):
-            file.close()
-        _abandon(self._work, self.path)
-        if self._lock is not None:
-            os.close(self._lock)
+        try:
+            for file in (self._signals, self._rows, self._quarantine):
+                # Where writing failed, as on a full disk, so does closing: what is buffered is
+                # given up with the file.
+                with contextlib.suppress(OSError):
+                    file.close()
+        finally:
+            _abandon(self._work, self.path)
+            if self._lock is not None:
+                os.close(self._lock)
 
     def add(
         self,
@@ -122,6 +125,32 @@ class Writer:
         self._rows.write(csv_line((id, str(number), source, str(fold), carried, note)))
         self.records += 1
 
+    def unite(self, patient: str, other: str) -> None:
+        """Takes two patients for one from now on, and in the records that are written already."""
+        one, two = (
+            self._same_as(self._patients.setdefault(name, len(self._patients)))
+            for name in (patient, other)
+        )
+        if one != two:
+            self._united[max(one, two)] = min(one, two)
+
+    def _same_as(self, number: int) -> int:
+        while number in self._united:
+            number = self._united[number]
+        return number
+
+    def _number_again(self) -> None:
+        """Writes records.csv anew, with the patients that turned out to be one."""
+        path = self._folder / "records.csv"
+        numbers: dict[int, int] = {}
+        with open(path, encoding="utf-8", newline="") as old, open(f"{path}.new", "wb") as new:
+            rows = csv.reader(old)
+            new.write(csv_line(next(rows)))
+            for id, patient, *rest in rows:
+                number = numbers.setdefault(self._same_as(int(patient)), len(numbers))
+                new.write(csv_line((id, str(number), *rest)))
+        os.replace(f"{path}.new", path)
+
     def quarantine(self, path: str, reason: str) -> None:
         """Lists a record that is left out."""
         self._quarantine.write(csv_line((path, reason)))
@@ -146,6 +175,8 @@ class Writer:
         self._signals.write(npy_header((self.records, *self.shape)))
         for file in (self._signals, self._rows, self._quarantine):
             file.close()
+        if self._united:
+            self._number_again()
         names = ("signals.npy", "records.csv", "quarantine.csv")
         sizes = {name: (self._folder / name).stat().st_size for name in names}
         digests = {name: sha256(self._folder / name) for name in names}
@@ -170,6 +201,27 @@ class Writer:
         if self.path.exists():
             self.path.rename(self._work / "old")
         self._folder.rename(self.path)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Asserts that a library can be made in a folder; removes what killed writers left there.
+
+    Args:
+      path: the folder to make.
+      overwrite: whether an existing library may be replaced.
+
+    Raises:
+      LibraryError: something is in the way.
+    """
+    _clear(path)
+    above = next((p for p in path.absolute().parents if p.exists()), None)
+    if above is not None and not above.is_dir():
+        raise LibraryError(f"{path}: {above} is a file, where a folder is needed; choose another")
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        if not _is_library(path):
+            raise LibraryError(f"{path}: exists and is not a library; choose another --output")
+        if not overwrite:
+            raise LibraryError(f"{path}: the library exists; add --overwrite to replace it")
 
 
 def save(library: Library, path: str | Path, *, overwrite: bool = False) -> None:

@@ -150,7 +150,9 @@ def test_csv_labels_and_patients(records, tmp_path, run, capsys):
     np.testing.assert_array_equal(library.patients, [0, 0])
     quarantine = (tmp_path / "a" / "quarantine.csv").read_text()
     assert quarantine.count("no label") == 4
-    assert "note:" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "no patients are given" not in out
+    assert "--hz=100 --seconds=10 makes a library for them" in out
 
 
 @pytest.fixture
@@ -245,7 +247,7 @@ def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"bandpass": ["5"]}, "--bandpass=5: two numbers"),
+        ({"bandpass": ["5"]}, "--bandpass=5: give two numbers"),
         ({"hz": -5.0}, "must be positive"),
         ({"seconds": 1e-9}, "must be positive"),
         ({"seconds": float("inf")}, "--seconds=inf"),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metaecg.data import form
 from metaecg.data import signal as steps
 from metaecg.data.readers import csv, dicom, edf, npy, wfdb
 from metaecg.data.readers.given import Given, fill_in
@@ -18,7 +19,6 @@ from metaecg.data.readers.leads import complete
 from metaecg.data.readers.notes import Note
 from metaecg.data.readers.raw import Raw, RecordError
 from metaecg.data.readers.recognise import recognise
-from metaecg.data.sources import importing
 from metaecg.errors import MetaecgError
 
 _READERS: dict[str, Callable[[Path], Raw]] = {
@@ -92,7 +92,7 @@ def adapt(
 
     Args:
       recording: what `read` returned.
-      hz, leads, samples, bandpass, scale: as the model's library has them, see `importing.Target`.
+      hz, leads, samples, bandpass, scale: as the model's library has them, see `form.Target`.
 
     Returns:
       float32 [samples, leads] in mV, and the recording's notes with all that was done.
@@ -101,7 +101,7 @@ def adapt(
       RecordError: it has none of the leads, or cannot be brought into this form.
     """
     wanted = [steps.lead_name(lead) for lead in leads]
-    target = importing.Target(hz, samples / hz, tuple(wanted), bandpass, scale)
+    target = form.Target(hz, samples / hz, tuple(wanted), bandpass, scale)
     signal, names, notes = complete(recording.signal, recording.leads, wanted)
     missing = [lead for lead in wanted if lead not in names]
     if len(missing) == len(wanted):
@@ -111,7 +111,7 @@ def adapt(
         )
     zeros = np.zeros((len(signal), len(missing)))
     try:
-        units, done = importing.transform(
+        units, done = form.transform(
             np.concatenate([signal, zeros], axis=1),
             recording.hz,
             ["mV"] * (len(names) + len(missing)),

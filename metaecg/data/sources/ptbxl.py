@@ -8,8 +8,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from metaecg.data import signal as steps
+from metaecg.data.form import Target
+from metaecg.data.sources import wfdb_folder
+from metaecg.data.sources.listing import Item, read_csv
+from metaecg.data.sources.source import Source
 from metaecg.data.sources.statements import Statement
-from metaecg.data.sources.wfdb_folder import Item, read_csv
 from metaecg.errors import MetaecgError
 
 # No literal_eval: what an attacker nests in it can exhaust the interpreter's stack.
@@ -20,6 +24,17 @@ _PARSED = {
         rf"\{{(?:{_CODE.pattern}-?[\d.]{{1,20}}(?:, (?!\}})|(?=\}})))*\}}", re.ASCII
     ),
 }
+
+
+def open_folder(folder: Path, hz: float) -> Source:
+    """PTB-XL as a source; arguments as of `list_records`.
+
+    Raises:
+      MetaecgError: a file is missing or malformed.
+    """
+    known, items = statements(folder), list_records(folder, hz)
+    usual = Target(100.0, 10.0, steps.STANDARD_LEADS)
+    return Source("ptbxl", folder, items, wfdb_folder.read, usual, known)
 
 
 def list_records(folder: Path, hz: float) -> list[Item]:

@@ -1,24 +1,42 @@
 """Lists and reads the single recordings of a folder for a library: CSV, NPY, EDF, DICOM and others.
 
-What `recordings.read` reads of one file, with labels as `wfdb_folder` finds them. WFDB records are
-left to `wfdb_folder` and `importing.read`, which verify where their headers point.
+What `recordings.read` reads of one file, with labels as `listing` finds them. WFDB records are left
+to `wfdb_folder`, which verifies where their headers point.
 """
 
+import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+from metaecg.data.form import Recorded, Target
 from metaecg.data.readers import recordings
 from metaecg.data.readers.given import Given
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.readers.recognise import FORMATS, recognise, stands_beside
 from metaecg.data.readers.recordings import Recording
 from metaecg.data.readers.wfdb import check_file
-from metaecg.data.sources import importing, wfdb_folder
-from metaecg.data.sources.importing import Form, Outcome, Target
-from metaecg.data.sources.wfdb_folder import Item
+from metaecg.data.sources import source
+from metaecg.data.sources.listing import Item, label, walk
+from metaecg.data.sources.source import Form, Outcome, Source
 from metaecg.errors import MetaecgError
 
 NOTHING = Given()
+
+
+def open_folder(folder: Path, labels: str, given: Given = NOTHING) -> Source:
+    """A folder of single recordings as a source.
+
+    Args:
+      folder, labels: as `list_folder` takes them.
+      given: what files do not say.
+
+    Raises:
+      MetaecgError: there is no recording that can be read, or the labels are malformed.
+    """
+    items = list_folder(folder, labels)
+    usual = source.survey(folder, items, functools.partial(form, given=given))
+    return Source("csv", folder, items, functools.partial(read, given=given), usual)
 
 
 def list_folder(folder: Path, labels: str) -> list[Item]:
@@ -28,7 +46,7 @@ def list_folder(folder: Path, labels: str) -> list[Item]:
       folder: where the files are; hidden ones, licences and the like are left out, and a WFDB
         record is listed by its header.
       labels: 'folders' (the first sub-folder's name), or the path of a CSV file as
-        `wfdb_folder.list_folder` takes it, its paths with their endings.
+        `listing.read_labels` takes it.
 
     Returns:
       The items, what turns out to be no recording among them.
@@ -41,38 +59,34 @@ def list_folder(folder: Path, labels: str) -> list[Item]:
             "--labels=header: only WFDB headers hold labels; choose folders or a CSV file"
         )
     table = None if labels == "folders" else os.path.realpath(labels)
+    found = walk(folder)
     paths = [
         path
-        for path in wfdb_folder.walk(folder)
+        for path in found.files
         if not stands_beside(folder / path) and os.path.realpath(folder / path) != table
     ]
     if not paths:
         raise MetaecgError(f"{folder}: no file in it ({FORMATS}); check --input")
-    return wfdb_folder.label(paths, labels)
+    return label(paths, labels, folder) + found.unused()
 
 
-def read(folder: Path, item: Item, target: Target, given: Given = NOTHING) -> Outcome:
+def read(folder: Path, item: Item, target: Target, given: Given = NOTHING) -> Iterator[Outcome]:
     """Reads one recording of a folder and brings it into the library's form.
 
     Args:
-      folder, item, target: as `importing.read` takes them.
+      folder, item, target: as an `source.Reader` takes them.
       given: what files do not say.
     """
-    try:
-        codes = importing.check_codes(item.codes or ())
-        recording = _load(folder, item, given)
-        in_mv = ["mV"] * len(recording.leads)
-        signal, done = importing.transform(
-            recording.signal, recording.hz, in_mv, recording.leads, target
-        )
-        notes = "; ".join(_as_flags(note.text) for note in (*recording.notes, *done))
-        return Outcome(signal, codes, notes, "")
-    except (MetaecgError, OSError) as error:
-        return importing.refused(error)
+    codes = source.check_codes(item.codes or ())
+    recording = _load(folder, item, given)
+    in_mv = ["mV"] * len(recording.leads)
+    recorded = Recorded(recording.signal, recording.hz, in_mv, recording.leads)
+    notes = [_as_flags(note.text) for note in recording.notes]
+    return source.records(recorded, codes, notes, target)
 
 
 def form(folder: Path, item: Item, given: Given = NOTHING) -> Form:
-    """The form of one recording, for `importing.survey`; arguments as of `read`.
+    """The form of one recording, for `source.survey`; arguments as of `read`.
 
     Raises:
       RecordError, OSError: it cannot be read.
@@ -82,7 +96,7 @@ def form(folder: Path, item: Item, given: Given = NOTHING) -> Form:
 
 
 def _load(folder: Path, item: Item, given: Given) -> Recording:
-    importing.check_path(item)
+    source.check_path(item)
     path = folder / item.path
     check_file(path, folder)
     if recognise(path)[0] == "wfdb":

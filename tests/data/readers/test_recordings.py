@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import wfdb
 
+from metaecg.data import form
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.readers.recognise import find
 from metaecg.data.readers.recordings import Recording, adapt, read
 from metaecg.data.signal import STANDARD_LEADS
-from metaecg.data.sources import importing
 
 HZ, LEADS = 250.0, ("I", "II", "V1")
 CSV = {"hz": HZ, "units": "mV", "leads": LEADS}
@@ -482,9 +482,9 @@ def test_what_is_in_the_form_already_comes_back_as_it_is():
 
 def test_adapting_equals_what_prepare_does(tmp_path):
     path = write_wfdb(tmp_path)
-    target = importing.Target(100.0, 5.0, ("II", "I"), (0.5, 40.0))
+    target = form.Target(100.0, 5.0, ("II", "I"), (0.5, 40.0))
     raw = MV, HZ, ["mV"] * 3, LEADS
-    expected, _ = importing.transform(*raw, target)
+    expected, _ = form.transform(*raw, target)
     adapted, _ = adapt(read(path), hz=100, leads=("II", "I"), samples=500, bandpass=(0.5, 40.0))
     np.testing.assert_array_equal(adapted, expected.astype(np.float32) * np.float32(0.001))
 

@@ -7,11 +7,14 @@ import pytest
 import wfdb
 
 from metaecg.data import library
+from metaecg.data.form import Target, transform
 from metaecg.data.readers.wfdb import RecordError
 from metaecg.data.signal import STANDARD_LEADS, SignalError
 from metaecg.data.sources import importing
-from metaecg.data.sources.importing import Target, import_records, survey, transform
-from metaecg.data.sources.wfdb_folder import Item, list_folder
+from metaecg.data.sources.importing import Options, import_records
+from metaecg.data.sources.listing import Item
+from metaecg.data.sources.source import Source, survey
+from metaecg.data.sources.wfdb_folder import form, list_folder, read
 from metaecg.data.writing import Writer
 from metaecg.errors import MetaecgError
 
@@ -34,7 +37,8 @@ def write(folder, name, hz=100, seconds=2, leads=("I", "II"), unit="mV", value=N
 def run(folder, output, items=None, **options):
     with Writer(output) as writer:
         items = items or list_folder(folder, "header")
-        counts = import_records(writer, folder, items, TARGET, **options)
+        source = Source("wfdb", folder, items, read, TARGET)
+        counts, _ = import_records(writer, source, TARGET, Options(**options))
         writer.finish(vocabulary=sorted(counts), hz=100, leads=TARGET.leads)
     with open(output / "quarantine.csv", newline="") as file:
         reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
@@ -146,9 +150,11 @@ def test_processes_give_what_one_process_gives(tmp_path, monkeypatch):
 
 def test_survey_takes_the_commonest(tmp_path):
     with pytest.raises(MetaecgError, match="no record can be read"):
-        survey(tmp_path, [Item("none", "none", "none", ())])
+        survey(tmp_path, [Item("none", "none", "none", ())], form)
     for number in range(3):
         write(tmp_path, f"r{number}", hz=50, seconds=4, leads=STANDARD_LEADS[::-1])
     write(tmp_path, "a", hz=100)
-    assert survey(tmp_path, list_folder(tmp_path, "header")) == Target(50, 4, STANDARD_LEADS)
-    assert survey(tmp_path, list_folder(tmp_path, "header")[:1]) == Target(100, 2, ("I", "II"))
+    assert survey(tmp_path, list_folder(tmp_path, "header"), form) == Target(50, 4, STANDARD_LEADS)
+    assert survey(tmp_path, list_folder(tmp_path, "header")[:1], form) == Target(
+        100, 2, ("I", "II")
+    )

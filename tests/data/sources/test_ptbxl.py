@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import wfdb
 
+from metaecg.data.form import Target
 from metaecg.data.signal import STANDARD_LEADS
-from metaecg.data.sources import importing, ptbxl
+from metaecg.data.sources import ptbxl, wfdb_folder
+from metaecg.data.sources.listing import Item
+from metaecg.data.sources.source import read_item
 from metaecg.data.sources.statements import Statement
-from metaecg.data.sources.wfdb_folder import Item
 from metaecg.errors import MetaecgError
 
 DATABASE = """ecg_id,patient_id,report,scp_codes,strat_fold,filename_lr,filename_hr
@@ -88,9 +90,9 @@ real = pytest.mark.skipif(
 def test_real_records_equal_wfdb():
     folder = Path(os.environ["METAECG_PTBXL"])
     items = ptbxl.list_records(folder, 100)
-    target = importing.Target(100.0, 10.0, STANDARD_LEADS)
+    target = Target(100.0, 10.0, STANDARD_LEADS)
     for item in items[:: len(items) // 20]:
-        outcome = importing.read(folder, item, target)
+        [outcome] = read_item(folder, item, target, wfdb_folder.read)
         assert outcome.reason == ""
         expected = wfdb.rdrecord(str(folder / item.path)).p_signal
         np.testing.assert_array_equal(outcome.signal / 1000, expected)

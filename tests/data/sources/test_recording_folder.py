@@ -1,14 +1,17 @@
 """Folders of single recordings: what is listed, how it is labelled, and how it is read."""
 
+import functools
+
 import numpy as np
 import pytest
 from test_recordings import CSV, HZ, LEADS, MV, write_csv, write_edf, write_npy, write_wfdb
 
+from metaecg.data.form import Target
 from metaecg.data.readers.recordings import Given
-from metaecg.data.sources import importing, wfdb_folder
-from metaecg.data.sources.importing import Target, survey
+from metaecg.data.sources import wfdb_folder
+from metaecg.data.sources.listing import Item
 from metaecg.data.sources.recording_folder import form, list_folder, read
-from metaecg.data.sources.wfdb_folder import Item
+from metaecg.data.sources.source import read_item, survey
 from metaecg.errors import MetaecgError
 
 TARGET = Target(HZ, 8.0, LEADS)
@@ -29,7 +32,9 @@ def folder(tmp_path):
 
 
 def outcome(folder, path, **given):
-    return read(folder, Item(path, path, path, ("SR",)), TARGET, Given(**given))
+    reader = functools.partial(read, given=Given(**given))
+    [found] = read_item(folder, Item(path, path, path, ("SR",)), TARGET, reader)
+    return found
 
 
 def test_every_file_is_listed_but_what_stands_beside_recordings(folder):
@@ -65,7 +70,7 @@ def test_what_cannot_be_listed_is_named(tmp_path):
 def test_the_same_signal_as_from_wfdb_with_what_was_assumed(folder):
     write_edf(folder / "SR" / "e.edf")
     item = Item("SR/w", "w", "w", ("SR",))
-    expected = importing.read(folder, item, TARGET).signal
+    expected = read_item(folder, item, TARGET, wfdb_folder.read)[0].signal
     np.testing.assert_array_equal(expected, (MV * 1000).round())
     csv = outcome(folder, "AFIB/a.csv")
     np.testing.assert_array_equal(csv.signal, expected)
@@ -105,7 +110,7 @@ def test_bad_files_say_why_in_the_words_of_the_command(folder, tmp_path_factory)
     assert short.reason == "--file_leads names 1 leads, the file has 3"
     other = outcome(folder, "AFIB/a.csv", hz=500.0)
     assert "--file_hz=500 not used: the file says 250 Hz" in other.note
-    nothing = read(folder, Item("AFIB/a.csv", "a", "a", ()), TARGET)
+    [nothing] = read_item(folder, Item("AFIB/a.csv", "a", "a", ()), TARGET, read)
     assert nothing.reason == "no label"
 
 

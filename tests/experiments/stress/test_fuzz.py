@@ -21,12 +21,15 @@ from experiments.stress import fuzz, mutations, recordings, stored
 from metaecg.data import library as lib
 from metaecg.data import protocols
 from metaecg.data.files import combine, read_json
+from metaecg.data.form import Target
 from metaecg.data.library import LibraryError
 from metaecg.data.protocols import ProtocolError
 from metaecg.data.readers.wfdb import RecordError, read_header, read_signal
-from metaecg.data.sources import importing, ptbxl
-from metaecg.data.sources.importing import Target, import_records, survey
-from metaecg.data.sources.wfdb_folder import Item, list_folder
+from metaecg.data.sources import ptbxl, wfdb_folder
+from metaecg.data.sources.importing import import_records
+from metaecg.data.sources.listing import Item
+from metaecg.data.sources.source import Source, read_item, survey
+from metaecg.data.sources.wfdb_folder import form, list_folder
 from metaecg.data.writing import Writer
 from metaecg.errors import MetaecgError
 
@@ -111,7 +114,8 @@ def read(path, root=None):
 
 
 def outcome(folder, name="r"):
-    return importing.read(folder, Item(name, name, name, None), TARGET)
+    [found] = read_item(folder, Item(name, name, name, None), TARGET, wfdb_folder.read)
+    return found
 
 
 def test_files_reached_by_links_that_lead_outside_are_refused_by_name(record, tmp_path):
@@ -143,13 +147,15 @@ def test_files_reached_by_links_that_lead_outside_are_refused_by_name(record, tm
 @pytest.mark.parametrize("path", ["../r", "/etc/passwd", "a/../../r", "a\0b", "a\nb", "\udcff"])
 def test_items_that_point_outside_or_nowhere_are_refused_by_name(tmp_path, path):
     with Writer(tmp_path / "out") as writer:
-        import_records(writer, tmp_path, [Item(path, "1", "p", ("A",))], TARGET)
+        items = [Item(path, "1", "p", ("A",))]
+        source = Source("wfdb", tmp_path, items, wfdb_folder.read, TARGET)
+        import_records(writer, source, TARGET)
         with pytest.raises(
             LibraryError, match=r"(?s)1 quarantined, the first: .*(outside|printable)"
         ):
             writer.finish(vocabulary=["A"])
     with pytest.raises(MetaecgError, match=r"outside|printable"):
-        survey(tmp_path, [Item(path, "1", "p", ("A",))])
+        survey(tmp_path, [Item(path, "1", "p", ("A",))], form)
 
 
 def test_wfdb_does_not_read_another_header_than_was_checked(record, tmp_path):
@@ -254,7 +260,8 @@ def test_without_a_checksum_the_size_must_fit_and_the_import_says_so(record, tmp
     digital[3] = 77
     digital.tofile(tmp_path / "n.dat")
     (tmp_path / "n.hea").write_text("n 1 100 60\nn.dat 16 200/mV\n#Dx: A\n")
-    done = importing.read(tmp_path, Item("n", "n", "n", None), Target(100.0, 0.6, ("",)))
+    item = Item("n", "n", "n", None)
+    [done] = read_item(tmp_path, item, Target(100.0, 0.6, ("",)), wfdb_folder.read)
     assert done.note == "no checksum"
     for content in (b"\0", b"\0\0"):
         with open(tmp_path / "n.dat", "ab") as file:
@@ -309,9 +316,9 @@ def test_survey_counts_only_records_that_are_whole(record, tmp_path):
     sound = (tmp_path / "zr.hea").read_text().replace("r.dat", "zr.dat")
     (tmp_path / "zr.hea").write_text(sound)
     (tmp_path / "a.hea").write_text(sound.replace("100 60", "50 9999999999"))
-    assert survey(tmp_path, list_folder(tmp_path, "header")) == Target(100.0, 0.6, ("I",))
+    assert survey(tmp_path, list_folder(tmp_path, "header"), form) == Target(100.0, 0.6, ("I",))
     (tmp_path / "zr.hea").write_text(sound.replace("100 60", "100"))  # no length: the file's
-    assert survey(tmp_path, list_folder(tmp_path, "header")) == Target(100.0, 0.6, ("I",))
+    assert survey(tmp_path, list_folder(tmp_path, "header"), form) == Target(100.0, 0.6, ("I",))
 
 
 def test_folders_whose_names_are_no_utf_8(tmp_path):
@@ -320,7 +327,8 @@ def test_folders_whose_names_are_no_utf_8(tmp_path):
     recordings.write_record(Path(where), "16", LEADS, 0)
     items = list_folder(tmp_path, "folders")
     with Writer(tmp_path / "out") as writer:
-        import_records(writer, tmp_path, items, TARGET)
+        source = Source("wfdb", tmp_path, items, wfdb_folder.read, TARGET)
+        import_records(writer, source, TARGET)
         assert writer.quarantined == 1
 
 
