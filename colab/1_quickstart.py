@@ -89,7 +89,7 @@ print(f"{len(test.rows)} test records of these diagnoses: {', '.join(test.classe
 # conditions apart from examples, and both go on together. Stopped and run again, it resumes. In a
 # terminal:
 #
-#     python -m experiments.train --config=experiments/configs/quickstart.py --workdir=…
+#     python -m experiments.train --config=quickstart --workdir=…
 
 # %%
 settings = f"library={folder / 'library'}"

@@ -182,7 +182,7 @@ print(f"this protocol: {len(shared)} patients serve training and test")
 # In a terminal:
 #
 #     python -m experiments.train --workdir=… \
-#         --config=experiments/configs/quickstart.py:library=…,protocol=mine.json
+#         --config=quickstart --config.library=… --config.protocol=mine.json
 
 # %%
 settings = f"library={library_folder},protocol={protocol_file}"

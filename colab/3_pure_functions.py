@@ -266,7 +266,7 @@ for name, learner in {
     print(f"{name:20} {score(learner, variables)}")
 
 # %% [markdown]
-# To make one a part of the toolkit: a file in `metaecg/learners/`, and its name in
-# `experiments/runs/build.py` and among the choices in `experiments/configs/common.py`.
+# To make one a part of the toolkit: a file in `metaecg/learners/`, and an entry in
+# `metaecg/learners/registry.py`.
 # `metaecg.learners.from_head` shortens what embeds records by themselves to a head of a few lines
 # (`metaecg/learners/ridge.py`), and gives it cached embeddings in evaluation.

@@ -225,6 +225,7 @@ def _protocol_sha256(run: trained.Trained) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
     flags.DEFINE_string("library", None, "library to use instead of the run's own")

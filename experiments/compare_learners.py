@@ -17,7 +17,8 @@ from typing import Any
 from absl import flags
 
 from experiments import train
-from experiments.configs import common, ptbxl
+from experiments.configs import ptbxl
+from experiments.configs import settings as config_settings
 from experiments.runs import build, command_line, loop, machine, trained, workdir
 from experiments.tables import learners, markdown, measure, repeats
 from metaecg import NOTICE
@@ -97,7 +98,7 @@ def settings(
     if smoke:
         config.update({"way": 2, "shot": 1, "query": 1, "steps": 2, "batch": 8})
         config.update({"validate_every": 2, "validation_episodes": 10})
-    common.validate(config)
+    config_settings.validate(config)
     return config
 
 
@@ -132,6 +133,7 @@ def _file(name: str) -> str:
     return name.replace(" ", "_")
 
 
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("library", None, "library made by experiments.prepare from PTB-XL")
     flags.DEFINE_string("protocol", "ptbxl_rare", "protocol; all of its splits are taken")

@@ -21,7 +21,7 @@ import optax
 from absl import flags
 
 from experiments import train
-from experiments.configs import common
+from experiments.configs import settings as config_settings
 from experiments.runs import build, command_line, loop, trained
 from metaecg import episodes
 from metaecg.episodes import tasks
@@ -160,6 +160,7 @@ def _over_seeds(values: np.ndarray) -> str:
     return f"{half:.3f}"
 
 
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("start_from", None, "folder of a run with an encoder, such as a pretrain")
     flags.DEFINE_string("output", None, "folder for the runs, updates.json and trajectory.svg")
@@ -174,7 +175,7 @@ def main(_) -> None:
     output, source = Path(FLAGS.output), trained.load(Path(FLAGS.start_from))
     base = source.config.copy_and_resolve_references()
     base.update({"learner": "snail", "freeze_encoder": True, "start_from": FLAGS.start_from})
-    defaults = common.default()
+    defaults = config_settings.default()
     base.update({"shot": 5, "inner": defaults.inner, "meta": defaults.meta})
     data = train.embed(train.open_parts(base), base, source)
     chosen = {k: v for k, v in RULES.items() if not FLAGS.only or k in FLAGS.only}

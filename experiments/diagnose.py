@@ -301,6 +301,7 @@ def _given() -> Given:
     return Given(FLAGS.hz, FLAGS.units, tuple(FLAGS.leads) if FLAGS.leads else None)
 
 
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
     flags.DEFINE_string("artefact", None, "file made by experiments.export")

@@ -30,6 +30,7 @@ from metaecg.learners import probes
 FLAGS = flags.FLAGS
 
 
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
     flags.DEFINE_list("compare", [], "other trained runs for the same table")

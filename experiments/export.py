@@ -74,6 +74,7 @@ def _difference(prepared: calibrate.Ready, written: artefact.Artefact) -> float:
     return float(np.abs(probs[0] - probs[1]).max())
 
 
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
     flags.DEFINE_string("output", None, "file to write, such as diagnoser.metaecg")

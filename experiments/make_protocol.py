@@ -4,7 +4,7 @@
         [--membership=any|single] [--seed=0] [--min_patients=20] [--parts=50,20,30]
         [--way=5] [--query=5]
 
-Train and evaluate with it by --config=…:protocol=mine.json. Written once, it is not to be changed:
+Train and evaluate with it by --config.protocol=mine.json. Written once, it is not to be changed:
 numbers are comparable as long as the file is the same.
 """
 
@@ -62,6 +62,7 @@ def _largest_shot(index: LibraryIndex, way: int, query: int, most: int) -> int:
     return low
 
 
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("library", None, "folder made by experiments.prepare")
     flags.DEFINE_string("output", None, "file of the protocol, .json; not overwritten")
@@ -107,7 +108,7 @@ def main(_) -> None:
         print(f"{part}: " + ", ".join(f"{value} {what}" for what, value in numbers.items()))
         if numbers["classes"] and not numbers["largest shot"]:
             print(f"  {part} cannot fill {FLAGS.way}-way episodes of {FLAGS.query} queries a class")
-    print(f"wrote {output}; use it as --config=…:protocol={output}")
+    print(f"wrote {output}; use it as --config.protocol={output}")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
 """Meta-trains a learner.
 
-    python -m experiments.train --config=FILE.py[:key=value,…] --workdir=DIR
+    metaecg train --config=NAME --config.KEY=VALUE … --workdir=DIR
 
-Configurations lie in experiments/configs; all keys, with their defaults and what they mean, in
-common.py there. Run again with the same --workdir, it goes on from the latest checkpoint.
+The configurations by name, and every setting with its default, are in the list of flags. Run again
+with the same --workdir, the command goes on from the latest checkpoint.
 """
 
 import functools
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
-from ml_collections import config_flags
 
-from experiments.configs import common
+from experiments.configs import flags as config_flags
+from experiments.configs import settings
 from experiments.runs import build, command_line, loop, trained, workdir
 from experiments.tables import training_conditions as known
 from metaecg import episodes, evaluate
@@ -39,36 +38,16 @@ def train(config, folder: Path) -> dict[str, Any]:
     Raises:
       loop.Terminated: SIGTERM came; the same call goes on.
     """
-    common.validate(config)
-    stages = []
-    supervised = {
-        "learner": "supervised",
-        "labels": "slots",
-        "update_rule": "episodic",
-        "optimizer": "adamw",
-        "whiten": False,
-        "freeze_encoder": False,
-    }
-    for name, changes, applies in (
-        ("pretrain", supervised, config.learner != "supervised"),
-        ("head", {"freeze_encoder": True}, config.learner in common.HEADS),
-    ):
-        if applies and config[name].steps:
-            stages.append((folder / name, {**changes, **config[name].to_dict()}))
-    previous = None
+    config = settings.resolved(config)
+    settings.validate(config)
+    stages = settings.stages(config)
     with loop.SigTerm() as sigterm:
         data = open_parts(config)
-        for where, changes in (*stages, (folder, {})):
-            stage = config.copy_and_resolve_references()
-            stage.update(changes)
-            stage.pretrain.steps = stage.head.steps = 0
-            if previous:
-                # Relative, so that the work directory can be moved.
-                stage.start_from = workdir.INSIDE + os.path.relpath(previous, where)
-            if stages and parallel.is_main():
+        for name, stage in stages:
+            where = folder / name
+            if len(stages) > 1 and parallel.is_main():
                 print(f"{stage.learner}, {stage.steps} steps, in {where}")
             best = train_stage(stage, where, data, sigterm)
-            previous = where
     return best
 
 
@@ -90,8 +69,17 @@ class Opened(NamedTuple):
 
 
 def embed(data: Opened, config, source: trained.Trained) -> Opened:
-    """The parts as the encoder of another run sees them."""
-    whole = build.learner(build.unwhitened(config), len(data.parts["train"].classes))
+    """The parts as the encoder of another run sees them.
+
+    Raises:
+      MetaecgError: that encoder has other shapes than the configured one.
+    """
+    conditions, record = len(data.parts["train"].classes), data.facts["record"]
+    whole = build.learner(build.unwhitened(config), conditions)
+    labels = build.width(config, conditions)
+    empty = build.example_task(record["samples"], len(record["leads"]), labels)
+    mine = jax.eval_shape(whole.init, jax.random.key(0), empty)
+    build.check_encoder(mine.params["encoder"], source.variables.params["encoder"])
     parts = {k: build.embedded(p, whole, source.variables) for k, p in data.parts.items()}
     return data._replace(parts=parts, embedded=True)
 
@@ -291,8 +279,9 @@ def _feasible_shot(part: build.Part, config) -> int:
     raise MetaecgError(f"validation part: {reason}")
 
 
+@command_line.defines_flags
 def define_flags() -> None:
-    config_flags.DEFINE_config_file("config", None, "configuration, FILE.py[:key=value,…]")
+    config_flags.define()
     flags.DEFINE_string("workdir", None, "folder of this run; resumed if it holds one")
     flags.DEFINE_string(
         "coordinator",
@@ -305,12 +294,13 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    if FLAGS.config is None or FLAGS.workdir is None:
-        raise MetaecgError("--config and --workdir are needed (see --help)")
+    config = config_flags.config()
+    if not FLAGS.workdir:
+        raise MetaecgError("--workdir is needed (see --help)")
     folder = Path(FLAGS.workdir).expanduser()
     parallel.start(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
     try:
-        meta = train(FLAGS.config, folder)
+        meta = train(config, folder)
     except loop.Terminated as stop:
         print(f"{stop}; the same command goes on from there")
         return

@@ -1,1 +1,1 @@
-"""Configurations, each a file for `--config`; all settings stand in `common`."""
+"""Configurations, each a file for `--config`; `table` declares every setting."""

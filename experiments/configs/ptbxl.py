@@ -1,19 +1,16 @@
 """Few-shot diagnosis of PTB-XL's rare statements, protocol ptbxl_rare.
 
-    python -m experiments.train --config=experiments/configs/ptbxl.py:library=FOLDER --workdir=DIR
+    metaecg train --config=ptbxl --config.library=FOLDER --workdir=DIR
 
 Two CPU cores, seed 0: about an hour beside other work; test accuracy .415 (1-shot), .548 (5-shot),
 .587 (10-shot), each ± .008.
-
-Behind the file's name also: learner=protonet|supervised|maml|finetune, encoder=small|residual|…,
-way, shot, smoke=true (a few steps of everything, to see that it runs), and every other key.
 """
 
-from experiments.configs import common
+from experiments.configs import settings
 
 
 def get_config(arguments: str | None = None):
-    config = common.default()
+    config = settings.default()
     config.library = ""
     config.protocol = "ptbxl_rare"
     config.encoder = "medium"
@@ -30,4 +27,4 @@ def get_config(arguments: str | None = None):
     config.augmentation.lead_dropout = 0.1
     config.augmentation.wander = 0.1
     config.augmentation.crop = 0.9
-    return common.shortened(common.with_arguments(config, arguments))
+    return settings.with_arguments(config, arguments)

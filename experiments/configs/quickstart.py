@@ -1,15 +1,15 @@
 """SNAIL on the built-in synthetic library: 5-way 5-shot on unseen conditions of unseen patients.
 
-python -m experiments.train --config=experiments/configs/quickstart.py --workdir=workdirs/quickstart
+    metaecg train --config=quickstart --workdir=workdirs/quickstart
 
 Two CPU cores, seed 0: three minutes; test accuracy .813 ± .009 (5-shot), .708 ± .010 (1-shot).
 """
 
-from experiments.configs import common
+from experiments.configs import settings
 
 
 def get_config(arguments: str | None = None):
-    config = common.default()
+    config = settings.default()
     config.library = "synthetic"
     config.protocol = "synthetic"
     config.way, config.shot, config.query = 5, 5, 5
@@ -24,14 +24,4 @@ def get_config(arguments: str | None = None):
     config.validate_every = 200
     config.test_episodes = 600
     config.test_shots = "1+5"
-    config = common.with_arguments(config, arguments)
-    if config.update_rule != "episodic":
-        # A sequence holds n groups, each an update: fewer. Arguments have the last word.
-        config.head.steps = 0
-        if config.learner in common.HEADS and (config.pretrain.steps or config.start_from):
-            config.freeze_encoder = config.whiten = True
-            config.steps, config.batch = 600, 4
-        else:
-            config.steps, config.batch = 100, 1
-        config = common.with_arguments(config, arguments)
-    return common.shortened(config)
+    return settings.with_arguments(config, arguments)

@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 import optax
 
+from experiments.configs.rules import by_sequences, longest_context, per_class, window
 from metaecg import evaluate, learners
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
@@ -20,7 +21,7 @@ from metaecg.learners import probes
 from metaecg.networks import Identity, Whitened, has_option
 from metaecg.networks import encoder as build_encoder
 from metaecg.train import batches, meta, streaming
-from metaecg.types import Array, Learner, LibraryIndex, Task, TrainState, Variables
+from metaecg.types import Array, ArrayTree, Learner, LibraryIndex, Task, TrainState, Variables
 
 PROCESS = "{process}"
 """Stands in config.library for the number of the process."""
@@ -115,28 +116,6 @@ def width(config: ml_collections.ConfigDict, num_conditions: int) -> int:
     return num_conditions if config.labels == "conditions" else config.way
 
 
-def by_sequences(config: ml_collections.ConfigDict) -> bool:
-    """Whether training deals sample sequences instead of drawing episodes."""
-    return config.update_rule != "episodic" or config.labels == "conditions"
-
-
-def per_class(config: ml_collections.ConfigDict) -> int:
-    """Records of each class in a sample sequence, k [0051]."""
-    return config.inner.per_class or config.shot + 1
-
-
-def window(config: ml_collections.ConfigDict) -> int:
-    """Records in a window of a sequence; Reptile's only window is the sequence."""
-    if config.update_rule == "reptile":
-        return config.way * per_class(config)
-    return config.inner.width or config.way * config.shot + 1
-
-
-def longest_context(config: ml_collections.ConfigDict) -> int:
-    """Records that the context may hold: the support, or a whole sample sequence."""
-    return config.way * (per_class(config) if by_sequences(config) else config.shot)
-
-
 def experiment(
     config: ml_collections.ConfigDict, num_conditions: int, index: LibraryIndex | None = None
 ) -> Experiment:
@@ -183,7 +162,7 @@ def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
     return meta.trajectory(
         built,
         meta_optimizer(config),
-        inner=optax.chain(optax.clip_by_global_norm(inner.clip), rule),
+        inner=_clipped(inner.clip, rule),
         width=window(config),
         steps=inner.steps,
         permute_slots=inner.permute_slots and config.labels == "slots",
@@ -210,7 +189,14 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
         rule = optax.adam(rate)
     else:
         rule = optax.adamw(rate, weight_decay=config.weight_decay)
-    return optax.chain(optax.clip_by_global_norm(config.clip), rule)
+    return _clipped(config.clip, rule)
+
+
+def _clipped(norm: float, rule: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The rule on gradients of at most this norm; 0 leaves them as they are."""
+    # The identity keeps the optimiser's state as it is with clipping, so that either reads the
+    # other's checkpoints.
+    return optax.chain(optax.clip_by_global_norm(norm) if norm else optax.identity(), rule)
 
 
 def example_task(samples: int, leads: int, labels: int) -> Task:
@@ -240,20 +226,32 @@ def embedded(part: Part, learner: Learner, variables: Variables) -> Part:
     return part._replace(data=part.data._replace(signals=signals, scale=jnp.float32(1)))
 
 
+def check_encoder(mine: ArrayTree, theirs: ArrayTree) -> None:
+    """Asserts that another run's encoder has the parameters of the configured one.
+
+    Raises:
+      MetaecgError: their names or shapes differ.
+    """
+    if not _alike(mine, theirs):
+        raise MetaecgError(
+            "config.start_from: its encoder has other shapes than config.encoder; give that "
+            "run's encoder, encoder_options and leads"
+        )
+
+
+def _alike(mine: ArrayTree, theirs: ArrayTree) -> bool:
+    return jax.tree.map(lambda x: x.shape, mine) == jax.tree.map(lambda x: x.shape, theirs)
+
+
 def start_from(state: TrainState, source: Variables) -> TrainState:
     """The state with what fits of another run's variables in place of its own.
 
     Raises:
       MetaecgError: the encoders differ in shape.
     """
-
-    def alike(name: str) -> bool:
-        mine, theirs = state.variables.params[name], source.params[name]
-        return jax.tree.map(jnp.shape, mine) == jax.tree.map(jnp.shape, theirs)
-
-    if not alike("encoder"):
-        raise MetaecgError("config.start_from: its encoder has other shapes than config.encoder")
-    names = ["encoder", "head"] if alike("head") else ["encoder"]
-    params = {**state.variables.params, **{name: source.params[name] for name in names}}
+    params = state.variables.params
+    check_encoder(params["encoder"], source.params["encoder"])
+    names = ["encoder", "head"] if _alike(params["head"], source.params["head"]) else ["encoder"]
+    params = {**params, **{name: source.params[name] for name in names}}
     model_state = {k: source.state.get(k, v) for k, v in state.variables.state.items()}
     return state._replace(variables=Variables(params, model_state))

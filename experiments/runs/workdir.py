@@ -7,11 +7,9 @@ from typing import Any
 
 import ml_collections
 
-from experiments.configs import common
+from experiments.configs import settings
+from experiments.configs.settings import INSIDE as INSIDE
 from metaecg.errors import MetaecgError
-
-INSIDE = "workdir:"
-"""Before a path that is relative to the work directory it stands in, not to where one is."""
 
 
 def other(folder: Path, path: str) -> Path:
@@ -120,14 +118,14 @@ def load(folder: Path) -> dict[str, Any]:
 
 def load_config(folder: Path) -> ml_collections.ConfigDict:
     """The settings of the run in a folder, over today's defaults."""
-    config = common.default()
+    config = settings.default()
     stored = load(folder)
     try:
-        settings = dict(stored["config"])
-        if "update" in settings:  # as the key was called before version 0.2
-            settings["update_rule"] = settings.pop("update")
+        values = dict(stored["config"])
+        if "update" in values:  # as the key was called before version 0.2
+            values["update_rule"] = values.pop("update")
             config.snail.closed_form = "none"  # SNAIL replaced it then
-        config.update(settings)
+        config.update(values)
     except (KeyError, TypeError, ValueError) as error:
         raise MetaecgError(f"{folder}/config.json: {error}") from None
     return config

@@ -12,7 +12,7 @@ from random import Random
 
 import numpy as np
 
-from experiments.configs import common
+from experiments.configs import settings
 from experiments.stress import mutations
 from experiments.stress.recordings import expect, one_line
 from metaecg.data import library as lib
@@ -147,7 +147,7 @@ class Config:
 
     def __init__(self, folder: Path):
         del folder
-        self.default = flat(common.default().to_dict())
+        self.default = settings.flat(settings.default())
         self.sound = [
             f"{key}={value}" for key, value in self.default.items() if "," not in str(value)
         ]
@@ -156,13 +156,13 @@ class Config:
         arguments = ",".join(rng.sample(self.sound, rng.randint(1, 4))).encode()
         text = mutations.damage(rng, arguments, mutations.TEXT).decode("utf-8", "surrogateescape")
         try:
-            config = common.with_arguments(common.default(), text)
-            common.validate(config)
+            config = settings.with_arguments(settings.default(), text)
+            settings.validate(config)
         except MetaecgError as error:
             one_line(" ".join(str(error).split()))
             return "refused"
         given = dict(item.split("=", 1) for item in text.split(",") if item)
-        for key, value in flat(config.to_dict()).items():
+        for key, value in settings.flat(config).items():
             kind = type(self.default[key])
             expect(type(value) is kind, f"{key} became {type(value)}")
             expect(kind is str or math.isfinite(value), f"{key} = {value}")
@@ -171,12 +171,3 @@ class Config:
             elif kind is not bool:
                 expect(value == kind(given[key]), f"{key} is not {given[key]}")
         return "unharmed"
-
-
-def flat(values: dict, prefix: str = "") -> dict:
-    """Nested settings as key.inner: value."""
-    pairs: dict = {}
-    for key, value in values.items():
-        inner = flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        pairs |= inner
-    return pairs

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import evaluate, train
-from experiments.configs import common, patent, ptbxl, quickstart
+from experiments.configs import quickstart
 from experiments.runs import trained, workdir
 from experiments.stress import toy
 from experiments.tables import markdown, measure
@@ -208,44 +208,6 @@ def test_without_a_validation_part_the_last_step_is_kept(settings, tmp_path):
     best = train.train(config(settings, arguments), tmp_path / "run")
     assert (best["metric"], best["best_step"]) == ("step", 4)
     assert trained.load(tmp_path / "run").step == 4
-
-
-def test_configurations_refuse_what_they_do_not_know():
-    with pytest.raises(MetaecgError, match="no key 'learning_rat'; did you mean 'learning_rate'"):
-        quickstart.get_config("learning_rat=1")
-    with pytest.raises(MetaecgError, match="steps=many: a int is needed"):
-        quickstart.get_config("steps=many")
-    with pytest.raises(MetaecgError, match="write key=value"):
-        quickstart.get_config("steps")
-    with pytest.raises(MetaecgError, match=r"config\.learner = 'snial': choose one of snail"):
-        common.validate(quickstart.get_config("learner=snial"))
-    with pytest.raises(MetaecgError, match=r"config\.meta\.optimizer = 'lion': choose one of adam"):
-        common.validate(quickstart.get_config("meta.optimizer=lion"))
-    with pytest.raises(MetaecgError, match=r"inner\.width = 51: .* windows of 2 to 30"):
-        common.validate(quickstart.get_config("update_rule=trajectory,inner.width=51"))
-    with pytest.raises(MetaecgError, match=r"a folder a host, needs signals=streamed"):
-        common.validate(quickstart.get_config("library=shard{process}"))
-    with pytest.raises(MetaecgError, match=r"config\.library is empty"):
-        common.validate(ptbxl.get_config())
-
-
-def test_shipped_configurations_are_valid():
-    for module in (quickstart, patent):
-        common.validate(module.get_config())
-    common.validate(ptbxl.get_config("library=somewhere,smoke=true"))
-
-
-@pytest.mark.parametrize("module", [quickstart, patent, ptbxl])
-@pytest.mark.parametrize("update", ["episodic", "trajectory"])
-def test_every_configuration_can_be_cut_short(module, update):
-    arguments = f"library=somewhere,update_rule={update}"
-    whole = module.get_config(arguments)
-    short = module.get_config(f"{arguments},smoke=true,test_episodes=7")
-    common.validate(short)
-    assert (short.steps, short.validation_episodes, short.test_episodes) == (2, 20, 7)
-    for stage in ("pretrain", "head"):
-        assert short[stage].steps == min(2, whole[stage].steps)
-    assert module.get_config(f"{arguments},smoke=true,pretrain.steps=0").pretrain.steps == 0
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import pytest
 
-from experiments.configs import common
+from experiments.configs import settings
 from metaecg import learners
 from metaecg.types import Limits
 
@@ -12,7 +12,7 @@ SIZES = learners.Sizes(slots=5, longest=25, conditions=31)
 
 
 def limits(name, **changes):
-    config = common.default()
+    config = settings.default()
     config.update(changes)
     return learners.LEARNERS[name].build(ENCODER, SIZES, config).limits
 
@@ -32,7 +32,7 @@ def test_learners_say_what_they_can_read():
 
 def test_entries_tell_the_truth_about_what_they_build():
     for name, entry in learners.LEARNERS.items():
-        built = entry.build(ENCODER, SIZES, common.default())
+        built = entry.build(ENCODER, SIZES, settings.default())
         assert (built.embed is None) == entry.adapts_encoder, name
 
 

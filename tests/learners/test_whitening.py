@@ -4,20 +4,23 @@ import numpy as np
 import pytest
 
 from experiments import train
-from experiments.configs import common
+from experiments.configs import settings
 from experiments.runs import build, trained
 from experiments.stress import toy
 from metaecg import evaluate
 from metaecg.errors import MetaecgError
 from metaecg.learners import probes
 
+
+def changed(arguments):
+    return settings.with_arguments(settings.default(), arguments)
+
+
 pytestmark = pytest.mark.usefixtures("one_device")
 
 
 def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
-    config = common.with_arguments(
-        common.default(), toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8"
-    )
+    config = changed(toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8")
     train.train(config, tmp_path / "run")
     part = train.open_parts(config).parts["train"]
     first = trained.load(tmp_path / "run" / "pretrain")
@@ -39,14 +42,12 @@ def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path)
 
 
 def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path):
-    settings = toy.write(tmp_path) + ",batch=8"
+    given = toy.write(tmp_path) + ",batch=8"
     stages = ",head.steps=0,learner=protonet"
-    whitened = common.with_arguments(common.default(), f"{settings}{stages},whiten=true")
+    whitened = changed(f"{given}{stages},whiten=true")
     train.train(whitened, tmp_path / "run")
-    settings += f",pretrain.steps=0,head.steps=0,start_from={tmp_path / 'run'}"
-    head = common.with_arguments(
-        common.default(), f"{settings},learner=matching,whiten=true,freeze_encoder=true"
-    )
+    given += f",pretrain.steps=0,head.steps=0,start_from={tmp_path / 'run'}"
+    head = changed(f"{given},learner=matching,whiten=true,freeze_encoder=true")
     train.train(head, tmp_path / "head")
     part = train.open_parts(head).parts["train"]
     plain = build.learner(build.unwhitened(head), 3)
@@ -54,18 +55,18 @@ def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path)
     known = probes.base(evaluate.embed(plain, source, part.data), part.data.index)
     found = trained.load(tmp_path / "head").variables.state["whitening"]
     np.testing.assert_allclose(found["matrix"], known.whitening, rtol=1e-3, atol=1e-4)
-    bare = common.with_arguments(common.default(), f"{settings},learner=protonet")
+    bare = changed(f"{given},learner=protonet")
     train.train(bare, tmp_path / "bare")
     assert "whitening" not in trained.load(tmp_path / "bare").variables.state
 
 
 def test_an_encoder_that_has_learned_nothing_is_not_whitened():
-    config = common.with_arguments(common.default(), "whiten=true")
+    config = changed("whiten=true")
     with pytest.raises(MetaecgError, match=r"whiten needs .* or start_from"):
-        common.validate(config)
+        settings.validate(config)
 
 
 def test_a_supervised_learner_has_no_use_for_it(tmp_path):
-    settings = toy.write(tmp_path) + ",whiten=true,learner=supervised"
+    given = toy.write(tmp_path) + ",whiten=true,learner=supervised"
     with pytest.raises(MetaecgError, match="probes=whitened_cosine"):
-        train.train(common.with_arguments(common.default(), settings), tmp_path / "run")
+        train.train(changed(given), tmp_path / "run")

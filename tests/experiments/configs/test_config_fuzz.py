@@ -4,11 +4,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from experiments.configs import common
+from experiments.configs import settings
 from experiments.stress import fuzz, stored
 from metaecg.errors import MetaecgError
 
-DEFAULT = stored.flat(common.default().to_dict())
+DEFAULT = settings.flat(settings.default())
 
 
 @hypothesis.settings(max_examples=100, deadline=None, derandomize=True, database=None)
@@ -20,23 +20,23 @@ def test_damaged_arguments_never_pass(rng):
 def test_sound_arguments_pass():
     for key, value in DEFAULT.items():
         if "," not in str(value):
-            changed = common.with_arguments(common.default(), f"{key}={value}")
-            common.validate(changed)
-            assert changed == common.default()
+            changed = settings.with_arguments(settings.default(), f"{key}={value}")
+            settings.validate(changed)
+            assert changed == settings.default()
 
 
 @pytest.mark.parametrize("key", [k for k, value in DEFAULT.items() if type(value) is float])
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "-1", "1e300"])
 def test_numbers_are_finite_and_not_negative(key, text):
     with pytest.raises(MetaecgError, match=rf"config\.{key}"):
-        common.validate(common.with_arguments(common.default(), f"{key}={text}"))
+        settings.validate(settings.with_arguments(settings.default(), f"{key}={text}"))
 
 
 @pytest.mark.parametrize("key", [k for k, value in DEFAULT.items() if type(value) is int])
 @pytest.mark.parametrize("text", ["-1", "9" * 12, "9" * 4000, "9" * 5000, "1e3", "٣x", ""])
 def test_counts_are_counts(key, text):
     with pytest.raises(MetaecgError, match=key) as caught:
-        common.validate(common.with_arguments(common.default(), f"{key}={text}"))
+        settings.validate(settings.with_arguments(settings.default(), f"{key}={text}"))
     assert len(str(caught.value)) < 1000
 
 
@@ -53,6 +53,6 @@ def test_counts_are_counts(key, text):
 )
 def test_messages_are_one_short_printable_line(text):
     with pytest.raises(MetaecgError) as caught:
-        common.with_arguments(common.default(), text)
+        settings.with_arguments(settings.default(), text)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 2000

@@ -12,7 +12,7 @@ import optax
 import pytest
 from jax.sharding import AxisType
 
-from experiments.configs import common
+from experiments.configs import settings as config_settings
 from experiments.runs import build, loop
 from metaecg.errors import MetaecgError
 from metaecg.train import batches, meta, parallel, training_step
@@ -40,7 +40,7 @@ class Numbers(batches.Draw):
 
 
 def job(values, after, **settings):
-    config = common.default()
+    config = config_settings.default()
     settings = {"steps": len(values), "log_every": 2, "patience": 4, "batch": 1, **settings}
     config.update({"checkpoint_every": 3, "validate_every": 6, **settings})
     data = batches.Data(

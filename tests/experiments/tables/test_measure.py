@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import make_protocol, train
-from experiments.configs import common, quickstart
+from experiments.configs import quickstart
 from experiments.runs import build, trained
 from experiments.stress import toy
 from experiments.tables import learners, markdown
@@ -208,24 +208,6 @@ def test_protocols_without_validation_can_be_tested_on(runs, places):
         measure(one, library, bare, **OPTIONS | {"part": "validation"})
     with pytest.raises(MetaecgError, match="no probe 'rigde'; there are centroid"):
         measure(one, library, bare, **OPTIONS, probes=["rigde"])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("learner=maml,whiten=true,start_from=x", "maml adapts its encoder"),
-        ("learner=supervised,combinations=9", "learner=supervised, .* draw none"),
-        ("update_rule=trajectory,combinations=9", "update_rule=trajectory, .* draw none"),
-        ("labels=conditions,combinations=9", "labels=conditions draw none"),
-        ("learner=maml,update_rule=trajectory,shot=1", "maml adapts to the whole support"),
-        ("learner=transformer,transformer.heads=3", "multiple of transformer.heads = 3"),
-        ("learner=transformer,transformer.readout=mean", "choose one of prototypes, slots"),
-        ("learner=protonet,freeze_encoder=true,start_from=x", "with a head: snail, transformer"),
-    ],
-)
-def test_settings_that_do_not_fit_together_are_refused(arguments, message):
-    with pytest.raises(MetaecgError, match=message):
-        common.validate(quickstart.get_config(arguments))
 
 
 def test_a_protocol_says_what_its_parts_hold(places):
