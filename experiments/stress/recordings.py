@@ -23,8 +23,9 @@ import wfdb
 
 from experiments.stress import mutations
 from metaecg.data.form import Target
-from metaecg.data.readers.wfdb import read_header, read_signal, unverified
-from metaecg.data.signal import lead_name
+from metaecg.data.readers.lead_names import lead_name
+from metaecg.data.readers.wfdb import read_signal
+from metaecg.data.readers.wfdb_header import read_header, unverified
 from metaecg.data.sources import ptbxl, wfdb_folder
 from metaecg.data.sources.listing import Item
 from metaecg.data.sources.source import read_item
@@ -120,7 +121,8 @@ class Record:
             return "quarantined" if outcome.signal is None else "unverified"
         expect(not linked, "samples of a record outside are accepted")
         facts = [(c.gain, c.baseline, c.unit, c.name) for c in header.channels]
-        expect((header.hz, facts) == header_by_hand(content["r.hea"]), "the header is misread")
+        found = header.frame_hz, facts
+        expect(found == header_by_hand(content["r.hea"]), "the header is misread")
         if outcome.signal is None:
             return "quarantined"
         if header.hz == HZ and all(channel.unit == "mV" for channel in header.channels):

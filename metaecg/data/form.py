@@ -93,13 +93,13 @@ def transform(
     Raises:
       SignalError: it cannot be done.
     """
-    done: list[Note | None] = []
+    signal, names, turned = steps.upright(signal, names)
+    done = [turned]
 
     def note(result: tuple[np.ndarray, Note | None]) -> np.ndarray:
         done.append(result[1])
         return result[0]
 
-    names = [steps.lead_name(name) for name in names]
     if missing := [lead for lead in target.leads if lead in LIMB and lead not in names]:
         limbs = [i for i, name in enumerate(names) if name in {*LIMB, *target.leads}]
         signal = note(steps.to_millivolts(signal[:, limbs], [units[i] for i in limbs]))
@@ -112,7 +112,7 @@ def transform(
     signal = signal[: math.ceil(target.seconds * hz)]
     if len(signal) < whole:
         done.append(Note(f"first {target.seconds:g} of {whole / hz:g} s"))
-    signal = note(steps.fill_gaps(signal, hz))
+    signal = note(steps.fill_gaps(signal, hz, target.leads))
     if target.bandpass:
         signal, _ = steps.bandpass(signal, hz, *target.bandpass)
     signal = note(steps.resample(signal, hz, target.hz))

@@ -93,9 +93,7 @@ def test_equal_rates_return_the_very_array():
     assert steps.resample(signal, 100.0, 100)[0] is signal
 
 
-@pytest.mark.parametrize(
-    ("hz", "to"), [(0, 100), (100, -1), (100 * np.e, 100), (0.001, 100), (100, 1e-5)]
-)
+@pytest.mark.parametrize(("hz", "to"), [(0, 100), (100, -1), (0.001, 100), (100, 1e-5)])
 def test_odd_rates_are_errors(hz, to):
     with pytest.raises(SignalError, match="Hz to"):
         steps.resample(np.zeros((10, 1)), hz, to)

@@ -218,7 +218,7 @@ ERRORS = {
     unreadable_file: "query.csv: ",
     thousandfold_units: "looks like µV read as mV",
     flat_line: "query.csv: all leads are flat",
-    long_nan: r"3 s of samples are missing \(NaN\) at a stretch; at most 0.2 s are interpolated",
+    long_nan: r"3 s of samples of lead I are missing \(NaN\) at a stretch; at most 0.2 s",
     unknown_extension: "query.xyz: not a recording of a known format; WFDB, CSV",
     unknown_file_among_examples: r"cannot use report.pdf \(.*move them away",
     absurd_hz: "1e.07 Hz: an ECG has 20 to 50000 samples per second",

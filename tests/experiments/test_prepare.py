@@ -15,7 +15,7 @@ from absl.testing import flagsaver
 from experiments import prepare
 from experiments.runs import command_line
 from metaecg.data import library as lib
-from metaecg.data.signal import STANDARD_LEADS
+from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.errors import MetaecgError
 
 

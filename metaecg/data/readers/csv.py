@@ -1,178 +1,204 @@
 """One recording as text: CSV, TSV and the like, with or without lead names, units and time."""
 
 import csv
+import itertools
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from metaecg.data.readers import csv_columns
+from metaecg.data.readers.csv_columns import is_number, number
+from metaecg.data.readers.lead_names import is_lead
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import Raw, RecordError
+from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, oriented
 
-_TIME = ("time", "times", "t", "elapsed time", "seconds", "sec", "timestamp")
-_COUNT = ("", "sample", "samples", "sample #", "sample number", "index", "n", "#", "unnamed: 0")
-_PER_SECOND = {"s": 1, "sec": 1, "second": 1, "seconds": 1, "ms": 1e3, "msec": 1e3, "us": 1e6,
-               "µs": 1e6, "μs": 1e6, "hh:mm:ss.mmm": 1, "mm:ss.mmm": 1, "m:s": 1}  # fmt: skip
-_VOLTS = ("mv", "v", "uv", "µv", "μv", "nv")
-_NONE = ("", "nan", "na", "n/a", "null", "none", "-")
+_TAIL = 1 << 16  # bytes at the end that show the separator
+_LOOK = 512  # rows that show the rate where only a part is read
 
 
-def read(path: Path) -> Raw:
-    """Reads a text table: one line a sample, one column a lead.
+class _Layout(NamedTuple):
+    """How the cells of a line are told from each other, and how many there are."""
 
-    Separated by comma, semicolon, tab or blanks; with semicolons and tabs a decimal comma is
-    understood. A first line of words names the columns, units in brackets or in a second line. A
-    column called time gives the rate; one called sample or index is left out. Empty cells are
-    missing samples.
+    separator: str
+    width: int
+
+    def cells(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """The cells of each line; none of an empty one."""
+        if self.separator == " ":
+            for line in lines:
+                cells = line.split() if self.width > 1 else [line.strip()] * bool(line.strip())
+                yield [cell.strip("\"'") for cell in cells]
+            return
+        for cells in csv.reader(lines, delimiter=self.separator, skipinitialspace=True):
+            yield [cell.strip(" '") for cell in cells] if len(cells) > 1 or any(cells) else []
+
+
+class _Rows(NamedTuple):
+    """The lines before the numbers, the numbers, the names that lines of numbers begin with."""
+
+    head: list[list[str]]
+    signal: np.ndarray
+    names: list[str]
+    cut: bool
+
+
+def read(path: Path, part: Part = WHOLE) -> Raw:
+    """Reads a text table: one line a sample, one column a lead; or one line a lead.
+
+    Separated by tab, semicolon, bar, comma or blanks; a decimal comma is understood wherever it
+    does not separate. Lines of words before the numbers name the columns, the units in brackets or
+    in a line of their own, or say the rate, the lead and the unit ('Sample Rate,512 hertz'). A
+    column of time gives the rate; one that counts samples is left out. Empty cells, and lines that
+    a column of time or of counts lacks, are missing samples.
 
     Raises:
       RecordError: naming line and column.
     """
-    text = _text(path)
-    separator = _separator(text)
+    with open(path, "rb") as start:
+        utf16 = start.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        with open(path, encoding="utf-16" if utf16 else "utf-8-sig") as file:
+            first = file.readline(1000)
+            declared = re.fullmatch(r'"?sep=(.)"?\s*', first)
+            file.seek(0)
+            layout = _layout(path, file.encoding, declared[1] if declared else None)
+            skipped = 1 if declared else 0
+            rows = _parse(itertools.islice(file, skipped, None), layout, part, skipped)
+    except UnicodeError as error:
+        raise RecordError(_undecodable(path, str(error))) from None
+    except csv.Error as error:
+        raise RecordError(f"no table of text: {error}") from None
+    if "OpenSignals" in first:
+        raise RecordError("an OpenSignals file holds raw counts; convert them to mV and save a CSV")
+    if rows.names:
+        return Raw(rows.signal.T, names=tuple(rows.names), notes=(Note("lines taken as leads"),))
+    if not rows.head and len(rows.signal) < layout.width:
+        signal, notes = oriented(rows.signal)
+        return Raw(signal, notes=notes)
+    raw = csv_columns.interpret(rows.head, rows.signal, layout.separator)
+    if rows.cut:
+        note = Note(f"only the first {part.seconds:g} s of the file were read")
+        signal = raw.signal[: part.samples(raw.hz)]
+        raw = raw._replace(signal=signal, notes=(*raw.notes, note))
+    return raw
+
+
+def _undecodable(path: Path, reason: str) -> str:
+    content = path.read_bytes()
+    try:
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = content[: error.start].count(b"\n") + 1, content[error.start]
+        return f"line {line}: byte 0x{byte:02x} is not UTF-8; save it as 'CSV UTF-8'"
+    return f"no text ({reason}); save it as 'CSV UTF-8'"
+
+
+def _layout(path: Path, encoding: str, declared: str | None) -> _Layout:
+    """The separator that makes equally many numbers of each of the last lines."""
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _TAIL) // 2 * 2)
+        text = file.read().decode(encoding, "replace")
+    lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
+    whole = lines if size <= _TAIL or len(lines) < 2 else lines[1:]
+    last = whole[-20:] if len(whole) > 20 else whole[-max(1, len(whole) // 2) :]
+    likely = [declared] if declared else [s for s in "\t;|, " if any(s in line for line in last)]
+    for separator in likely:
+        rows = list(_Layout(separator, 2).cells(last))
+        widths = {len(cells) for cells in rows}
+        cells = [cell for row in rows for cell in row[len(row) > 2 :]]
+        points = cells if separator == "," else [cell.replace(",", ".") for cell in cells]
+        fits = all(number(cell) is not None for cell in points)
+        if len(widths) == 1 and fits and widths != {1}:
+            return _Layout(separator, widths.pop())
+    alone = all(number(line.strip(" \"'").replace(",", ".")) is not None for line in last)
+    if alone or not likely:
+        return _Layout(" ", 1)
+    return _Layout(likely[0], len(next(_Layout(likely[0], 2).cells(last[-1:]), [])))
+
+
+def _parse(lines: Iterable[str], layout: _Layout, part: Part, line: int) -> _Rows:
     head: list[list[str]] = []
+    names: list[str] = []
+    first: list[list[str]] = []
+    blank: list[int] = []
     values = array("d")
-    width = 0
-    for line, cells in _rows(text, separator):
-        if not values and len(head) < 2 and not any(map(_is_number, cells)):
-            head.append(cells)
+    width, rows, most = layout.width, 0, None
+    for cells in layout.cells(lines):
+        line += 1
+        if not cells:
+            blank += [rows] * bool(rows)
             continue
-        width = width or len(cells)
+        decimal = layout.separator != "," and any("," in cell for cell in cells)
+        numbers = [cell.replace(",", ".") for cell in cells] if decimal else cells
+        if not rows and _is_head(numbers, width):
+            head.append([cells[0].lstrip("# "), *cells[1:]] if cells[0] != "#" else cells[1:])
+            continue
         if len(cells) != width:
             raise RecordError(f"line {line} has {len(cells)} columns, the ones before have {width}")
+        if width > 2 and (names or not rows) and is_lead(cells[0]):
+            names.append(cells[0])
+            numbers = numbers[1:]
         try:
-            values.extend(map(float, cells))
+            values.extend(map(float, numbers))
         except ValueError:
-            del values[len(values) // width * width :]
-            values.extend(_number(cell, line, i, head) for i, cell in enumerate(cells))
+            del values[rows * (width - bool(names)) :]
+            values.extend(_numbers(numbers, line, head))
+        rows += 1
+        if rows <= _LOOK:
+            first.append(cells)
+        if rows == _LOOK and part.seconds is not None:
+            look = np.array(values).reshape(rows, -1)
+            hz = csv_columns.interpret(head, look, layout.separator).hz or part.hz
+            most = None if hz is None else part.samples(hz)
+        if most is not None and rows > most:
+            break
     if not values:
         raise RecordError("no line of numbers in it")
-    signal = np.array(values).reshape(-1, width)
-    if any(len(cells) != width for cells in head):
-        raise RecordError(f"{len(head[0])} names in the first line for {width} columns")
-    names, units = _headings(head, width)
-    return _without_time(signal, names, units)
-
-
-def _text(path: Path) -> str:
-    content = path.read_bytes()
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise RecordError("text in UTF-16; save it as 'CSV UTF-8'")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        byte = content[error.start]
+    if len(names) not in (0, rows):
+        raise RecordError("some lines begin with the name of a lead and others do not")
+    if blank and blank != list(range(1, rows)) and blank != list(range(1, rows + 1)):
         raise RecordError(
-            f"line {line}: byte 0x{byte:02x} is not UTF-8; save it as 'CSV UTF-8'"
-        ) from None
+            f"an empty line after {blank[0]} lines of numbers: is a sample missing? write empty "
+            "cells, such as ',,' or 'nan', or remove the line"
+        )
+    signal = np.array(values).reshape(rows, -1)
+    if layout.separator == ",":
+        _refuse_decimal_commas(first, bool(head))
+    if not head and csv_columns.numbers_columns(first):
+        head, signal = [[]], signal[1:]
+    return _Rows(head, signal, names, most is not None and rows > most)
 
 
-def _separator(text: str) -> str:
-    lines = [line for line in text[:100_000].splitlines()[:20] if line.strip()]
-    last = lines[-1] if lines else ""  # a line of numbers: names may hold blanks
-    return next((s for s in "\t;," if s in last), " ")
+def _is_head(cells: list[str], width: int) -> bool:
+    """Whether a line before the numbers is none of them: a row of missing samples is."""
+    if len(cells) != width or cells[0].startswith("#"):
+        return True
+    return not any(map(is_number, cells)) and any(number(cell) is None for cell in cells)
 
 
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    lines = text.splitlines()
-    if lines and lines[0].startswith("#"):  # as np.savetxt writes names
-        lines[0] = lines[0].lstrip("# ")
-    if separator == " ":
-        single = len(lines[-1].split()) < 2 if lines else True
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield number, [line.strip()] if single else line.split()
-        return
-    reader = csv.reader(lines, delimiter=separator)
-    try:
-        for cells in reader:
-            cells = [cell.strip(" '") for cell in cells]
-            if any(cells):
-                if separator != ",":
-                    cells = [cell.replace(",", ".") for cell in cells]
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise RecordError(f"line {reader.line_num}: {error}") from None
+def _numbers(cells: list[str], line: int, head: list[list[str]]) -> Iterator[float]:
+    for column, cell in enumerate(cells):
+        value = number(cell)
+        if value is None:
+            known = head and column < len(head[0])
+            name = f" ({head[0][column]})" if known else ""
+            raise RecordError(f"line {line}, column {column + 1}{name}: {cell[:40]!r} is no number")
+        yield value
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return bool(re.fullmatch(r"(\d+:)?\d+:\d+(\.\d*)?", cell))
-    return cell.lower() != "nan"
-
-
-def _number(cell: str, line: int, column: int, head: list[list[str]]) -> float:
-    if cell.lower() in _NONE:
-        return np.nan
-    if not _is_number(cell):
-        known = head and column < len(head[0])
-        name = f" ({head[0][column]})" if known else ""
-        raise RecordError(f"line {line}, column {column + 1}{name}: {cell[:40]!r} is no number")
-    seconds = 0.0
-    for part in cell.split(":"):  # a clock, such as 0:01.250
-        seconds = 60 * seconds + float(part)
-    return seconds
-
-
-def _headings(head: list[list[str]], width: int) -> tuple[list[str] | None, list[str]]:
-    if not head:
-        return None, [""] * width
-    split = [re.fullmatch(r"(.*?)\s*[(\[]\s*(\S+?)\s*[)\]]", name) for name in head[0]]
-    known = (*_VOLTS, *_PER_SECOND)
-    split = [match if match and match[2].lower() in known else None for match in split]
-    names = [match[1] if match else name for match, name in zip(split, head[0])]
-    units = [match[2] if match else "" for match in split]
-    if len(head) == 2:
-        for column, unit in enumerate(head[1]):
-            if unit.strip("()[]").lower() not in (*known, ""):
-                raise RecordError(f"line 2, column {column + 1}: {unit[:40]!r} is no number")
-        units = [unit.strip("()[]") or before for unit, before in zip(head[1], units)]
-    return names, units
-
-
-def _without_time(signal: np.ndarray, names: list[str] | None, units: list[str]) -> Raw:
-    """Takes columns of time and of counts out; the rate is that of the former."""
-    hz, notes, keep = None, [], []
-    for i, column in enumerate(signal.T):
-        name = "" if names is None else names[i].lower().strip()
-        if names is not None and name in _TIME and hz is None:
-            hz = _rate(column, units[i].lower())
-            notes.append(Note(f"{hz:g} Hz by the column {names[i]!r}"))
-        elif names is not None and name in _COUNT:
-            text = f"column {i + 1} ({names[i] or 'no name'}) left out: it counts samples"
-            notes.append(Note(text))
-        elif _rises_evenly(column):
-            raise RecordError(
-                f"column {i + 1} rises evenly, as time does: name the columns in a first line, "
-                "such as 'time (s),I,II', or remove it"
-            )
-        else:
-            keep.append(i)
-    if not keep:
-        raise RecordError("no column of a lead in it")
-    volts = tuple(units[i] for i in keep)
-    leads = None if names is None else tuple(names[i] for i in keep)
-    return Raw(signal[:, keep], hz, volts if all(volts) else None, leads, tuple(notes))
-
-
-def _rises_evenly(column: np.ndarray) -> bool:
-    steps = np.diff(column)
-    if len(steps) < 10 or not (steps > 0).all():
-        return False
-    line = np.linspace(column[0], column[-1], len(column))
-    return bool(np.abs(column - line).max() <= steps.mean())
-
-
-def _rate(times: np.ndarray, unit: str) -> float:
-    if not _rises_evenly(times):
-        raise RecordError("the time column does not rise evenly: one rate without gaps is wanted")
-    hz = (len(times) - 1) / (times[-1] - times[0]) * _PER_SECOND.get(unit, 1)
-    if not unit and not 20 <= hz <= 50_000:
-        raise RecordError("the time column's unit is unclear: call it 'time (s)' or 'time (ms)'")
-    whole = round(hz)
-    return float(whole) if abs(whole / hz - 1) < 1e-3 else float(hz)  # times are rounded in files
+def _refuse_decimal_commas(rows: list[list[str]], named: bool) -> None:
+    """Two columns of whole numbers may be one of numbers such as 0,123."""
+    sure = any(re.fullmatch(r"0\d+", cell) for row in rows for cell in row[1:])
+    sure |= any(row[0] == "-0" for row in rows)
+    if not named and all(re.fullmatch(r"-?\d;\d{2,}", ";".join(row)) for row in rows):
+        sure = True
+    if sure:
+        raise RecordError(
+            "commas may be decimal commas or separate columns; separate the columns by semicolons, "
+            "or write decimal points"
+        )

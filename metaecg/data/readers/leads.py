@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from metaecg.data.readers.notes import Note
-from metaecg.data.signal import lead_name
+from metaecg.data.signal import lead_name, longest_run
 
 # Einthoven and Goldberger: each limb lead as a · I + b · II.
 LIMB = {
@@ -62,6 +62,15 @@ def remarks(signal: np.ndarray, leads: Sequence[str], hz: float) -> list[Note]:
     if missing.any():
         which = " ".join(lead for lead, n in zip(leads, missing) if n)
         notes.append(Note(f"{missing.sum()} missing samples (NaN) in {which}", serious=True))
+    still = [
+        f"{lead} {seconds:.2g} s"
+        for lead, column in zip(leads, signal.T)
+        if hz <= (run := longest_run(np.diff(column) == 0)) and run < len(column) - 1
+        for seconds in [(run + 1) / hz]
+    ]
+    if still:
+        text = f"without any change for {', '.join(still)}: are samples missing?"
+        notes.append(Note(text, serious=True))
     low, high = np.fmin.reduce(signal), np.fmax.reduce(signal)
     flat = [lead for lead, a, b in zip(leads, low, high) if a == b]
     if flat:

@@ -1,16 +1,21 @@
 """Which files are recordings, and of which format: by content, not by name."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from metaecg.data.readers.raw import RecordError
+from metaecg.data.readers.wfdb_header import LARGEST_HEADER
 
-FORMATS = "WFDB, CSV, TSV, NPY, NPZ, EDF or DICOM"
+FORMATS = "WFDB, CSV, TSV, NPY, NPZ, MAT, EDF or DICOM"
 
 # What archives put beside their recordings.
 _CLUTTER = ("records", "annotators", "readme", "license", "sha256sums", "md5sums", "index.html",
             "thumbs.db", "desktop.ini")  # fmt: skip
-_TYPICAL = (".csv", ".tsv", ".npy", ".npz", ".edf", ".bdf", ".dcm", ".hea")
+_TYPICAL = (".csv", ".tsv", ".npy", ".npz", ".mat", ".edf", ".bdf", ".dcm", ".hea")
+
+
+_VALUES = (b"AE", b"CS", b"DA", b"DT", b"LO", b"PN", b"SH", b"SQ", b"TM", b"UI", b"UL", b"US")
 
 
 def recognise(path: Path) -> tuple[str, Path]:
@@ -19,8 +24,7 @@ def recognise(path: Path) -> tuple[str, Path]:
     Raises:
       RecordError: there is no file, or it is of no known format.
     """
-    header = path.with_name(path.name + ".hea")
-    if not path.exists() and header.is_file():
+    if not path.exists() and (header := _header(path.with_name(path.name + ".dat"))):
         return "wfdb", header
     if path.is_dir():
         raise RecordError("is a folder; name a recording in it")
@@ -36,32 +40,71 @@ def recognise(path: Path) -> tuple[str, Path]:
         return "npy", path
     if start.startswith(b"PK\x03\x04"):
         return "npz", path
-    if start[128:132] == b"DICM":
+    if start[128:132] == b"DICM" or _is_bare_dicom(start):
         return "dicom", path
-    # The header's size field, 256 bytes and 256 a channel, tells EDF from a text that begins alike.
+    # The header's size field, 256 bytes and 256 a channel, distinguishes EDF from a text that
+    # begins alike.
     if start[:8] in (b"0       ", b"\xffBIOSEMI") and start[184:192].strip().isdigit():
         return "edf", path
-    header = path.with_suffix(".hea")
-    if path.suffix.lower() in (".dat", ".mat") or header.is_file():
-        if not header.is_file():
-            raise RecordError(f"its WFDB header {header.name} is missing")
+    suffix, header = path.suffix.lower(), _header(path)
+    if header:
         return "wfdb", header
+    if suffix == ".dat":
+        raise RecordError(f"its WFDB header {path.stem}.hea is missing")
+    if suffix == ".mat":
+        return "matlab", path
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or (
-        b"\0" not in start and path.suffix.lower() in (".csv", ".tsv", ".txt")
+        b"\0" not in start and suffix in (".csv", ".tsv", ".txt")
     ):
         return "table", path
     raise RecordError(f"not a recording of a known format; {FORMATS} are read")
 
 
-def stands_beside(path: Path) -> bool:
-    """Whether a file is no recording by its name: hidden, a licence, or part of a WFDB record.
+def _header(path: Path) -> Path | None:
+    """The WFDB header of a record with a file of samples `path`."""
+    candidates = (path.with_suffix(suffix) for suffix in (".hea", ".HEA"))
+    return next((header for header in candidates if header.is_file()), None)
 
-    A WFDB record's header stands for its samples and annotations.
+
+def _is_bare_dicom(start: bytes) -> bool:
+    """Whether a file begins with a DICOM element of group 2 or 8, without the preamble."""
+    if start[:2] not in (b"\x02\0", b"\x08\0"):
+        return False
+    implicit = start[6:8] == b"\0\0" and int.from_bytes(start[4:6], "little") <= 64
+    return start[4:6] in _VALUES or implicit
+
+
+def among(paths: Iterable[Path]) -> list[Path]:
+    """The paths that are recordings by their name: not hidden, no licence, no file of samples.
+
+    A WFDB record's header represents its samples and annotations.
     """
-    name, suffix = path.name.lower(), path.suffix.lower()
-    if name.startswith(".") or (name.startswith(_CLUTTER) and suffix not in _TYPICAL):
-        return True
-    return suffix != ".hea" and path.with_suffix(".hea").is_file()
+    listed = list(paths)
+    headers = [path for path in listed if path.suffix.lower() == ".hea"]
+    stems = {header.with_suffix("") for header in headers}
+    named = {header.parent / file for header in headers for file in _files(header)}
+    return [
+        path
+        for path in listed
+        if path.suffix.lower() == ".hea"
+        or not (_is_clutter(path) or path.with_suffix("") in stems or path in named)
+    ]
+
+
+def _is_clutter(path: Path) -> bool:
+    name = path.name.lower()
+    typical = path.suffix.lower() in _TYPICAL
+    return name.startswith(".") or (name.startswith(_CLUTTER) and not typical)
+
+
+def _files(header: Path) -> set[str]:
+    """The files of samples that a header names, as far as it can be read."""
+    try:
+        with open(header, encoding="utf-8", errors="replace") as file:
+            lines = [line for line in file.read(LARGEST_HEADER).splitlines() if line[:1] != "#"]
+    except OSError:
+        return set()
+    return {words[0] for line in lines[1:] if (words := line.split())}
 
 
 def find(folder: str | os.PathLike) -> list[Path]:
@@ -74,9 +117,7 @@ def find(folder: str | os.PathLike) -> list[Path]:
     if not folder.is_dir():
         raise RecordError(f"{folder}: no such folder")
     found, strange = [], []
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() or stands_beside(path):
-            continue
+    for path in among(path for path in sorted(folder.iterdir()) if not path.is_dir()):
         try:
             recognise(path)
             found.append(path)

@@ -4,6 +4,7 @@ Formats are recognised by content: WFDB, CSV/TSV, NPY/NPZ, EDF/BDF and DICOM. Wh
 its rate, units and leads is believed; what it leaves out is asked for.
 """
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,16 +18,20 @@ from metaecg.data.readers import csv, dicom, edf, npy, wfdb
 from metaecg.data.readers.given import Given, fill_in
 from metaecg.data.readers.leads import complete
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import Raw, RecordError
+from metaecg.data.readers.raw import Part, Raw, RecordError
 from metaecg.data.readers.recognise import recognise
 from metaecg.errors import MetaecgError
 
-_READERS: dict[str, Callable[[Path], Raw]] = {
+OFFSET = 0.1
+"""mV; a smaller constant offset is removed without a note."""
+
+_READERS: dict[str, Callable[[Path, Part], Raw]] = {
     "wfdb": wfdb.read,
     "npy": npy.read,
     "npz": npy.read_npz,
     "edf": edf.read,
     "dicom": dicom.read,
+    "matlab": npy.read_matlab,
     "table": csv.read,
 }
 
@@ -55,6 +60,7 @@ def read(
     hz: float | None = None,
     units: str | None = None,
     leads: Sequence[str] | None = None,
+    seconds: float | None = None,
 ) -> Recording:
     """Reads one recording.
 
@@ -62,7 +68,9 @@ def read(
       path: a file; of WFDB the header, a file beside it, or the record's name without extension.
       hz: samples per second, if the file does not say.
       units: mV, uV, V or nV, if the file does not say.
-      leads: names of the leads in order, if the file does not say.
+      leads: names of the leads in order, if the file does not say, or in place of names that are
+        none of a lead.
+      seconds: how much to read from the start, so that a long recording takes little memory.
 
     Raises:
       RecordError: it cannot be read, or something about it is missing or absurd.
@@ -71,7 +79,7 @@ def read(
     path = Path(path)
     source = os.fsencode(path).decode("utf-8", "replace")
     try:
-        whole = fill_in(_load(path), Given(hz, units, leads))
+        whole = fill_in(_load(path, Part(seconds, hz)), Given(hz, units, leads))
     except MetaecgError as error:
         raise RecordError(f"{source}: {error}") from None
     return Recording(whole.signal, whole.hz, whole.leads, source, whole.notes)
@@ -88,7 +96,8 @@ def adapt(
 ) -> tuple[np.ndarray, tuple[Note, ...]]:
     """Brings a recording into a model's form, by the same steps as `experiments.prepare`.
 
-    Limb leads that are missing are computed from two others; other missing leads are zero.
+    Limb leads that are missing are computed from two others; other missing leads are zero. Each
+    lead's constant offset, its median, is removed: it says nothing of the heart.
 
     Args:
       recording: what `read` returned.
@@ -109,6 +118,12 @@ def adapt(
             f"{recording.source}: has leads {' '.join(recording.leads)}, the model reads "
             f"{' '.join(wanted)}"
         )
+    start = signal[: math.ceil(target.seconds * recording.hz)]
+    offsets = np.nan_to_num(np.nanmedian(start, axis=0)) if start.size else np.zeros(len(names))
+    signal = signal - offsets
+    if any(large := [abs(o) >= OFFSET and n in wanted for o, n in zip(offsets, names)]):
+        listed = (f"{n} {o:.2g} mV" for n, o, is_large in zip(names, offsets, large) if is_large)
+        notes.append(Note(f"constant offset removed: {', '.join(listed)}"))
     zeros = np.zeros((len(signal), len(missing)))
     try:
         units, done = form.transform(
@@ -141,10 +156,10 @@ def adapt(
     return signal, tuple(dict.fromkeys(n for n in (*recording.notes, *notes) if n.text))
 
 
-def _load(path: Path) -> Raw:
+def _load(path: Path, part: Part) -> Raw:
     format, path = recognise(path)
     try:
-        return _READERS[format](path)
+        return _READERS[format](path, part)
     except (MetaecgError, PermissionError):
         raise
     except Exception as error:  # packages raise whatever comes first on a malformed file

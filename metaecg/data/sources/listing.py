@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from metaecg.data.readers.wfdb import split_codes
+from metaecg.data.readers.wfdb_header import split_codes
 from metaecg.errors import MetaecgError
 
 NOTHING = ("", "nan", "na", "n/a", "<na>", "nat", "none", "null", "unknown", "?", "-")

@@ -13,9 +13,9 @@ from metaecg.data.form import Recorded, Target
 from metaecg.data.readers import recordings
 from metaecg.data.readers.given import Given
 from metaecg.data.readers.raw import RecordError
-from metaecg.data.readers.recognise import FORMATS, recognise, stands_beside
+from metaecg.data.readers.recognise import FORMATS, among, recognise
 from metaecg.data.readers.recordings import Recording
-from metaecg.data.readers.wfdb import check_file
+from metaecg.data.readers.wfdb_header import check_file
 from metaecg.data.sources import source
 from metaecg.data.sources.listing import Item, label, walk
 from metaecg.data.sources.source import Form, Outcome, Source
@@ -61,9 +61,9 @@ def list_folder(folder: Path, labels: str) -> list[Item]:
     table = None if labels == "folders" else os.path.realpath(labels)
     found = walk(folder)
     paths = [
-        path
-        for path in found.files
-        if not stands_beside(folder / path) and os.path.realpath(folder / path) != table
+        path.relative_to(folder).as_posix()
+        for path in among(folder / path for path in found.files)
+        if os.path.realpath(path) != table
     ]
     if not paths:
         raise MetaecgError(f"{folder}: no file in it ({FORMATS}); check --input")

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from metaecg.data import signal as steps
 from metaecg.data.form import Recorded, Target
-from metaecg.data.readers.wfdb import count_samples, read_header, read_signal, unverified
+from metaecg.data.readers.lead_names import upright_name
+from metaecg.data.readers.wfdb import read_signal
+from metaecg.data.readers.wfdb_header import count_samples, read_header, remarks
 from metaecg.data.sources import source
 from metaecg.data.sources.listing import Item, label, walk
 from metaecg.data.sources.source import Form, Outcome, Source
@@ -55,7 +56,7 @@ def read(folder: Path, item: Item, target: Target) -> Iterator[Outcome]:
     codes = source.check_codes(header.codes if item.codes is None else item.codes)
     units, names = [c.unit for c in header.channels], [c.name for c in header.channels]
     recorded = Recorded(read_signal(path, header, folder), header.hz, units, names)
-    return source.records(recorded, codes, [unverified(header)], target)
+    return source.records(recorded, codes, [note.text for note in remarks(header)], target)
 
 
 def form(folder: Path, item: Item) -> Form:
@@ -67,7 +68,7 @@ def form(folder: Path, item: Item) -> Form:
     path = _header(folder, item)
     header = read_header(path, folder)
     seconds = count_samples(path, header, folder) / header.hz
-    return Form(header.hz, seconds, tuple(steps.lead_name(c.name) for c in header.channels))
+    return Form(header.hz, seconds, tuple(upright_name(c.name)[0] for c in header.channels))
 
 
 def _header(folder: Path, item: Item) -> Path:

@@ -10,7 +10,9 @@ import scipy.io
 import wfdb
 from hypothesis import strategies as st
 
-from metaecg.data.readers.wfdb import RecordError, read_header, read_signal
+from metaecg.data.readers.raw import RecordError
+from metaecg.data.readers.wfdb import read_signal
+from metaecg.data.readers.wfdb_header import read_header
 
 LEADS = ["I", "II", "V1"]
 
@@ -43,7 +45,7 @@ def test_equals_wfdb(tmp_path, format):
     path = write(tmp_path, format=format)
     header = read_header(path)
     assert header.hz == 250
-    assert header.samples == 500
+    assert header.frames == 500
     assert [channel.name for channel in header.channels] == LEADS
     expected = wfdb.rdrecord(str(path.with_suffix(""))).p_signal
     np.testing.assert_array_equal(read_signal(path, header), expected)
@@ -79,8 +81,9 @@ def test_two_files_and_several_samples_a_frame(tmp_path):
     record.wrsamp(expanded=True, write_dir=str(tmp_path))
     path = tmp_path / "f.hea"
     signal = read_signal(path, read_header(path))
-    np.testing.assert_allclose(signal[:, 0], (np.arange(10) * 2 + 0.5) / 200)
-    np.testing.assert_allclose(signal[:, 1], np.arange(10) / 200)
+    assert read_header(path).hz == 200
+    np.testing.assert_allclose(signal[:, 0], np.arange(20) / 200)
+    np.testing.assert_allclose(signal[:, 1], np.arange(20) / 400, atol=0.01)
 
 
 def test_header_fields_and_their_defaults(tmp_path):
@@ -95,12 +98,12 @@ def test_header_fields_and_their_defaults(tmp_path):
         "# Dx: 1, 2,Unknown\n"
     )
     header = read_header(path)
-    assert (header.hz, header.samples, header.codes) == (360.5, 650000, ("1", "2"))
+    assert (header.frame_hz, header.frames, header.codes) == (360.5, 650000, ("1", "2"))
     assert header.channels == (
-        ("r.dat", "212", 2, 3, 512, -200.5, -7, "uV", -22131, "MLII at rest"),
-        ("r.dat", "16", 1, 0, 0, 1000.0, 5, "mV", None, ""),
-        ("r.dat", "16", 1, 0, 0, 200.0, 0, "mV", None, ""),
-        ("r.dat", "16", 1, 0, 0, 200.0, 0, "mV", 65535, ""),
+        ("r.dat", "212", 2, 3, 512, -200.5, -7, "uV", -22131, "MLII at rest", True),
+        ("r.dat", "16", 1, 0, 0, 1000.0, 5, "mV", None, "", True),
+        ("r.dat", "16", 1, 0, 0, 200.0, 0, "mV", None, "", False),
+        ("r.dat", "16", 1, 0, 0, 200.0, 0, "mV", 65535, "", False),
     )
     path.write_text("r 1\nr.dat 16\n")
     assert read_header(path)[:2] == (250.0, 0)

@@ -8,7 +8,7 @@ import wfdb
 
 from metaecg.data import library
 from metaecg.data.form import Target, transform
-from metaecg.data.readers.wfdb import RecordError
+from metaecg.data.readers.raw import RecordError
 from metaecg.data.signal import STANDARD_LEADS, SignalError
 from metaecg.data.sources import importing
 from metaecg.data.sources.importing import Options, import_records
@@ -118,7 +118,7 @@ def test_each_bad_record_is_quarantined_with_its_reason(tmp_path):
         "lead": "lead II is there 0 times; the record has",
         "loud": "amplitude of 32.8 mV is beyond ±32.767 m",
         "flat": "all leads are flat",
-        "gap": "0.5 s of samples are missing (NaN) at a ",
+        "gap": "0.5 s of samples of lead I are missing (",
         "short": "short.dat: truncated, 798 of 800 bytes",
         "damaged": reasons["damaged"][:40],
         "bare": "bare.dat: missing",

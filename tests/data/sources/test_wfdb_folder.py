@@ -2,7 +2,7 @@
 
 import pytest
 
-from metaecg.data.readers.wfdb import split_codes
+from metaecg.data.readers.wfdb_header import split_codes
 from metaecg.data.sources.listing import Item
 from metaecg.data.sources.wfdb_folder import list_folder
 from metaecg.errors import MetaecgError

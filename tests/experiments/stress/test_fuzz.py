@@ -24,7 +24,9 @@ from metaecg.data.files import combine, read_json
 from metaecg.data.form import Target
 from metaecg.data.library import LibraryError
 from metaecg.data.protocols import ProtocolError
-from metaecg.data.readers.wfdb import RecordError, read_header, read_signal
+from metaecg.data.readers.raw import RecordError
+from metaecg.data.readers.wfdb import read_signal
+from metaecg.data.readers.wfdb_header import read_header
 from metaecg.data.sources import ptbxl, wfdb_folder
 from metaecg.data.sources.importing import import_records
 from metaecg.data.sources.listing import Item
