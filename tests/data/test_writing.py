@@ -85,3 +85,62 @@ def test_a_failed_replacement_keeps_the_old_library(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert lib.open_library(tmp_path / "a").signals[0, 0, 0] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+from metaecg.data.writing import Writer
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+try:
+    with Writer(sys.argv[1]) as writer:
+        for number in range(40):
+            signal = np.full((50, 2), number, np.int16)
+            writer.add(signal, id=str(number), patient="p", codes=["AFIB"], note="x" * 40)
+        for number in range(40):
+            writer.quarantine(str(number), "no label")
+        writer.finish(vocabulary=["AFIB"])
+except OSError as error:
+    print("refused:", error.strerror)
+"""
+
+
+@pytest.mark.parametrize("room", [0, 1, 200, 600, 2000, 5000, 8100])
+def test_a_full_disk_leaves_nothing_behind(tmp_path, room):
+    """Each of the files may be the one that does not fit, while written or while closed."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "a"), str(room)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "refused: File too large\n", done.stderr
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_patients_that_turn_out_to_be_one_are_numbered_as_one(tmp_path):
+    with Writer(tmp_path / "a") as writer:
+        for number, patient in enumerate("abcdeaf"):
+            signal = np.full((4, 2), number, np.int16)
+            writer.add(signal, id=str(number), patient=patient, codes=["A"], note='"x", y')
+            if patient == "d":
+                writer.unite("b", "d")
+            if patient == "e":
+                writer.unite("e", "c")
+                writer.unite("b", "e")
+        writer.unite("f", "never seen")
+        writer.finish(vocabulary=["A"])
+    library = lib.open_library(tmp_path / "a")
+    np.testing.assert_array_equal(library.patients, [0, 1, 1, 1, 1, 0, 2])
+    assert library.notes == ('"x", y',) * 7
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file" / "a", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(lib.LibraryError, match="file is a file, where a folder is needed"):
+            Writer(path)
+    with pytest.raises(lib.LibraryError, match="exists and is not a library"):
+        Writer(tmp_path / "file")

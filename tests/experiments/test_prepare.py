@@ -272,3 +272,54 @@ def test_settings_that_make_no_sense(records, tmp_path, run, values, message):
     with pytest.raises(MetaecgError, match=message):
         run(**({"input": str(records), "output": str(tmp_path / "a")} | values))
     assert not list(tmp_path.iterdir())
+
+
+def test_pieces_equivalent_codes_and_the_form_of_the_shipped_diagnoser(
+    records, tmp_path, run, capsys
+):
+    table = tmp_path / "labels.csv"
+    table.write_text("Path;Label\nAFIB/r1;AF\nAFIB/r3;164889003\nmy class/r0;SR\n")
+    common = {"input": str(records), "labels": str(table)}
+    run(output=str(tmp_path / "kept"), hz=100.0, **common)
+    out = capsys.readouterr().out
+    assert "note: equivalent codes are separate classes: 164889003 and AF; --equivalent" in out
+    assert "12 standard leads: --seconds=10 makes a library for them" in out
+    run(output=str(tmp_path / "a"), cut=1.0, equivalent_codes="merge", **common)
+    out = capsys.readouterr().out
+    assert "equivalent codes are separate" not in out
+    library = lib.open_library(tmp_path / "a")
+    assert library.vocabulary == ("AFIB", "SR")
+    assert library.signals.shape == (9, 250, 12)
+    np.testing.assert_array_equal(library.patients, np.repeat([0, 1, 2], 3))
+    whole = lib.open_library(tmp_path / "kept").labels.sum(axis=0)
+    np.testing.assert_array_equal(library.labels.sum(axis=0), [3 * whole[:2].sum(), 3 * whole[2]])
+
+
+def test_a_library_in_the_shipped_form_needs_no_note(tmp_path, run, capsys):
+    run(source="synthetic", output=str(tmp_path / "a"), patients=2, seed=3)
+    assert "note:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"output": ""}, "--output is empty"),
+        ({"output": "{}/labels.csv"}, "exists and is not a library"),
+        ({"output": "{}/labels.csv/a"}, "labels.csv is a file, where a folder is needed"),
+        ({"cut": 1.0, "seconds": 1.0}, "--cut and --seconds both say"),
+        ({"cut": -1.0}, "--cut=-1: both must be positive"),
+        ({"cut": float("nan")}, "--cut=nan"),
+        ({"seed": 3}, "--seed does not apply to --source=wfdb"),
+        ({"patients": 3}, "--patients does not apply to --source=wfdb"),
+        ({"source": "ptbxl", "cut": 5.0}, "--cut does not apply to --source=ptbxl"),
+        ({"source": "synthetic", "input": None, "cut": 5.0}, "--cut does not apply"),
+        ({"source": "synthetic", "input": None, "equivalent_codes": "merge"}, "does not apply"),
+    ],
+)
+def test_flags_that_contradict_each_other(records, tmp_path, run, values, message):
+    (tmp_path / "labels.csv").write_text("path,label\n")
+    values = {"input": str(records), "output": str(tmp_path / "a")} | values
+    values["output"] = values["output"].format(tmp_path)
+    with pytest.raises(MetaecgError, match=message):
+        run(**values)
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]

@@ -14,6 +14,7 @@ NOTHING = ("", "nan", "na", "n/a", "<na>", "nat", "none", "null", "unknown", "?"
 """What tables write where there is no label or no patient, in capitals or not."""
 
 
+_DECLARED = re.compile(r'"?sep=(.)"?\s*')  # Excel's first line
 _WHOLE = re.compile(r"^(\d+)\.0$", re.ASCII)  # pandas writes 164889003.0 beside an empty cell
 
 
@@ -156,6 +157,10 @@ def read_labels(file: Path, places: Places) -> dict[str, tuple[str, tuple[str, .
         for text in (row["path"], row["label"], row.get("patient", "")):
             if not text.isprintable():
                 raise MetaecgError(f"{file}: line {line}: {text[:60]!r} is not printable")
+        if not any(map(str.strip, row.values())):
+            continue
+        if not row["path"].strip():
+            raise MetaecgError(f"{file}: line {line}: no path")
         try:
             path = places.find(row["path"], file.parent)
         except MetaecgError as error:
@@ -197,8 +202,11 @@ def read_csv(
     try:
         with open(file, encoding="utf-8-sig", newline="") as lines:
             first = lines.readline(1 << 16)
-            lines.seek(0)
             separator = max(",;\t", key=first.count)
+            if declared := _DECLARED.fullmatch(first):
+                separator = declared[1]
+            else:
+                lines.seek(0)
             # Strict: else a quotation mark without its pair swallows the rest of the file.
             reader = csv.DictReader(lines, strict=True, delimiter=separator)
             names = list(reader.fieldnames or ())

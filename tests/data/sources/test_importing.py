@@ -158,3 +158,77 @@ def test_survey_takes_the_commonest(tmp_path):
     assert survey(tmp_path, list_folder(tmp_path, "header")[:1], form) == Target(
         100, 2, ("I", "II")
     )
+
+
+def test_copies_of_a_recording_are_of_one_patient_and_say_so(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        write(folder, name)
+    for name, original in (("a2", "a"), ("a3", "a"), ("b2", "b")):
+        header = (folder / f"{original}.hea").read_text()
+        (folder / f"{name}.hea").write_text(header.replace(original, name, 1))
+    items = [
+        Item("a", "a", "ann", ("AFIB",)),
+        Item("b", "b", "bob", ("SR",)),
+        Item("c", "c", "cid", ("SR",)),
+        Item("a2", "a2", "a2", ("SR",)),
+        Item("b2", "b2", "bob", ("SR",)),
+        Item("a3", "a3", "cid", ("AFIB",)),
+    ]
+    library, reasons = run(folder, tmp_path / "out", items)
+    assert reasons == {}
+    np.testing.assert_array_equal(library.patients, [0, 1, 0, 0, 1, 0])
+    assert library.notes == ("", "", "", *(f"the same signal as {name}" for name in "aba"))
+    assert library.vocabulary == ("AFIB", "SR")
+    np.testing.assert_array_equal(library.labels[:, 0], [1, 0, 0, 0, 0, 1])
+
+
+def test_pieces_are_records_of_one_patient(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder, "long", seconds=7)
+    write(folder, "short", seconds=1)
+    write(
+        folder,
+        "gap",
+        seconds=4,
+        value=lambda x: np.where(np.arange(400)[:, None] < 50, -32768, x * 900).astype(int),
+    )
+    items = list_folder(folder, "header")
+    target = TARGET._replace(cut=True)
+    with Writer(tmp_path / "out") as writer:
+        counts, copies = import_records(writer, Source("wfdb", folder, items, read, target), target)
+        writer.finish(vocabulary=["AFIB"], hz=100, leads=TARGET.leads)
+    found = library.open_library(tmp_path / "out")
+    assert (counts, copies) == ({"AFIB": 5}, 0)
+    assert found.ids == (
+        "gap from 2 s", "long from 0 s", "long from 2 s", "long from 4 s", "short from 0 s"
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.patients, [0, 1, 1, 1, 2])
+    expected = wfdb.rdrecord(str(folder / "long")).p_signal * 1000
+    np.testing.assert_array_equal(np.concatenate(found.signals[1:4]), expected[:600].round())
+    assert "gap,from 0 s: 0.5 s of samples" in (tmp_path / "out" / "quarantine.csv").read_text()
+    assert target.describe()[1].startswith("cut into pieces of 2 s, recordings shorter than one")
+
+
+def test_equivalent_codes_are_merged_when_asked(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    codes = (("164889003", "AF"), ("AFIB", "SR"), ("my own",))
+    for number in range(3):
+        write(folder, f"r{number}")
+    items = [Item(f"r{n}", f"r{n}", f"r{n}", codes[n]) for n in range(3)]
+    kept, _ = run(folder, tmp_path / "kept", items)
+    assert kept.vocabulary == ("164889003", "AF", "AFIB", "SR", "my own")
+    merged, _ = run(folder, tmp_path / "merged", items, merge=True)
+    assert merged.vocabulary == ("AFIB", "SR", "my own")
+    np.testing.assert_array_equal(merged.labels, [[1, 0, 0], [1, 1, 0], [0, 0, 1]])
+
+
+def test_survey_counts_on_limb_leads_that_can_be_computed(tmp_path):
+    eight = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+    write(tmp_path, "a", leads=eight)
+    assert survey(tmp_path, list_folder(tmp_path, "header"), form).leads == STANDARD_LEADS
+    write(tmp_path, "a", leads=("I", "V1", "V2", "V3", "V4", "V5", "V6"))
+    assert survey(tmp_path, list_folder(tmp_path, "header"), form).leads[:2] == ("I", "V1")
