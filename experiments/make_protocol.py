@@ -1,11 +1,11 @@
-"""Freezes a protocol for a library of one's own, and says what each part holds.
+"""Makes a protocol for a library of one's own, and says what each part holds.
 
     python -m experiments.make_protocol --library=LIBRARY --output=mine.json
         [--membership=any|single] [--seed=0] [--min_patients=20] [--parts=50,20,30]
         [--way=5] [--query=5]
 
-Train and evaluate with it by --config.protocol=mine.json. Written once, it is not to be changed:
-numbers are comparable as long as the file is the same.
+Train and evaluate with it by --config.protocol=mine.json. Once the file is written, do not change it:
+numbers are comparable as long as the file is the same. Equivalent codes are one class.
 """
 
 import json
@@ -64,31 +64,47 @@ def _largest_shot(index: LibraryIndex, way: int, query: int, most: int) -> int:
 
 @command_line.defines_flags
 def define_flags() -> None:
-    flags.DEFINE_string("library", None, "folder made by experiments.prepare")
-    flags.DEFINE_string("output", None, "file of the protocol, .json; not overwritten")
-    flags.DEFINE_enum("membership", "any", ["any", "single"], "who belongs to a class")
-    flags.DEFINE_integer("seed", 0, "of the order of the rare classes", lower_bound=0)
-    flags.DEFINE_integer("min_patients", 20, "fewest patients of a class", lower_bound=1)
-    flags.DEFINE_list("parts", ["50", "20", "30"], "shares of train, validation and test")
-    flags.DEFINE_integer("way", 5, "classes of the episodes to be reported on", lower_bound=2)
-    flags.DEFINE_integer("query", 5, "records asked of each class", lower_bound=1)
+    flags.DEFINE_string("library", None, "The folder of the library, made by experiments.prepare.")
+    flags.DEFINE_string("output", None, "The .json file to make; an existing one is kept.")
+    flags.DEFINE_enum(
+        "membership",
+        "any",
+        ["any", "single"],
+        "Which records belong to a class: any record that carries its code, or only records that "
+        "carry exactly one diagnostic statement.",
+    )
+    flags.DEFINE_integer(
+        "seed", 0, "The seed of the order in which rare classes are dealt out.", lower_bound=0
+    )
+    flags.DEFINE_integer(
+        "min_patients", 20, "Classes of fewer patients are left out.", lower_bound=1
+    )
+    flags.DEFINE_list(
+        "parts", ["50", "20", "30"], "The shares of train, validation and test, as three numbers."
+    )
+    flags.DEFINE_integer(
+        "way", 5, "How many classes an episode has for which shots are reported.", lower_bound=2
+    )
+    flags.DEFINE_integer(
+        "query", 5, "How many queries of each class such an episode has.", lower_bound=1
+    )
 
 
 def main(_) -> None:
-    if FLAGS.library is None or FLAGS.output is None:
-        raise MetaecgError("--library and --output are needed (see --help)")
+    if not FLAGS.library or not FLAGS.output:
+        raise MetaecgError("give --library and --output (--help describes them)")
     output = Path(FLAGS.output).expanduser()
     if output.suffix != ".json":
         raise MetaecgError(f"--output={output}: a protocol is a .json file")
     if output.exists():
         raise MetaecgError(
-            f"{output}: exists, and a frozen protocol is not changed; choose another"
+            f"{output}: exists, and a frozen protocol is not changed; choose another --output"
         )
     try:
         shares = [float(share) for share in FLAGS.parts]
     except ValueError:
         raise MetaecgError(
-            f"--parts={','.join(FLAGS.parts)}: write three numbers, such as 50,20,30"
+            f"--parts={','.join(FLAGS.parts)}: give three numbers, such as 50,20,30"
         ) from None
     library = open_library(Path(FLAGS.library).expanduser())
     fields = making.make(
@@ -107,7 +123,10 @@ def main(_) -> None:
     for part, numbers in held.items():
         print(f"{part}: " + ", ".join(f"{value} {what}" for what, value in numbers.items()))
         if numbers["classes"] and not numbers["largest shot"]:
-            print(f"  {part} cannot fill {FLAGS.way}-way episodes of {FLAGS.query} queries a class")
+            print(
+                f"  {part} cannot fill {FLAGS.way}-way episodes of {FLAGS.query} queries a class: "
+                "lower --way, --query or --min_patients"
+            )
     print(f"wrote {output}; use it as --config.protocol={output}")
 
 
