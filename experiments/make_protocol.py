@@ -4,8 +4,8 @@
         [--membership=any|single] [--seed=0] [--min_patients=20] [--parts=50,20,30]
         [--way=5] [--query=5]
 
-Train and evaluate with it by --config.protocol=mine.json. Once the file is written, do not change it:
-numbers are comparable as long as the file is the same. Equivalent codes are one class.
+Train and evaluate with it by --config.protocol=mine.json. Do not change the file once it is
+written: numbers are comparable as long as it is the same. Equivalent codes are one class.
 """
 
 import json
