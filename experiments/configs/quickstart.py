@@ -16,8 +16,10 @@ def get_config(arguments: str | None = None):
     config.vary_shot = True
     config.snail.attention = "32x32+64x64+64x64"
     config.snail.filters = 32
+    # Whitened embeddings, which the nearest prototype of SNAIL's closed form reads best.
+    config.whiten = True
     config.pretrain.steps = 250
-    config.head.steps = 600
+    config.head.steps = 300
     config.head.batch = 32
     config.steps = 40
     config.learning_rate = 1e-4
