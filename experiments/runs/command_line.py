@@ -104,6 +104,10 @@ def defines_flags(define: Callable[[], None]) -> Callable[[], None]:
 
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:
+    # absl looks for names alike recursively, letter by letter.
+    for argument in argv[1:]:
+        if argument.startswith("-") and len(argument.partition("=")[0]) > 100:
+            _exit(f"there is no flag {ascii(argument[:60])[1:-1]}… (--help lists the flags)", 1)
     try:
         rest = flags.FLAGS(argv)
     except SystemExit:  # absl shows the help and then exits with 1
@@ -112,7 +116,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
         near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), 1)
         near = near or [n for n in flags.FLAGS if n.rpartition(".")[2] == error.flagname]
         hint = f"; did you mean --{near[0]}?" if near else ""
-        _exit(f"there is no flag --{error.flagname[:60]}{hint} (--help lists the flags)", 1)
+        _exit(f"there is no flag --{error.flagname}{hint} (--help lists the flags)", 1)
     except BrokenPipeError:
         raise
     except (flags.Error, OSError, ValueError) as error:  # flags from a file, too
