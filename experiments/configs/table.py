@@ -39,8 +39,14 @@ def shots(text: str) -> list[int]:
     Raises:
       ValueError: one is no number from 1 on, or is there twice.
     """
-    numbers = [int(number) for number in text.split("+")]
-    if min(numbers) < 1 or max(numbers) > LARGEST or len(set(numbers)) < len(numbers):
+    written = text.split("+")
+    numbers = [int(number) for number in written if number.isascii() and number.isdigit()]
+    if (
+        len(numbers) < len(written)
+        or min(numbers) < 1
+        or max(numbers) > LARGEST
+        or len(set(numbers)) < len(numbers)
+    ):
         raise ValueError(f"{text!r} does not give each number of examples once")
     return numbers
 
