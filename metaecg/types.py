@@ -1,11 +1,14 @@
 """The nouns of the toolkit: what flows from a sample library to a trained learner."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from metaecg.errors import MetaecgError
 
 Array = Any
 """An array of jax, or of numpy where no device is needed."""
@@ -14,54 +17,64 @@ ArrayTree = Any
 """A pytree of arrays: parameters, model state, optimiser state."""
 
 
-@jax.tree_util.register_pytree_node_class
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
 class LibraryIndex:
-    """Who carries what: the part of a sample library that episodes are drawn from.
+    """Who carries what: of a sample library, all that episodes are drawn by.
 
-    Records with the same statements are interchangeable to the rules of an episode, so the index
-    sorts them into `patterns` once, on the host; a draw then looks at the patterns (some
+    Records with the same labels are interchangeable to the rules of an episode, so the index
+    sorts the records into `patterns` once, on the host; a draw then looks at the patterns (some
     thousands at most) and never at the records, however many there are.
 
     Args:
-      labels: bool [R, C], True where record r carries class c (multi-hot).
-      patients: int32 [R], equal where two records are of the same patient.
+      labels: bool [R, C] (or numbers that are all 0 or 1), True where record r carries class c;
+        a record may carry several classes or none.
+      patients: [R] hashable ids (numbers, strings, …), equal where two records are of the same
+        patient.
 
     Attributes:
-      patterns: bool [U, C], the distinct rows of `labels`.
-      starts: int32 [U + 1], records `order[starts[u]:starts[u + 1]]` have pattern u.
-      order: int32 [R], the records sorted by pattern.
+      labels: bool [R, C], as given.
+      patients: int32 [R], the patients numbered from 0 in the order of their first records.
+      patterns: bool [U, C], the distinct rows of `labels`; computed.
+      starts: int32 [U + 1], records `order[starts[u]:starts[u + 1]]` have pattern u; computed.
+      order: int32 [R], the records sorted by pattern; computed.
       without: int32 [C, C], how many patients have a record that carries the row's class and
-        not the column's; on the diagonal, how many have one that carries the class.
+        not the column's; on the diagonal, how many have one that carries the class; computed.
 
     Raises:
-      ValueError: the shapes do not fit together.
+      ValueError: the shapes do not fit together, a label is missing or is neither 0 nor 1, or a
+        patient is missing.
     """
 
     labels: Array
     patients: Array
-    patterns: Array
-    starts: Array
-    order: Array
-    without: Array
+    patterns: Array = None
+    starts: Array = None
+    order: Array = None
+    without: Array = None
 
-    def __init__(self, labels: Any, patients: Any):
-        labels = np.asarray(labels, dtype=bool)
-        patients = np.asarray(patients, dtype=np.int32)
+    def __post_init__(self):
+        if self.patterns is not None or self.labels is None:
+            return  # a transformation of jax puts an index together again
+        labels, patients = _labels(self.labels), _patients(self.patients)
         if labels.ndim != 2 or patients.shape != labels.shape[:1]:
-            raise ValueError(
-                f"labels must be bool [R, C] and patients int32 [R]; got labels {labels.shape} "
+            raise MetaecgError(
+                f"an index needs labels [R, C] and patients [R]; got labels {labels.shape} "
                 f"and patients {patients.shape}"
             )
         packed = np.packbits(labels, axis=1)
         _, first, pattern = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         pattern = pattern.reshape(-1)
-        self.labels = jnp.asarray(labels)
-        self.patients = jnp.asarray(patients)
-        self.patterns = jnp.asarray(labels[first])
-        counts = np.bincount(pattern, minlength=len(first))
-        self.starts = jnp.asarray(np.concatenate([[0], np.cumsum(counts)]), jnp.int32)
-        self.order = jnp.asarray(np.argsort(pattern, kind="stable"), jnp.int32)
-        self.without = jnp.asarray(_patients_without(labels, patients), jnp.int32)
+        starts = np.append(0, np.cumsum(np.bincount(pattern, minlength=len(first))))
+        for name, value in (
+            ("labels", labels),
+            ("patients", patients),
+            ("patterns", labels[first]),
+            ("starts", starts.astype(np.int32)),
+            ("order", np.argsort(pattern, kind="stable").astype(np.int32)),
+            ("without", _patients_without(labels, patients)),
+        ):
+            object.__setattr__(self, name, jnp.asarray(value))
 
     @property
     def num_records(self) -> int:
@@ -73,43 +86,48 @@ class LibraryIndex:
         """C, the classes."""
         return self.labels.shape[1]
 
-    def tree_flatten(self):
-        return (
-            self.labels,
-            self.patients,
-            self.patterns,
-            self.starts,
-            self.order,
-            self.without,
-        ), None
 
-    @classmethod
-    def tree_unflatten(cls, _, children):
-        index = object.__new__(cls)
-        (
-            index.labels,
-            index.patients,
-            index.patterns,
-            index.starts,
-            index.order,
-            index.without,
-        ) = children
-        return index
+def _labels(labels: Any) -> np.ndarray:
+    """Returns the labels as bool; a label that is not known must not count as carried."""
+    given = np.asarray(labels)
+    if given.dtype != bool and (
+        given.dtype.kind not in "iufO" or not np.all((given == 0) | (given == 1))
+    ):
+        raise MetaecgError(
+            "labels must be bool, or numbers that are all 0 or 1: decide for every record and "
+            "class whether the record carries the class, and leave out what is not known"
+        )
+    return given.astype(bool)
+
+
+def _patients(patients: Any) -> np.ndarray:
+    """Returns int32 [R]: the patients numbered in the order of their first records."""
+    ids = patients.tolist() if hasattr(patients, "tolist") else list(patients)
+    numbers: dict[Any, int] = {}
+    try:
+        if any(patient is None or patient != patient for patient in ids):
+            raise TypeError
+        coded = [numbers.setdefault(patient, len(numbers)) for patient in ids]
+    except TypeError:
+        raise MetaecgError(
+            "patients must be one hashable id a record, and none of them missing (None, NaN): "
+            "give a record of an unknown patient an id of its own"
+        ) from None
+    return np.array(coded, np.int32)
 
 
 def _patients_without(labels: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """Returns int [C, C]: patients with a record that carries a and not b (diagonal: carries a)."""
+    """Returns int32 [C, C]: `LibraryIndex.without`."""
     classes = labels.shape[1]
-    table = np.zeros((classes, classes), np.int64)
+    table = np.zeros((classes, classes), np.int32)
+    by_patient = np.argsort(patients, kind="stable")
     for a in range(classes):
-        rows = np.flatnonzero(labels[:, a])
+        rows = by_patient[labels[by_patient, a]]
         lacks = ~labels[rows]
         lacks[:, a] = True
-        who, inverse = np.unique(patients[rows], return_inverse=True)
-        for b in range(classes):
-            table[a, b] = np.count_nonzero(
-                np.bincount(inverse[lacks[:, b]], minlength=len(who)) if len(who) else []
-            )
+        first = np.flatnonzero(np.diff(patients[rows], prepend=-1))
+        if len(first):
+            table[a] = np.logical_or.reduceat(lacks, first).sum(0)
     return table
 
 

@@ -1,50 +1,44 @@
-"""Episodes as index arithmetic: from a key and an index of the library to rows of it.
+"""Episodes as index arithmetic: from a key and an index of the library to rows of the library.
 
 The rules on clinical data, where records carry several statements and patients return:
 
-1. the classes of an episode are distinct and drawn uniformly; slots are permuted at random;
-2. a record is eligible for a slot if it carries that slot's class and none of the episode's others;
-3. no record and no patient stands twice in an episode;
+1. the classes of an episode are distinct, and every class set that can be filled is equally likely;
+   the slots are permuted at random;
+2. a record is eligible for a slot if it carries the slot's class and none of the episode's others;
+3. no record and no patient is twice in an episode, and every filling of the slots that obeys this
+   rule is equally likely;
 4. a class set that cannot fill every slot is never drawn.
 """
 
 import functools
-import itertools
-import math
-from collections.abc import Iterable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from metaecg.episodes import eligible as eligible_lib
-from metaecg.episodes.eligible import Table
-from metaecg.errors import MetaecgError
+from metaecg.episodes.feasibility import check_feasible
 from metaecg.types import Array, Episode, LibraryIndex
 
-# A class set that has the patients fills its slots within a few rounds; one that looked as if it
-# had them and has not is given up after this many, and another is drawn.
-_ROUNDS = 200
-_CLASS_SETS = 10_000
-
-_CHECK_EVERY = 4  # rounds, after which slots are looked for that cannot be filled any more
-_CHUNK = 64  # episodes of a large batch that are drawn at a time: what they need stays in cache
-_QUICK = 3  # rounds within which most of them are filled
-_REPAIR = 8  # of the others are drawn anew at a time, since the slowest of them decides
+_CLASS_SETS = 10_000  # are drawn before the library is given up
+_TRIES = 64  # fillings are drawn at random before places are exchanged
+_EXCHANGES = 8  # of each place, so that the filling forgets in which order its places were filled
+_STEPS = 20_000  # of exchanging, after which a class set counts as one that cannot be filled
+_CHUNK = 64  # episodes are drawn at a time: what they need stays in the processor's cache
+_BLOCK = 64  # label patterns are counted together
 
 
 def sample_episode(key: Array, index: LibraryIndex, *, way: int, shot: int, query: int) -> Episode:
-    """Draws one episode; a pure function of `key`, for `jit` and `vmap`.
+    """Draws one episode; a pure function of `key`, for `jit`, `vmap`, `scan`, `pmap`, `shard_map`.
 
-    The cost does not grow with the number of records, only with that of distinct label patterns.
+    The cost grows with the number of distinct label patterns, not with the number of records.
 
     Args:
       key: a typed PRNG key.
-      index: the part of the library to draw from.
-      way: number of classes.
-      shot: labelled examples of each class.
-      query: records to diagnose of each class.
+      index: the records to draw from.
+      way: the number of classes.
+      shot: the number of labelled examples of each class.
+      query: the number of records to diagnose of each class.
 
     Returns:
       An `Episode`. Inside a transformation that traces `index` itself, an infeasible setting
@@ -53,23 +47,8 @@ def sample_episode(key: Array, index: LibraryIndex, *, way: int, shot: int, quer
     Raises:
       ValueError: no class set can fill the episode; names the short class and the largest shot.
     """
-    if not isinstance(index.patterns, jax.core.Tracer):
-        check_feasible(index, way=way, shot=shot, query=query)
-    draw_key, support_key, query_key = jax.random.split(key, 3)
-    classes, rows = _draw(draw_key, index, way=way, need=shot + query)
-    return _episode(classes, rows, support_key, query_key, shot)
-
-
-def _episode(classes: Array, rows: Array, support_key: Array, query_key: Array, shot: int):
-    slots = jnp.arange(len(classes), dtype=jnp.int32)[:, None]
-
-    def shuffled(key, rows):
-        order = _permutation(key, rows.size)
-        return rows.reshape(-1)[order], jnp.broadcast_to(slots, rows.shape).reshape(-1)[order]
-
-    return Episode(
-        classes, *shuffled(support_key, rows[:, :shot]), *shuffled(query_key, rows[:, shot:])
-    )
+    _check(index, way, shot, query)
+    return _sample(key, index, way=way, shot=shot, query=query)
 
 
 def sample_episodes(
@@ -88,8 +67,8 @@ def sample_episodes(
 
     Args:
       key: a typed PRNG key, the root of the stream.
-      first: number of the first episode.
-      count: how many.
+      first: the number of the first episode.
+      count: the number of episodes.
       index, way, shot, query: as of `sample_episode`.
 
     Returns:
@@ -98,330 +77,197 @@ def sample_episodes(
     Raises:
       ValueError: as `sample_episode`.
     """
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(first + jnp.arange(count))
-    if count <= _CHUNK:
-        return jax.vmap(lambda k: sample_episode(k, index, way=way, shot=shot, query=query))(keys)
+    _check(index, way, shot, query)
+    numbers = first + jnp.arange(count, dtype=jnp.int32)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
+    sample = functools.partial(_sample, index=index, way=way, shot=shot, query=query)
+    # Nobody waits for the slowest but those of the same chunk.
+    return jax.vmap(sample)(keys) if count <= _CHUNK else lax.map(sample, keys, batch_size=_CHUNK)
+
+
+def _check(index: LibraryIndex, way: int, shot: int, query: int) -> None:
     if not isinstance(index.patterns, jax.core.Tracer):
         check_feasible(index, way=way, shot=shot, query=query)
-    draw_keys, support_keys, query_keys = jax.vmap(lambda k: jax.random.split(k, 3), out_axes=1)(
-        keys
-    )
-    classes, rows = _draw_many(draw_keys, index, way, shot + query)
-    order = functools.partial(_episode, shot=shot)
-    return lax.map(
-        lambda x: order(*x), (classes, rows, support_keys, query_keys), batch_size=_CHUNK
-    )
 
 
-def _draw_many(keys: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, Array]:
-    """`_draw` for many keys, where none waits for the slowest.
+# Compiled within other programs as well: what calls it need not trace it anew.
+@functools.partial(jax.jit, static_argnames=("way", "shot", "query"))
+def _sample(key: Array, index: LibraryIndex, *, way: int, shot: int, query: int) -> Episode:
+    draw_key, row_key, support_key, query_key = jax.random.split(key, 4)
+    classes, rows = _draw(draw_key, index, way, shot + query)
+    # Which of a slot's records are its examples does not depend on how they were found.
+    rows = jax.random.permutation(row_key, rows, axis=1, independent=True)
+    slots = jnp.broadcast_to(jnp.arange(way, dtype=jnp.int32)[:, None], rows.shape)
 
-    All get a few rounds, which suffice for most. The others are drawn anew, a few at a time.
+    def shuffled(key, columns):
+        pairs = jnp.stack([rows[:, columns].reshape(-1), slots[:, columns].reshape(-1)])
+        return jax.random.permutation(key, pairs, axis=1)
+
+    support, query_ = shuffled(support_key, slice(shot)), shuffled(query_key, slice(shot, None))
+    return Episode(classes, *support, *query_)
+
+
+def _until(done, step, carry):
+    """Repeats `step`, once at least, until `done`.
+
+    The first step is taken before the loop, so that what is carried into the loop already varies
+    over the devices of a `shard_map` as what comes out of it.
     """
-    table = eligible_lib.table(index)
-
-    def quick(key):
-        class_key, row_key = _attempt_keys(key, 0)
-        classes = _classes(class_key, 0, index, way, need)
-        found = eligible_lib.eligible(table, classes)
-        rows = jnp.full((way, need), -1, jnp.int32)
-        for tried in range(_QUICK):
-            rows = _place(row_key, tried, rows, index, table, found)
-        return classes, jnp.where(_possible(classes, index, need), rows, -1)
-
-    def unfilled(carry):
-        return jnp.any(carry[0])
-
-    def repair(carry):
-        left, classes, rows = carry
-        # Where fewer are left, the last episode is drawn beside them; the same as it is already,
-        # or the one that it is to become.
-        (at,) = jnp.nonzero(left, size=_REPAIR, fill_value=len(keys) - 1)
-        new_classes, new_rows = jax.vmap(lambda k: _draw(k, index, way=way, need=need))(keys[at])
-        return left.at[at].set(False), classes.at[at].set(new_classes), rows.at[at].set(new_rows)
-
-    classes, rows = lax.map(quick, keys, batch_size=_CHUNK)
-    left = jnp.any(rows < 0, axis=(1, 2))
-    return lax.while_loop(unfilled, repair, (left, classes, rows))[1:]
+    return lax.while_loop(lambda carry: ~done(carry), step, step(carry))
 
 
-# Within other programs as well: what calls it need not trace it anew, which takes a second.
-@functools.partial(jax.jit, static_argnames=("way", "need"))
-def _draw(key: Array, index: LibraryIndex, *, way: int, need: int) -> tuple[Array, Array]:
-    """Returns classes [way] and rows [way, need] that obey the four rules."""
-    table = eligible_lib.table(index)
+class _Eligible(NamedTuple):
+    """The records eligible for each slot of a class set, numbered in the order of their patterns.
 
-    def unfilled(carry):
-        tried, _, rows = carry
-        return jnp.any(rows < 0) & (tried < 100)
+    Attributes:
+      counts: int32 [way, B, _BLOCK], the eligible records of each pattern, in blocks of patterns.
+      ends: int32 [way, B], the eligible records up to the end of each block.
+    """
+
+    counts: Array
+    ends: Array
+
+    @property
+    def totals(self) -> Array:
+        return self.ends[:, -1]
+
+
+def _eligible(index: LibraryIndex, classes: Array) -> _Eligible:
+    """Counts the records that carry the class of each slot [way] and none of the others."""
+    patterns = len(index.patterns)
+    spare = -patterns % _BLOCK
+    carries = jnp.pad(index.patterns, ((0, spare), (0, 0))).T.reshape(-1, 1, patterns + spare)
+    sizes = jnp.pad(jnp.diff(index.starts), (0, spare))
+    chosen = carries[classes, 0]
+    alone = jnp.sum(chosen, axis=0, dtype=jnp.int32) == 1
+    counts = jnp.where(chosen & alone[None], sizes[None], 0).reshape(len(classes), -1, _BLOCK)
+    sums = jnp.sum(counts, axis=-1, dtype=jnp.int32)
+    return _Eligible(counts, jnp.cumsum(sums, axis=-1, dtype=jnp.int32))
+
+
+def _records(index: LibraryIndex, eligible: _Eligible, numbers: Array) -> Array:
+    """Returns int32 [way, n]: the rows of the eligible records of these numbers [way, n]."""
+    slot = jnp.arange(len(numbers))[:, None]
+    block, rest = _find(eligible.ends[:, None], numbers)
+    inside = jnp.cumsum(eligible.counts[slot, block], axis=-1, dtype=jnp.int32)
+    pattern, rest = _find(inside, rest)
+    return index.order[index.starts[block * _BLOCK + pattern] + rest]
+
+
+def _find(ends: Array, numbers: Array) -> tuple[Array, Array]:
+    """In which of the runs that end at `ends` [..., n, k] each number falls, and its place there."""
+    passed = ends <= numbers[..., None]
+    run = jnp.sum(passed, axis=-1, dtype=jnp.int32)
+    return run, numbers - jnp.max(jnp.where(passed, ends, 0), axis=-1)
+
+
+def _draw(key: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, Array]:
+    """Returns classes [way] and rows [way, need] that obey the four rules; rows −1 if none do."""
 
     def attempt(carry):
         tried, _, _ = carry
-        class_key, row_key = _attempt_keys(key, tried)
-        classes = _draw_classes(class_key, index, way, need)
-        return tried + 1, classes, _fill(row_key, index, table, classes, need)
+        class_key, try_key, walk_key = jax.random.split(jax.random.fold_in(key, tried), 3)
+        classes, eligible = _draw_classes(class_key, index, way, need)
+        rows = _fill_at_once(try_key, index, eligible, need)
+        return tried + 1, classes, _fill_by_exchange(walk_key, index, eligible, rows)
+
+    def done(carry):
+        tried, _, rows = carry
+        return jnp.all(rows >= 0) | (tried >= 100)
 
     empty = jnp.full((way, need), -1, jnp.int32)
-    carry = (jnp.int32(0), jnp.zeros(way, jnp.int32), empty)
-    _, classes, rows = lax.while_loop(unfilled, attempt, carry)
-    return classes, jnp.where(jnp.all(rows >= 0), rows, -1)
+    _, classes, rows = _until(done, attempt, (jnp.int32(0), jnp.zeros(way, jnp.int32), empty))
+    return classes, rows
 
 
-def _attempt_keys(key: Array, tried: Array | int) -> Array:
-    return jax.random.split(jax.random.fold_in(key, tried))
+def _draw_classes(key: Array, index: LibraryIndex, way: int, need: int) -> tuple[Array, _Eligible]:
+    """Draws a class set of which no pair, and no number of eligible records, shows it infeasible.
 
-
-def _draw_classes(key: Array, index: LibraryIndex, way: int, need: int) -> Array:
-    """Returns distinct classes, uniform among the sets that no pair of them rules out."""
-
-    def short(carry):
-        tried, classes = carry
-        return ~_possible(classes, index, need) & (tried < _CLASS_SETS)
-
-    def draw(tried):
-        return tried + 1, _classes(key, tried, index, way, need)
-
-    return lax.while_loop(short, lambda carry: draw(carry[0]), draw(jnp.int32(0)))[1]
-
-
-def _classes(key: Array, tried: Array | int, index: LibraryIndex, way: int, need: int) -> Array:
-    """Returns `way` distinct classes of those that have the patients by themselves."""
-    order = _permutation(jax.random.fold_in(key, tried), index.num_classes)
-    able = jnp.diagonal(index.without)[order] >= need
-    # Those that are able in front, all in the order drawn.
-    place = jnp.where(able, jnp.cumsum(able) - 1, jnp.sum(able) + jnp.cumsum(~able) - 1)
-    return _ordered(order, place)[:way]
-
-
-def _possible(classes: Array, index: LibraryIndex, need: int) -> Array:
-    """Whether no pair of the classes rules the set out."""
-    return jnp.all(index.without[classes[:, None], classes] >= need)
-
-
-def _fill(key: Array, index: LibraryIndex, table: Table, classes: Array, need: int) -> Array:
-    """Returns rows [way, need] for given classes; -1 where no record could be placed."""
-    found = eligible_lib.eligible(table, classes)
-    totals = found.ends[:, -1]
-    # Slots with few eligible records may come to have no free patient. All of these are looked at.
-    few = 4 * need
-    every = jnp.broadcast_to(jnp.arange(few), (len(classes), few))
-    candidates = index.patients[eligible_lib.records(table, found, every)]
-    candidates = jnp.where(every < totals[:, None], candidates, -1)
-
-    def hopeless(rows):
-        """Whether some slot has an empty place, and all patients eligible for it have one."""
-        placed = jnp.where(rows < 0, -1, index.patients[rows]).reshape(-1)
-        free = jnp.all(candidates[None] != placed[:, None, None], axis=0) & (candidates >= 0)
-        short = jnp.any(rows < 0, axis=1) & ~jnp.any(free, axis=1) & (totals <= few)
-        return jnp.any(short)
-
-    def unfilled(carry):
-        tried, rows = carry
-        return jnp.any(rows < 0) & (tried < _ROUNDS) & jnp.all(totals >= need) & ~hopeless(rows)
-
-    def rounds(carry):
-        tried, rows = carry
-        for more in range(_CHECK_EVERY):
-            rows = _place(key, tried + more, rows, index, table, found)
-        return tried + _CHECK_EVERY, rows
-
-    empty = jnp.full((len(classes), need), -1, jnp.int32)
-    return lax.while_loop(unfilled, rounds, (jnp.int32(0), empty))[1]
-
-
-@jax.jit
-def _place(
-    key: Array,
-    tried: Array | int,
-    rows: Array,
-    index: LibraryIndex,
-    table: Table,
-    found: eligible_lib.Eligible,
-) -> Array:
-    """One round: fills some of the empty places (-1) of rows [way, need].
-
-    Every empty place draws a record uniformly from those eligible for its slot, and keeps it unless
-    the patient already has a place or is drawn by an earlier one.
+    All of these sets are equally likely, in every order.
     """
-    totals = found.ends[:, -1:]
-    at = jax.random.randint(jax.random.fold_in(key, tried), rows.shape, 0, jnp.maximum(totals, 1))
-    drawn = eligible_lib.records(table, found, at).reshape(-1)
-    empty = rows.reshape(-1) < 0
-    who = index.patients[jnp.where(empty, drawn, rows.reshape(-1))]
-    place = jnp.arange(len(who))
-    # A place gives way to those that are filled, and of the empty ones to those before it. What
-    # is compared with stands along the first axis, so that the result is computed by vectors.
-    before = ~empty[:, None] | (place[:, None] < place[None, :])
-    rival = jnp.any((who[:, None] == who[None, :]) & before & empty[None, :], axis=0)
-    return jnp.where(empty & ~rival, drawn, rows.reshape(-1)).reshape(rows.shape)
+    able = jnp.diagonal(index.without) >= need
+
+    def draw(carry):
+        tried, _, _ = carry
+        noise = jax.random.uniform(jax.random.fold_in(key, tried), able.shape, jnp.float32)
+        classes = lax.top_k(jnp.where(able, noise, -1), way)[1]
+        return tried + 1, classes, _eligible(index, classes)
+
+    def done(carry):
+        tried, classes, eligible = carry
+        pairs = index.without[classes[:, None], classes]
+        return (jnp.all(pairs >= need) & jnp.all(eligible.totals >= need)) | (tried >= _CLASS_SETS)
+
+    nothing = jnp.zeros(way, jnp.int32)
+    return _until(done, draw, (jnp.int32(0), nothing, _eligible(index, nothing)))[1:]
 
 
-def _permutation(key: Array, size: int) -> Array:
-    """`jax.random.permutation(key, size)`; for small sizes by counting, as CPUs sort slowly."""
-    if size > 256:
-        return jax.random.permutation(key, size)
-    bits, place = jax.random.bits(jax.random.split(key)[1], (size,)), jnp.arange(size)
-    first = (bits[:, None] == bits[None, :]) & (place[:, None] < place[None, :])
-    return _ordered(place, jnp.sum((bits[:, None] < bits[None, :]) | first, axis=0))
+def _fill_at_once(key: Array, index: LibraryIndex, eligible: _Eligible, need: int) -> Array:
+    """Draws the places of all slots until no patient has two; −1 where that did not come about.
 
-
-def _ordered(values: Array, place: Array) -> Array:
-    """Returns `values` [n], each at its place: a permutation of 0 … n − 1."""
-    here = place[:, None] == jnp.arange(len(place))[None, :]
-    return jnp.sum(jnp.where(here, values[:, None], 0), axis=0)
-
-
-def windows(length: int, width: int) -> Array:
-    """The source's sample groups [0013, 0051]: windows of a sequence, sliding by one.
-
-    Args:
-      length: number of records in the sequence, Mk.
-      width: records in a group, w = j − i + 1.
-
-    Returns:
-      int32 [length − width + 1, width], positions in the sequence.
-
-    Example:
-      >>> windows(5, 4).tolist()
-      [[0, 1, 2, 3], [1, 2, 3, 4]]
-
-    Raises:
-      ValueError: width is not in 2 … length (1 ≤ i < j ≤ Mk in claim 2).
+    A slot is drawn again until its own patients differ, and all are drawn again where a patient has
+    two slots. This is sampling by rejection, so that every filling is equally likely.
     """
-    if not 2 <= width <= length:
-        raise MetaecgError(
-            f"a window has 2 to {length} of the sequence's {length} records, not {width}"
+    way, totals = len(eligible.ends), eligible.totals[:, None]
+    slot = jnp.repeat(jnp.arange(way), need)
+    ranges = jnp.maximum(totals - need + jnp.arange(need, dtype=jnp.int32)[None], 0)
+
+    def draw(carry):
+        tried, rows, again = carry
+        numbers = jax.random.randint(
+            jax.random.fold_in(key, tried), (way, need), 0, ranges + 1, jnp.int32
         )
-    first = jnp.arange(length - width + 1, dtype=jnp.int32)
-    return first[:, None] + jnp.arange(width, dtype=jnp.int32)[None, :]
+
+        def distinct(k, numbers):  # without replacement: Floyd's algorithm (Bentley & Floyd 1987)
+            taken = (numbers == numbers[:, k, None]) & (jnp.arange(need) < k)[None]
+            value = jnp.where(jnp.any(taken, axis=1), ranges[:, k], numbers[:, k])
+            return numbers.at[:, k].set(value)
+
+        numbers = lax.fori_loop(1, need, distinct, numbers)
+        rows = jnp.where(again[:, None], _records(index, eligible, numbers), rows)
+        who = index.patients[rows].reshape(-1)
+        twice = (who[:, None] == who[None]) & ~jnp.eye(len(who), dtype=bool)
+        same = slot[:, None] == slot[None]
+        within = jnp.any((twice & same).reshape(way, -1), axis=1)
+        across = jnp.any(twice & ~same)
+        return tried + 1, rows, jnp.where(jnp.any(within), within, across)
+
+    def done(carry):
+        tried, _, again = carry
+        return ~jnp.any(again) | (tried >= _TRIES)
+
+    start = jnp.int32(0), jnp.zeros((way, need), jnp.int32), jnp.ones(way, bool)
+    _, rows, again = _until(done, draw, start)
+    return jnp.where(jnp.any(again) | jnp.any(totals < need), -1, rows)
 
 
-def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> None:
-    """Raises unless some class set has shot + query eligible patients for every slot.
+def _fill_by_exchange(key: Array, index: LibraryIndex, eligible: _Eligible, rows: Array) -> Array:
+    """Fills empty rows [way, need] (−1) of a class set that leaves few fillings, one place a step.
 
-    Raises:
-      ValueError: names the class that is short (its column in the index) and the largest shot.
+    An empty place takes a random record eligible for its slot; where the patient has a place
+    already, that one is emptied. If any filling exists, one is found sooner or later. A full
+    episode is then disturbed many times, by giving a random place another record: this random walk
+    (Broder 1986) is reversible, and leaves every filling equally likely.
     """
-    if way < 2 or shot < 1 or query < 1:
-        raise MetaecgError(
-            f"way ≥ 2, shot ≥ 1, query ≥ 1 needed; got {way}-way, {shot}-shot, {query} queries"
-        )
-    known = index.__dict__.setdefault("_feasible", set())
-    if (way, shot + query) in known:
-        return
-    classes = index.num_classes
-    if way > classes:
-        raise MetaecgError(f"{way}-way episodes need {way} classes; the index has {classes}")
-    need = shot + query
-    if _feasible_set(index, way, need) is not None:
-        known.add((way, need))
-        return
-    best, short = 0, int(np.argsort(-np.diagonal(index.without), kind="stable")[way - 1])
-    for fewer in range(need - 1, 0, -1):
-        chosen = _feasible_set(index, way, fewer)
-        if chosen is not None:
-            best, short = fewer, int(chosen[eligible_patients(index, chosen).argmin()])
-            break
-    largest = best - query
-    remedy = (
-        f"the largest feasible shot is {largest}"
-        if largest > 0
-        else "no shot is feasible: lower `way` or `query`"
-    )
-    raise MetaecgError(
-        f"no {way} classes have {shot} + {query} eligible patients each: at best class {short} has "
-        f"{best}; {remedy}"
-    )
+    way, need = rows.shape
+    totals = jnp.maximum(eligible.totals[:, None], 1)
 
+    def step(carry):
+        steps, left, rows = carry
+        place_key, row_key = jax.random.split(jax.random.fold_in(key, steps))
+        full = jnp.all(rows >= 0)
+        anywhere = jax.random.randint(place_key, (), 0, way * need, jnp.int32)
+        place = jnp.where(full, anywhere, jnp.argmax(rows < 0))
+        numbers = jax.random.randint(row_key, (way, 1), 0, totals, jnp.int32)
+        drawn = _records(index, eligible, numbers)[place // need, 0]
+        theirs = (rows >= 0) & (index.patients[rows] == index.patients[drawn])
+        rows = jnp.where(theirs, -1, rows).at[place].set(drawn)
+        return steps + 1, left - full, rows
 
-def eligible_patients(index: LibraryIndex, classes: np.ndarray) -> np.ndarray:
-    """Returns int [way]: distinct patients eligible for each slot of a class set (rule 2)."""
-    carries = np.asarray(index.labels)[:, classes]
-    patients = np.asarray(index.patients)
-    alone = carries.sum(1) == 1
-    return np.array([len(np.unique(patients[alone & carries[:, s]])) for s in range(len(classes))])
+    def unsettled(carry):
+        steps, left, rows = carry
+        return ((left > 0) | jnp.any(rows < 0)) & (steps < _STEPS)
 
-
-def _feasible_set(index: LibraryIndex, way: int, need: int) -> np.ndarray | None:
-    """Returns classes each of whose slots can have `need` patients, or None where it finds none.
-
-    Sets of classes that have the patients by themselves are tried: every one of them, or 2,000
-    where they are many.
-    """
-    without = np.asarray(index.without)
-    able = np.flatnonzero(np.diagonal(without) >= need)
-    if len(able) < way:
-        return None
-    if math.comb(len(able), way) <= 2_000:
-        sets: Iterable[np.ndarray] = map(np.array, itertools.combinations(able, way))
-    else:
-        rng = np.random.default_rng(0)
-        sets = (np.sort(rng.choice(able, way, replace=False)) for _ in range(2_000))
-    for chosen in sets:
-        pairs = without[chosen[:, None], chosen[None, :]]
-        if pairs.min() >= need and _can_place(index, chosen, need):
-            return chosen
-    return None
-
-
-def _can_place(index: LibraryIndex, classes: np.ndarray, need: int) -> bool:
-    """Whether every slot can have `need` eligible patients and no patient two slots.
-
-    A patient may be eligible for several slots, by different records: places are given by
-    augmenting paths (Kuhn 1955).
-    """
-    carries, patients = np.asarray(index.labels)[:, classes], np.asarray(index.patients)
-    alone = carries.sum(1) == 1
-    eligible = [np.unique(patients[alone & column]).tolist() for column in carries.T]
-    slot_of: dict[int, int] = {}
-
-    def place(slot: int, visited: set[int]) -> bool:
-        for patient in eligible[slot]:
-            if patient not in visited:
-                visited.add(patient)
-                if patient not in slot_of or place(slot_of[patient], visited):
-                    slot_of[patient] = slot
-                    return True
-        return False
-
-    return all(place(slot, set()) for slot in range(len(classes)) for _ in range(need))
-
-
-def verify(index: LibraryIndex, episodes: Episode) -> None:
-    """Asserts on the host that drawn episodes (any leading axes) obey the rules.
-
-    Raises:
-      ValueError: names the first episode that breaks a rule, and the rule.
-    """
-    labels, patients = np.asarray(index.labels), np.asarray(index.patients)
-    way = episodes.classes.shape[-1]
-    flat = [np.asarray(x).reshape(-1, x.shape[-1]) for x in episodes]
-    classes, support, support_slots, query, query_slots = flat
-    rows = np.concatenate([support, query], axis=1)
-    slots = np.concatenate([support_slots, query_slots], axis=1)
-
-    def fail(broken: np.ndarray, rule: str) -> None:
-        if broken.any():
-            raise MetaecgError(f"episode {int(np.flatnonzero(broken)[0])} breaks a rule: {rule}")
-
-    counts = [(s[..., None] == np.arange(way)).sum(1) for s in (support_slots, query_slots)]
-    uneven = np.any([(c != c[:, :1]).any(1) for c in counts], axis=0)
-    fail((rows < 0).any(1) | uneven, "every slot is filled, as often as the others")
-    fail(_repeats(classes), "classes are distinct")
-    carried = np.take_along_axis(labels[rows], classes[:, None, :], axis=2)
-    fail((carried != (slots[..., None] == np.arange(way))).any((1, 2)), "own class and no other's")
-    fail(_repeats(rows), "no record twice")
-    fail(_repeats(patients[rows]), "no patient twice")
-
-
-def _repeats(values: np.ndarray) -> np.ndarray:
-    ordered = np.sort(values, axis=1)
-    return (ordered[:, 1:] == ordered[:, :-1]).any(1)
-
-
-def coverage(index: LibraryIndex, rows: np.ndarray) -> np.ndarray:
-    """Returns float [C]: the share of each class's records among `rows` (any shape; [0012])."""
-    labels = np.asarray(index.labels)
-    seen = np.zeros(len(labels), bool)
-    seen[np.asarray(rows).reshape(-1)] = True
-    return (labels & seen[:, None]).sum(0) / np.maximum(labels.sum(0), 1)
+    left = jnp.where(rows[0, 0] < 0, _EXCHANGES * way * need, 0)
+    rows = lax.while_loop(unsettled, step, (0 * left, left, rows.reshape(-1)))[2]
+    return jnp.where(jnp.all(rows >= 0), rows, -1).reshape(way, need)

@@ -10,10 +10,11 @@ largest deck. A record is dealt by the rarest class that it carries, which keeps
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from metaecg.errors import MetaecgError
-from metaecg.types import LibraryIndex
+from metaecg.types import Array, LibraryIndex
 
 
 class Sequences(NamedTuple):
@@ -28,6 +29,31 @@ class Sequences(NamedTuple):
     classes: np.ndarray
     rows: np.ndarray
     slots: np.ndarray
+
+
+def windows(length: int, width: int) -> Array:
+    """The source's sample groups [0013, 0051]: windows of a sequence, sliding by one.
+
+    Args:
+      length: number of records in the sequence, Mk.
+      width: records in a group, w = j − i + 1.
+
+    Returns:
+      int32 [length − width + 1, width], positions in the sequence.
+
+    Example:
+      >>> windows(5, 4).tolist()
+      [[0, 1, 2, 3], [1, 2, 3, 4]]
+
+    Raises:
+      ValueError: width is not in 2 … length (1 ≤ i < j ≤ Mk in claim 2).
+    """
+    if not 2 <= width <= length:
+        raise MetaecgError(
+            f"a window has 2 to {length} of the sequence's {length} records, not {width}"
+        )
+    first = jnp.arange(length - width + 1, dtype=jnp.int32)
+    return first[:, None] + jnp.arange(width, dtype=jnp.int32)[None, :]
 
 
 def epoch(index: LibraryIndex, *, way: int, per_class: int, seed: int) -> Sequences:
