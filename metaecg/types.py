@@ -37,7 +37,9 @@ class LibraryIndex:
       patients: int32 [R], the patients numbered from 0 in the order of their first records.
       patterns: bool [U, C], the distinct rows of `labels`; computed.
       starts: int32 [U + 1], records `order[starts[u]:starts[u + 1]]` have pattern u; computed.
-      order: int32 [R], the records sorted by pattern; computed.
+      order: int32 [R], the records sorted by pattern; of each pattern, every patient's first record
+        comes before the second record of any; computed.
+      heads: int32 [U], how many patients have a record of each pattern; computed.
       without: int32 [C, C], how many patients have a record that carries the row's class and
         not the column's; on the diagonal, how many have one that carries the class; computed.
 
@@ -51,6 +53,7 @@ class LibraryIndex:
     patterns: Array = None
     starts: Array = None
     order: Array = None
+    heads: Array = None
     without: Array = None
 
     def __post_init__(self):
@@ -66,12 +69,14 @@ class LibraryIndex:
         _, first, pattern = np.unique(packed, axis=0, return_index=True, return_inverse=True)
         pattern = pattern.reshape(-1)
         starts = np.append(0, np.cumsum(np.bincount(pattern, minlength=len(first))))
+        repeat = _repeats(pattern, patients)
         for name, value in (
             ("labels", labels),
             ("patients", patients),
             ("patterns", labels[first]),
             ("starts", starts.astype(np.int32)),
-            ("order", np.argsort(pattern, kind="stable").astype(np.int32)),
+            ("order", np.lexsort((repeat, pattern)).astype(np.int32)),
+            ("heads", np.bincount(pattern[repeat == 0]).astype(np.int32)),
             ("without", _patients_without(labels, patients)),
         ):
             object.__setattr__(self, name, jnp.asarray(value))
@@ -114,6 +119,16 @@ def _patients(patients: Any) -> np.ndarray:
             "give a record of an unknown patient an id of its own"
         ) from None
     return np.array(coded, np.int32)
+
+
+def _repeats(pattern: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """Returns int [R]: how many records before each are of the same pattern and patient."""
+    order = np.lexsort((patients, pattern))
+    new = (np.diff(pattern[order], prepend=-1) != 0) | (np.diff(patients[order], prepend=-1) != 0)
+    begins = np.flatnonzero(new)
+    repeats = np.empty(len(order), int)
+    repeats[order] = np.arange(len(order)) - begins[np.cumsum(new) - 1]
+    return repeats
 
 
 def _patients_without(labels: np.ndarray, patients: np.ndarray) -> np.ndarray:

@@ -3,15 +3,13 @@
 import itertools
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
 from metaecg.errors import MetaecgError
 from metaecg.types import LibraryIndex
 
-_ALL = 200_000  # class sets are looked at one by one, of more than these only some
-_SOME = 2_000
+_SOME = 2_000  # class sets are looked at; all of them where they are no more
 
 
 def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> None:

@@ -293,7 +293,8 @@ def test_index_sorts_records_into_patterns():
     index = LibraryIndex(PATTERNS[[3, 0, 3, 6, 0, 0]], [5, 1, 5, 2, 1, 7])
     assert index.patterns.tolist() == [[False] * 3, [True, False, False], [True, True, False]]
     assert index.starts.tolist() == [0, 1, 4, 6]
-    assert index.order.tolist() == [3, 1, 4, 5, 0, 2]
+    assert index.order.tolist() == [3, 1, 5, 4, 0, 2]  # row 4 is the second of patient 1
+    assert index.heads.tolist() == [1, 2, 1]
     assert index.without.tolist() == [[3, 2, 3], [0, 1, 1], [0, 0, 0]]
     assert (index.num_records, index.num_classes) == (6, 3)
 
