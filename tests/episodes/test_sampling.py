@@ -299,11 +299,6 @@ def test_index_sorts_records_into_patterns():
     assert (index.num_records, index.num_classes) == (6, 3)
 
 
-def test_index_of_mismatched_arrays_is_refused():
-    with pytest.raises(ValueError, match=r"labels \(3, 2\) and patients \(4,\)"):
-        LibraryIndex(np.zeros((3, 2), bool), np.arange(4))
-
-
 @pytest.fixture
 def sound():
     """A library of six records and an episode that breaks no rule."""

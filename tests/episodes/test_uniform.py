@@ -123,7 +123,7 @@ LIBRARIES = {
 def test_all_episodes_of_a_class_set_and_all_class_sets_are_equally_likely(name):
     index = LIBRARIES[name]
     whole = all_episodes(index, 2, 1, 1)
-    seen = drawn_episodes(index, 6_000, 2, 1, 1)
+    seen = drawn_episodes(index, 4_000, 2, 1, 1)
     assert_uniform([classes for classes, _ in seen], whole)
     for chosen, cells in whole.items():
         assert_uniform([each for classes, each in seen if classes == chosen], cells)
@@ -209,7 +209,7 @@ def test_support_and_query_hold_patients_with_many_records_equally_often():
     people = [f"{letter} {letter}{p}" for letter in "abc" for p in range(40)]
     index = library(*people, *[person for person in people if person[3:] in "0123456789"] * 7)
     sample = functools.partial(episodes.sample_episodes, way=3, shot=6, query=3)
-    drawn = jax.jit(lambda key: sample(key, 0, 2_000, index))(jax.random.key(0))
+    drawn = jax.jit(lambda key: sample(key, 0, 600, index))(jax.random.key(0))
     patients = np.asarray(index.patients)
     many = np.bincount(patients)[patients] == 8
     support, query = many[np.asarray(drawn.support)], many[np.asarray(drawn.query)]
