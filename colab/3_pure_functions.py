@@ -45,7 +45,7 @@ import optax
 
 from metaecg import episodes, evaluate, learners, losses
 from metaecg.episodes import sequences
-from metaecg.train import batches, meta, training_step
+from metaecg.train import batches, meta, training_step, updates
 from metaecg.types import Learner, LibraryIndex, Variables
 
 SMOKE = os.environ.get("METAECG_SMOKE") == "1"  # the tests run everything on a very small scale
@@ -175,7 +175,7 @@ def snail():
 draw = batches.EpisodeDraw(WAY, SHOT, QUERY, slots=WAY, batch=16)
 adam = optax.adam(2e-3)
 STEPS = 3 if SMOKE else 500
-variables, history = run(snail(), meta.episodic(snail(), adam), draw, STEPS)
+variables, history = run(snail(), updates.episodic(snail(), adam), draw, STEPS)
 print(f"SNAIL on unseen classes of images: {score(snail(), variables)} (chance 0.2)")
 
 # %% [markdown]
@@ -203,7 +203,7 @@ dealt = sequences.stream(train.index, 4 * STEPS, way=WAY, per_class=SHOT + 2, se
 by_sequence = batches.SequenceDraw(dealt, slots=WAY, batch=4)
 figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
 for name, optimizer in RULES.items():
-    update = meta.trajectory(
+    update = updates.trajectory(
         snail(),
         optimizer,
         inner=optax.adam(1e-3),
@@ -262,7 +262,7 @@ for name, learner in {
     "ridge regression": ridge(Patches()),
     "prototypes": learners.protonet(Patches()),
 }.items():
-    variables, history = run(learner, meta.episodic(learner, adam), draw, STEPS)
+    variables, history = run(learner, updates.episodic(learner, adam), draw, STEPS)
     print(f"{name:20} {score(learner, variables)}")
 
 # %% [markdown]

@@ -52,7 +52,7 @@ from metaecg.diagnose.predictor import freeze
 from metaecg.episodes import sequences, tasks
 from metaecg.figures import plots
 from metaecg.networks import encoder
-from metaecg.train import batches, meta, training_step
+from metaecg.train import batches, meta, training_step, updates
 from metaecg.types import LibraryIndex
 
 SMOKE = os.environ.get("METAECG_SMOKE") == "1"  # the tests run everything on a very small scale
@@ -206,7 +206,7 @@ plots.trajectory(
 # %% [markdown]
 # ## Claim 1 · training [0049]
 # The model is set to $\theta^*$ and goes on with the next sequences: $\theta_0 \leftarrow \theta^*$.
-# `meta.trajectory` does claims 2–6 for several sequences at once and folds each $\theta_i$ into
+# `updates.trajectory` does claims 2–6 for several sequences at once and folds each $\theta_i$ into
 # $\varphi$ as it comes, so that memory does not grow with $n$. Slots are named anew in every window:
 # neighbouring ones share most of their records, and $\theta_i$ would learn them by heart.
 
@@ -214,7 +214,7 @@ plots.trajectory(
 rounds, together = (2, 1) if SMOKE else (60, 4)
 plan = sequences.stream(train.index, rounds * together, way=M, per_class=k, seed=1)
 draw = batches.SequenceDraw(plan, slots=M, batch=together)
-update = meta.trajectory(
+update = updates.trajectory(
     model, optax.sgd(0.5), inner=optax.adam(1e-3), width=w, permute_slots=True, carry_inner=True
 )
 step = jax.jit(functools.partial(training_step.train_step, draw=draw, update=update))
@@ -261,7 +261,7 @@ print(f"a recording of {candidates[one.query_slots[0]]}:", dict(zip(candidates, 
 # | S402 | labels | `tasks.group`, `networks.Snail` |
 # | S403 | loss, meta-parameters | `losses.cross_entropy`, `meta.meta_parameters` |
 # | S404 | optimal meta-parameters | `meta.meta_optimise` |
-# | S405 | training | `training_step.train_step` with `meta.trajectory` |
+# | S405 | training | `training_step.train_step` with `updates.trajectory` |
 #
 # ## Claim 10 · the device [0070]
 # Memory, a processor and a program that does all this: one file that diagnoses without the training

@@ -16,10 +16,9 @@ from typing import Any
 
 from absl import flags
 
-from experiments import train
 from experiments.configs import ptbxl
 from experiments.configs import settings as config_settings
-from experiments.runs import build, command_line, loop, machine, trained, workdir
+from experiments.runs import build, command_line, loop, machine, opening, stages, trained, workdir
 from experiments.tables import learners, markdown, measure, repeats
 from metaecg import NOTICE
 from metaecg.data import protocols
@@ -120,11 +119,11 @@ def train_all(
         )
         where = folder / _file(name)
         print(f"{protocol}, seed {seed}: {name}, {config.steps} steps")
-        raw = raw or train.open_parts(config)
+        raw = raw or opening.open_parts(config)
         if config.freeze_encoder and embedded is None:
-            embedded = train.embed(raw, config, runs[ENCODER])
+            embedded = opening.embed(raw, config, runs[ENCODER])
         data = embedded if config.freeze_encoder and embedded else raw
-        train.train_stage(config, where, data, sigterm)
+        stages.train_stage(config, where, data, sigterm)
         runs[name] = trained.load(where)
     return runs
 
@@ -275,7 +274,7 @@ def _measured(
             seen=rules.oracle,
         )
         for kind, rows in measured.items():
-            found[kind] += rows
+            found.setdefault(kind, []).extend(rows)
     workdir.write_whole(kept, json.dumps({"asked": asked, "found": found}))
     return found
 

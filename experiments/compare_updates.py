@@ -20,9 +20,8 @@ import numpy as np
 import optax
 from absl import flags
 
-from experiments import train
 from experiments.configs import settings as config_settings
-from experiments.runs import build, command_line, loop, trained
+from experiments.runs import build, command_line, loop, opening, stages, trained
 from metaecg import episodes
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
@@ -63,11 +62,13 @@ def tasks_per_step(config: ml_collections.ConfigDict) -> int:
     return (length - build.window(config) + 1) * config.inner.steps
 
 
-def measure(config: ml_collections.ConfigDict, folder: Path, data: train.Opened) -> dict[str, Any]:
+def measure(
+    config: ml_collections.ConfigDict, folder: Path, data: opening.Opened
+) -> dict[str, Any]:
     """Trains by one rule; returns its last validation scores, seconds and memory."""
     began = time.monotonic()
     with loop.SigTerm() as sigterm:
-        train.train_stage(config, folder, data, sigterm)
+        stages.train_stage(config, folder, data, sigterm)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     scores = next(line["validation"] for line in reversed(lines) if "validation" in line)
     rate = next(line["rate"] for line in reversed(lines) if "rate" in line)
@@ -80,7 +81,7 @@ def measure(config: ml_collections.ConfigDict, folder: Path, data: train.Opened)
     }
 
 
-def _memory(config: ml_collections.ConfigDict, data: train.Opened) -> int:
+def _memory(config: ml_collections.ConfigDict, data: opening.Opened) -> int:
     """Bytes that the compiled step needs beside data and state."""
     run, part = _run(config, data), data.parts["train"].data
     key = jax.random.key(0)
@@ -92,12 +93,12 @@ def _memory(config: ml_collections.ConfigDict, data: train.Opened) -> int:
     return analysis.temp_size_in_bytes if analysis else 0
 
 
-def _run(config: ml_collections.ConfigDict, data: train.Opened) -> build.Experiment:
+def _run(config: ml_collections.ConfigDict, data: opening.Opened) -> build.Experiment:
     part = data.parts["train"]
     return build.experiment(config, len(part.classes), part.data.index)
 
 
-def follow(config: ml_collections.ConfigDict, data: train.Opened):
+def follow(config: ml_collections.ConfigDict, data: opening.Opened):
     """One trajectory from random parameters, kept whole, as `plots.trajectory` shows it.
 
     Returns:
@@ -177,7 +178,7 @@ def main(_) -> None:
     base.update({"learner": "snail", "freeze_encoder": True, "start_from": FLAGS.start_from})
     defaults = config_settings.default()
     base.update({"shot": 5, "inner": defaults.inner, "meta": defaults.meta})
-    data = train.embed(train.open_parts(base), base, source)
+    data = opening.embed(opening.open_parts(base), base, source)
     chosen = {k: v for k, v in RULES.items() if not FLAGS.only or k in FLAGS.only}
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(FLAGS.seeds):

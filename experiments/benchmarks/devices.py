@@ -23,7 +23,7 @@ from absl import flags
 from experiments.benchmarks import timing
 from experiments.runs import command_line
 from metaecg import learners, networks
-from metaecg.train import batches, meta, parallel, training_step
+from metaecg.train import batches, parallel, training_step, updates
 from metaecg.types import LibraryIndex
 
 FLAGS = flags.FLAGS
@@ -42,7 +42,7 @@ def seconds(repeats: int) -> list[float]:
     index = LibraryIndex(labels, np.arange(RECORDS))
     data = parallel.replicate(batches.Data(signals, np.float32(0.001), index), mesh)
     learner = learners.snail(networks.encoder("small"), way=WAY, length=WAY * SHOT + 1)
-    rule = meta.episodic(learner, optax.adam(1e-3))
+    rule = updates.episodic(learner, optax.adam(1e-3))
     draw = parallel.shard_tasks(
         batches.EpisodeDraw(WAY, SHOT, QUERY, WAY, EPISODES), mesh, EPISODES
     )

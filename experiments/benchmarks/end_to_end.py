@@ -19,9 +19,8 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import train
 from experiments.benchmarks import timing
-from experiments.runs import build, command_line
+from experiments.runs import build, command_line, opening
 from experiments.stress.memory import own_memory
 from metaecg.train import training_step
 
@@ -55,7 +54,7 @@ def start(config: str, workdir: Path, cache: Path) -> dict:
 
 def bare(config, steps: int) -> float:
     """Seconds of the compiled step called by itself, the results of each waited for at the end."""
-    data = train.open_parts(config)
+    data = opening.open_parts(config)
     part = data.parts["train"]
     run = build.experiment(config, len(part.classes), part.data.index)
     key = jax.random.key(config.seed)

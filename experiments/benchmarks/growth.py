@@ -20,7 +20,7 @@ from experiments.benchmarks import timing
 from experiments.runs import command_line
 from metaecg import episodes, learners, networks
 from metaecg.episodes import tasks
-from metaecg.train import meta
+from metaecg.train import updates
 from metaecg.types import Episode, LibraryIndex
 
 FLAGS = flags.FLAGS
@@ -35,7 +35,7 @@ def step(way: int, shot: int, queries: int, samples: int):
     episode = Episode(jnp.arange(way), slots, slots, asked, asked)
     records = jax.random.normal(jax.random.key(0), (EPISODES, way * shot + queries, samples, LEADS))
     batch = jax.vmap(lambda records: tasks.few_shot(records, episode, way))(records)
-    update = meta.episodic(learner, optax.adam(1e-3))
+    update = updates.episodic(learner, optax.adam(1e-3))
     variables = learner.init(jax.random.key(0), batch)
     arguments = (variables, update.init(variables.params), batch, jax.random.key(0))
     program = jax.jit(update.apply).lower(*arguments).compile()

@@ -19,7 +19,7 @@ from experiments.benchmarks.training_step import QUERY, WAY
 from experiments.runs import command_line
 from metaecg import learners, networks
 from metaecg.episodes import tasks
-from metaecg.train import meta
+from metaecg.train import updates
 from metaecg.types import Episode
 
 FLAGS = flags.FLAGS
@@ -50,7 +50,7 @@ def main(_) -> None:
     episode = Episode(jnp.arange(WAY), slots, slots, asked, asked)
     records = jax.random.normal(jax.random.key(0), (episodes, len(slots) + len(asked), 1000, 12))
     batch = jax.vmap(lambda records: tasks.few_shot(records, episode, WAY))(records)
-    update, embed = meta.episodic(learner, optax.adam(1e-3)), learner.embed
+    update, embed = updates.episodic(learner, optax.adam(1e-3)), learner.embed
     assert embed is not None  # SNAIL embeds records by themselves
     variables = learner.init(jax.random.key(0), batch)
 

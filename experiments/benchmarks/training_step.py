@@ -23,7 +23,7 @@ from experiments.runs import command_line
 from metaecg import learners, networks
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
-from metaecg.train import meta
+from metaecg.train import updates
 from metaecg.types import Episode, Learner
 
 FLAGS = flags.FLAGS
@@ -51,7 +51,7 @@ def ours(learner: Learner, given: tuple[np.ndarray, ...], shot: int):
         jnp.arange(WAY), jnp.zeros_like(slots), slots, jnp.zeros(targets.shape[1]), targets[0]
     )
     tasked = jax.vmap(lambda records: tasks.few_shot(records, episode, WAY))(records)
-    update = meta.episodic(learner, optax.adam(1e-3))
+    update = updates.episodic(learner, optax.adam(1e-3))
     variables = learner.init(jax.random.key(0), tasked)
     state = (variables, update.init(variables.params))
     # Data is an argument: what a program holds as a constant it may compute in advance.

@@ -20,7 +20,7 @@ from metaecg.errors import MetaecgError
 from metaecg.learners import probes
 from metaecg.networks import Identity, Whitened, has_option
 from metaecg.networks import encoder as build_encoder
-from metaecg.train import batches, meta, streaming
+from metaecg.train import batches, streaming, updates
 from metaecg.types import Array, ArrayTree, Learner, LibraryIndex, Task, TrainState, Variables
 
 PROCESS = "{process}"
@@ -41,7 +41,7 @@ class Experiment(NamedTuple):
     config: ml_collections.ConfigDict
     learner: Learner
     draw: batches.Draw
-    update: meta.Update
+    update: updates.Update
     slots: int
 
 
@@ -117,9 +117,20 @@ def width(config: ml_collections.ConfigDict, num_conditions: int) -> int:
 
 
 def experiment(
-    config: ml_collections.ConfigDict, num_conditions: int, index: LibraryIndex | None = None
+    config: ml_collections.ConfigDict,
+    num_conditions: int,
+    index: LibraryIndex | None = None,
+    *,
+    seed: int | None = None,
 ) -> Experiment:
-    """Builds learner, draw and update; `index` is needed to train by sample sequences."""
+    """Builds learner, draw and update.
+
+    Args:
+      config: the settings.
+      num_conditions: size of the training vocabulary.
+      index: needed to train by sample sequences.
+      seed: of the sample sequences; config.seed where it is not given.
+    """
     built = learner(config, num_conditions, embedded=config.freeze_encoder)
     augmentation = Augmentation() if config.freeze_encoder else Augmentation(**config.augmentation)
     draw: batches.Draw
@@ -131,7 +142,7 @@ def experiment(
             config.steps * config.batch,
             way=config.way,
             per_class=per_class(config),
-            seed=config.seed,
+            seed=config.seed if seed is None else seed,
         )
         conditions = config.labels == "conditions"
         draw = batches.SequenceDraw(plan, config.way, config.batch, conditions, augmentation)
@@ -149,9 +160,9 @@ def experiment(
     return Experiment(config, built, draw, _update(config, built), slots)
 
 
-def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
+def _update(config: ml_collections.ConfigDict, built: Learner) -> updates.Update:
     if config.update_rule == "episodic":
-        return meta.episodic(built, optimizer(config))
+        return updates.episodic(built, optimizer(config))
     inner, length = config.inner, config.way * per_class(config)
     rate: optax.ScalarOrSchedule = inner.rate
     if inner.carry and config.schedule == "cosine":
@@ -159,15 +170,15 @@ def _update(config: ml_collections.ConfigDict, built: Learner) -> meta.Update:
             inner.rate, config.steps * (length - window(config) + 1) * inner.steps
         )
     rule = optax.adam(rate) if inner.optimizer == "adam" else optax.sgd(rate)
-    return meta.trajectory(
-        built,
-        meta_optimizer(config),
-        inner=_clipped(inner.clip, rule),
-        width=window(config),
-        steps=inner.steps,
-        permute_slots=inner.permute_slots and config.labels == "slots",
-        carry_inner=inner.carry,
-    )
+    options = {
+        "inner": _clipped(inner.clip, rule),
+        "steps": inner.steps,
+        "permute_slots": inner.permute_slots and config.labels == "slots",
+        "carry_inner": inner.carry,
+    }
+    if config.update_rule == "reptile":
+        return updates.reptile(built, meta_optimizer(config), **options)
+    return updates.trajectory(built, meta_optimizer(config), width=window(config), **options)
 
 
 def meta_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
@@ -178,11 +189,10 @@ def meta_optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransform
 
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
     """The optimiser of the episodic update: clipped, warmed up, then along the schedule."""
-    updates = config.steps
     rate: optax.ScalarOrSchedule = config.learning_rate
     if config.schedule == "cosine":
-        warmup = min(config.warmup, updates // 2)
-        rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, updates)
+        warmup = min(config.warmup, config.steps // 2)
+        rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, config.steps)
     if config.optimizer == "sgd":
         rule = optax.sgd(rate)
     elif config.optimizer == "adam":

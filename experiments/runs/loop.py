@@ -6,7 +6,9 @@ and resumed ends, on the same devices, in the same bits as one that was not.
 
 import functools
 import itertools
+import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from experiments.runs import build, workdir
 from metaecg.episodes import sequences
 from metaecg.errors import MetaecgError
 from metaecg.train import parallel, streaming, training_step
-from metaecg.train.batches import Data, Gathered, Planned, SequenceDraw
+from metaecg.train.batches import Batch, Data, Draw, SequenceDraw
 from metaecg.train.checkpoints import Checkpoints
 from metaecg.types import TrainState, Variables
 
@@ -37,11 +39,15 @@ class SigTerm:
     came = False
 
     def __enter__(self) -> "SigTerm":
-        self._before = signal.signal(signal.SIGTERM, self._note)
+        # Python gives signals to the main thread alone: a training in another is not told of them.
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGTERM, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        if self._main:
+            signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, *_: object) -> None:
         self.came = True
@@ -60,6 +66,7 @@ class Job(NamedTuple):
       validate: variables -> scores, the one to choose the best step by in front; none where a
         protocol has no validation part.
       record_ids: the library's names of the part's rows, for messages.
+      draw: number of roll-backs -> the draw from there on; run.draw at all times if not given.
     """
 
     run: build.Experiment
@@ -70,6 +77,14 @@ class Job(NamedTuple):
     begin: Callable[[], TrainState]
     validate: Callable[[Variables], dict[str, float]]
     record_ids: np.ndarray
+    draw: Callable[[int], Draw] | None = None
+
+    def on_stream(self, number: int) -> "Job":
+        """The job as it goes on after a number of roll-backs: with other draws."""
+        if not number:
+            return self
+        run = self.run._replace(draw=self.draw(number)) if self.draw else self.run
+        return self._replace(run=run, key=self.stream(number))
 
     def stream(self, number: int) -> jax.Array:
         """The key of the first stream of draws, or of the one after a roll-back."""
@@ -127,20 +142,20 @@ def _newest(job: Job, latest: Checkpoints) -> tuple[TrainState, dict[str, Any]]:
 
 def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
     """Steps until the last one, SIGTERM, or too many in a row that are not finite."""
-    config, step, curve = job.run.config, int(state.step), _coverage_curve(job)
-    key = job.stream(meta["stream"])
+    job = job.on_stream(meta["stream"])
+    config, step, curve, key = job.run.config, int(state.step), _coverage_curve(job), job.key
     bar.n = bar.initial = step
     losses: list[dict[str, jax.Array]] = []
-    began, first = time.monotonic(), step
+    clock = _Clock(config.batch)
     for count, data in _dispatches(job, key, step):
-        state, metrics = _compiled(job, count)(state, data, key)
+        state, metrics = clock.run(count, _compiled(job, count), state, data, key)
         losses.append(metrics)
         step += count
         bar.update(count)
         if _due(config, "log_every", step):
-            values = {k: float(np.mean([np.mean(m[k]) for m in losses])) for k in metrics}
+            values = {k: _mean([m[k] for m in losses]) for k in metrics}
             losses = []
-            rate = (step - first) * config.batch / (time.monotonic() - began)
+            rate = clock.tasks / clock.seconds() if clock.tasks else math.nan
             values |= {"rate": rate, "skipped": int(state.skipped)}
             if curve is not None:
                 values["coverage"] = float(curve[step * config.batch - 1])
@@ -169,6 +184,37 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
     return state, meta
 
 
+class _Clock:
+    """Tasks and seconds since the start, without the first dispatches, which are compiled."""
+
+    def __init__(self, batch: int):
+        self.tasks, self._batch = 0, batch
+        self._began, self._compiled = time.monotonic(), set[int]()
+
+    def run(self, count: int, function: Callable, state: TrainState, *args):
+        """Calls a function that takes `count` steps from a state."""
+        if count in self._compiled:
+            self.tasks += count * self._batch
+            return function(state, *args)
+        jax.block_until_ready(state)
+        before = time.monotonic()
+        made = jax.block_until_ready(function(state, *args))
+        self._began += time.monotonic() - before
+        self._compiled.add(count)
+        return made
+
+    def seconds(self) -> float:
+        """Since the start, without the time of compilation."""
+        return time.monotonic() - self._began
+
+
+def _mean(values: list[jax.Array]) -> float:
+    """The mean over steps, without those that were not finite; NaN where none was."""
+    numbers = np.concatenate([np.ravel(value) for value in values])
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.mean()) if len(finite) else math.nan
+
+
 def _say(line: str) -> None:
     if parallel.is_main():
         tqdm.write(line)
@@ -178,7 +224,7 @@ def _due(config, every: str, step: int) -> bool:
     return step % config[every] == 0 or step == config.steps
 
 
-def _dispatches(job: Job, key, first: int) -> Iterator[tuple[int, Data | Planned | Gathered]]:
+def _dispatches(job: Job, key, first: int) -> Iterator[tuple[int, Data | Batch]]:
     """Yields how many steps to take at once, up to where something is due, and their data."""
     config, data = job.run.config, job.part.data
     if isinstance(data.signals, streaming.Rows):
@@ -190,7 +236,8 @@ def _dispatches(job: Job, key, first: int) -> Iterator[tuple[int, Data | Planned
         return
     if isinstance(job.run.draw, SequenceDraw):
         for step in range(first, config.steps):
-            yield 1, Planned(job.run.draw.plan(data.index, key, jnp.int32(step)), data)
+            plan = job.run.draw.plan(data.index, key, jnp.int32(step))
+            yield 1, Batch(plan, data.signals[np.asarray(plan.rows)], data.scale)
         return
     most = config.steps_per_dispatch or (1 if jax.default_backend() == "cpu" else 20)
     every = [config[k] for k in ("log_every", "validate_every", "checkpoint_every")]
@@ -212,7 +259,14 @@ def _compile(draw, update, mesh: Mesh, batch: int, count: int):
 
 
 def _compiled(job: Job, count: int):
-    return _compile(job.run.draw, job.run.update, job.mesh, job.run.config.batch, count)
+    draw = job.run.draw.of_batch if _gathers(job) else job.run.draw
+    return _compile(draw, job.run.update, job.mesh, job.run.config.batch, count)
+
+
+def _gathers(job: Job) -> bool:
+    """Whether the host gathers the records of a step: from disk, or of a sequence it has dealt."""
+    streamed = isinstance(job.part.data.signals, streaming.Rows)
+    return streamed or isinstance(job.run.draw, SequenceDraw)
 
 
 def _coverage_curve(job: Job) -> np.ndarray | None:
@@ -225,14 +279,15 @@ def _coverage_curve(job: Job) -> np.ndarray | None:
 
 def visited(job: Job, steps: int, stream: int = 0) -> np.ndarray:
     """Rows of the first steps, planned again; int [steps, …]."""
+    job = job.on_stream(stream)
     plan = jax.jit(job.run.draw.plan)
-    key = job.stream(stream)
-    return np.stack([np.asarray(plan(job.part.data.index, key, i).rows) for i in range(steps)])
+    return np.stack([np.asarray(plan(job.part.data.index, job.key, i).rows) for i in range(steps)])
 
 
 def _hopeless(job: Job, step: int, stream: int) -> str:
     """Says which recordings the last step that was not finite had drawn."""
-    plan = job.run.draw.plan(job.part.data.index, job.stream(stream), step)
+    job = job.on_stream(stream)
+    plan = job.run.draw.plan(job.part.data.index, job.key, step)
     ids = job.record_ids[np.unique(np.asarray(plan.rows))]
     shown = ", ".join(ids[:20]) + (f" and {len(ids) - 20} more" if len(ids) > 20 else "")
     return (

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import jax
 import ml_collections
-import numpy as np
 
+from experiments.runs import ancestry as lineage
 from experiments.runs import build, workdir
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
-from metaecg.train.checkpoints import Checkpoints, digest
+from metaecg.train.checkpoints import digest, restore_variables
 from metaecg.types import Learner, Task, Variables
 
 
@@ -25,6 +25,8 @@ class Trained(NamedTuple):
       learner: its functions.
       variables: its best by validation.
       step: the step they are of.
+      ancestry: what it and its ancestors were trained on; None of a run that was not read from a
+        work directory, whose facts are all that is known.
     """
 
     config: ml_collections.ConfigDict
@@ -32,15 +34,17 @@ class Trained(NamedTuple):
     learner: Learner
     variables: Variables
     step: int
+    ancestry: lineage.Ancestry | None = None
 
 
-def load(folder: Path) -> Trained:
+def load(folder: str | Path) -> Trained:
     """Reads the best checkpoint of a work directory.
 
     Raises:
       MetaecgError: the folder holds no run, or no checkpoint yet; or it holds a head, and where
         its encoder came from is another by now.
     """
+    folder = Path(folder).expanduser()
     facts = workdir.load(folder)
     config = workdir.load_config(folder)
     conditions = len(facts["classes"]["train"])
@@ -50,9 +54,7 @@ def load(folder: Path) -> Trained:
     if config.freeze_encoder:  # the checkpoint holds the head; the encoder is where it came from
         kept = {k: v for k, v in like.state.items() if k == "whitening"}
         like = Variables({"encoder": {}, "head": like.params["head"]}, kept)
-    checkpoints = Checkpoints(folder / "checkpoints" / "best", keep=1)
-    restored = checkpoints.restore_variables(like)
-    checkpoints.close()
+    restored = restore_variables(folder / "checkpoints" / "best", like)
     if restored is None:
         raise MetaecgError(f"{folder}/checkpoints/best: no checkpoint yet; train first")
     variables, meta = restored
@@ -66,7 +68,7 @@ def load(folder: Path) -> Trained:
             )
         params = {**variables.params, "encoder": source.params["encoder"]}
         variables = Variables(params, {**source.state, **variables.state})
-    return Trained(config, facts, learner, variables, meta["best_step"])
+    return Trained(config, facts, learner, variables, meta["best_step"], lineage.read(folder))
 
 
 def encoder_digest(variables: Variables) -> str:
@@ -131,42 +133,10 @@ def check_unseen(
     name: str,
     remedy: str,
     seen: bool = False,
-) -> None:
-    """Asserts that a run was trained on none of the classes and none of the patients of some parts.
-
-    Patients can be told apart where the library is the one that it was trained on.
-
-    Args:
-      trained: the run.
-      library: of the parts.
-      splits: the parts.
-      name: what the message calls the run.
-      remedy: what the message advises where classes are shared.
-      seen: the run may know the classes, and still not the patients.
-
-    Raises:
-      MetaecgError: it was; says of how many.
-    """
-    mine = None
-    if rules := own_protocol(trained, library):
-        mine = protocols.split(library, rules, "train").patients
-    elif _is_of(trained, library):  # the classes are known all the same
-        print(
-            f"{name}: its patients cannot be compared with those to be measured, for its protocol "
-            f"{trained.config.protocol} is not there any more"
-        )
-    for split in splits:
-        shared = sorted(set(trained.facts["classes"]["train"]) & set(split.classes))
-        if shared and not seen:
-            raise MetaecgError(
-                f"{name} was trained on {len(shared)} of the classes to be measured, such as "
-                f"{shared[0]}; {remedy}"
-            )
-        if mine is not None and len(both := np.intersect1d(mine, split.patients)):
-            raise MetaecgError(
-                f"{name} was trained on {len(both)} of the patients to be measured: measure it by "
-                f"its own protocol, {trained.config.protocol}"
-            )
+) -> list[str]:
+    """`ancestry.check` of a run: of it and of all that it started from."""
+    known = trained.ancestry or lineage.of_earlier_version(trained.facts, trained.config)
+    return lineage.check(known, library, splits, name=name, remedy=remedy, seen=seen)
 
 
 def untrained(trained: Trained, seed: int = 0) -> Trained:
@@ -175,7 +145,7 @@ def untrained(trained: Trained, seed: int = 0) -> Trained:
     config = ml_collections.ConfigDict({**trained.config.to_dict(), **changed})
     learner = build.learner(config, 1)
     variables = learner.init(jax.random.key(seed), _example(trained.facts, config.way))
-    return Trained(config, trained.facts, learner, variables, 0)
+    return Trained(config, trained.facts, learner, variables, 0, lineage.Ancestry(()))
 
 
 def fine_tuned(trained: Trained, **options: float) -> Trained:
@@ -192,7 +162,7 @@ def fine_tuned(trained: Trained, **options: float) -> Trained:
     variables = learner.init(jax.random.key(0), _example(trained.facts, config.way))
     params = {**variables.params, "encoder": trained.variables.params["encoder"]}
     variables = Variables(params, {k: trained.variables.state[k] for k in variables.state})
-    return Trained(config, trained.facts, learner, variables, trained.step)
+    return trained._replace(config=config, learner=learner, variables=variables)
 
 
 def _example(facts: dict[str, Any], labels: int) -> Task:

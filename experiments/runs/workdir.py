@@ -1,7 +1,11 @@
 """A run's folder: config.json, metrics.jsonl, checkpoints/latest and checkpoints/best."""
 
+import contextlib
+import fcntl
 import json
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,37 @@ def other(folder: Path, path: str) -> Path:
     return Path(path).expanduser()
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other trainings out of a work directory; a process that dies lets go of it.
+
+    Makes the folder where there is none, so that one that cannot be written is found at once.
+
+    Raises:
+      MetaecgError: another training holds the folder, or it cannot be written.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise MetaecgError(
+            f"--workdir={folder}: {error.strerror}, so no run can be written there; choose another "
+            "folder"
+        ) from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MetaecgError(
+                f"--workdir={folder}: another training is running in this folder; wait until it "
+                "has ended, or choose another folder"
+            ) from None
+        yield
+    finally:
+        os.close(file)
+
+
 class Metrics:
     """Appends one JSON object a line to metrics.jsonl, each with its `step`.
 
@@ -31,37 +66,53 @@ class Metrics:
         self._path, self._write = path, write
 
     def write(self, **values: Any) -> None:
-        """Appends a line of these values, JSON-ready; one is `step`."""
+        """Appends a line of these values, JSON-ready; one is `step`. NaN is written as null."""
         if self._write:
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(values) + "\n")
+                file.write(json.dumps(_finite(values), allow_nan=False) + "\n")
 
     def says(self, field: str) -> bool:
         """Whether some line has the field."""
-        return self._path.exists() and f'"{field}"' in self._path.read_text("utf-8")
+        return any(field in line for line in _lines(self._path))
 
     def keep_until(self, step: int) -> None:
         """Drops what a run that was killed logged after the checkpoint it goes on from."""
         if self._write and self._path.exists():
-            kept = [
-                line for line in self._path.read_text("utf-8").splitlines() if _is_by(line, step)
-            ]
-            write_whole(self._path, "".join(line + "\n" for line in kept))
+            kept = [line for line in _lines(self._path) if _is_by(line, step)]
+            write_whole(self._path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """What a run logged, line by line."""
-    path = folder / "metrics.jsonl"
-    return (
-        [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-    )
+    """What a run logged, line by line, without lines that a killed process left unfinished."""
+    return _lines(folder / "metrics.jsonl")
 
 
-def _is_by(line: str, step: int) -> bool:
+def _lines(path: Path) -> list[dict[str, Any]]:
     try:
-        return json.loads(line)["step"] <= step
-    except (ValueError, KeyError, TypeError):  # the last line of a process that was killed
-        return False
+        text = path.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in text.split("\n"):
+        with contextlib.suppress(ValueError):
+            fields = json.loads(line)
+            if isinstance(fields, dict):
+                found.append(_finite(fields))
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_by(line: dict[str, Any], step: int) -> bool:
+    by = line.get("step")
+    return isinstance(by, int | float) and by <= step
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -84,7 +135,7 @@ def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str
     """
     mine = json.loads(json.dumps({"config": config.to_dict(), **facts}))
     path = folder / "config.json"
-    if not path.exists():
+    if not path.exists() or not trained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(mine, indent=1, ensure_ascii=False))
         return
@@ -93,10 +144,17 @@ def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str
     old = {**mine, **load(folder), "config": load_config(folder).to_dict()}
     differ = _differences(mine, old)
     if differ:
+        longer = any(line.startswith("config.steps ") for line in differ)
         raise MetaecgError(
             f"{path}: the run in this folder differs in {'; '.join(differ[:5])}; resume it as it "
             "was, or choose another folder"
+            + (f", with config.start_from={folder} to train on from here" if longer else "")
         )
+
+
+def trained(folder: Path) -> bool:
+    """Whether a work directory holds something that was trained: a checkpoint, or one begun."""
+    return any((folder / "checkpoints").glob("*/*"))
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -112,6 +170,8 @@ def load(folder: Path) -> dict[str, Any]:
         raise MetaecgError(
             f"{path}: missing; is {folder} the --workdir of a training run?"
         ) from None
+    except NotADirectoryError:
+        raise MetaecgError(f"{folder}: is a file, and no --workdir of a training run") from None
     except ValueError as error:
         raise MetaecgError(f"{path}: not JSON ({error})") from None
 

@@ -130,15 +130,16 @@ TABLES = {
 }
 
 
-def report(found: dict[str, list[dict[str, Any]]]) -> str:
-    """All tables as Markdown."""
+def report(found: dict[str, list[Any]]) -> str:
+    """All tables as Markdown, after what could not be checked."""
     first = found["rows"][0]["learner"] if found["rows"] else ""
     shown = found | {
         "order": [row for row in found["rows"] if "order" in row],
         "statements": [row for row in found.get("detection", ()) if row["learner"] == first],
     }
-    return "\n\n".join(
+    tables = (
         "\n\n".join(filter(None, (f"## {title}", table(shown[name]), note)))
         for name, (title, table, note) in TABLES.items()
         if shown.get(name)
     )
+    return "\n\n".join((*found.get("unchecked", ()), *tables))

@@ -36,8 +36,11 @@ def measure(
     repeats: int = 0,
     detected: list[int] | None = None,
     seen: bool = False,
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Any]]:
     """Tables by name, each a list of rows; differences are paired with the first learner.
+
+    Where something could not be compared with what a run was trained on, `unchecked` holds a
+    sentence on each such thing.
 
     Args:
       runs: trained runs by name.
@@ -60,8 +63,9 @@ def measure(
     protocols.check_disjoint(splits, oracle=protocol.oracle)
     if not splits[part].classes:
         raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
+    unchecked: list[str] = []
     for name, run in {**runs, **(ensemble or {})}.items():
-        trained.check_unseen(
+        unchecked += trained.check_unseen(
             run,
             library,
             [splits[part]],
@@ -74,7 +78,8 @@ def measure(
         runs, probes or [], measured, library, protocol, probed=probed, ensemble=ensemble
     )
     query = query or min(run.config.query for run in runs.values())
-    found: dict[str, list[dict[str, Any]]] = {"rows": []}
+    found: dict[str, list[Any]] = {"unchecked": unchecked} if unchecked else {}
+    found["rows"] = []
     main = next(iter(rows))  # differences are from it
     for shot in shots:
         drawn = evaluation_sets.balanced(

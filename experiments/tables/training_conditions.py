@@ -4,29 +4,28 @@ from typing import Any
 
 import numpy as np
 
-from experiments.runs import build, trained
+from experiments.runs import build, opening, trained, validators
 from metaecg.data import protocols
 from metaecg.data.library import Library
-from metaecg.episodes import sequences
 from metaecg.evaluate import training_conditions
-from metaecg.types import LibraryIndex
-
-
-def context(config, index: LibraryIndex) -> np.ndarray:
-    """Rows that every query sees: the first sample sequence of the training."""
-    size = {"way": config.way, "per_class": build.per_class(config)}
-    return sequences.stream(index, 1, **size, seed=config.seed).rows[0]
 
 
 def measure(
     run: trained.Trained, library: Library, protocol: protocols.Protocol
 ) -> list[dict[str, Any]]:
-    """Per condition: records of the test patients that carry it, and the AUROC among all theirs."""
+    """Per condition: records of the test patients that carry it, and the AUROC among all theirs.
+
+    Raises:
+      MetaecgError: the run or one of its ancestors was trained on the test patients.
+    """
     part = build.part(library, protocol, "train")
     rows = training_conditions.part_by_patient(part.data.index)
+    held_out = opening.held_out(library, part, rows.test)
+    for line in trained.check_unseen(run, library, [held_out], name="the run", remedy=""):
+        print(line)
     known, test = (training_conditions.take(part.data, r) for r in (rows.train, rows.test))
     probs = training_conditions.diagnose(
-        run.learner, run.variables, known, test, rows=context(run.config, known.index)
+        run.learner, run.variables, known, test, rows=validators.context(run.config, known.index)
     )
     labels = np.asarray(test.index.labels)
     found = training_conditions.scores(probs, labels, part.classes)

@@ -1,6 +1,6 @@
-"""Draws: which records a training step learns from, and the tasks that they become.
+"""Which records a training step learns from, and the tasks that they become.
 
-A draw works in two parts, so that a library need not fit in memory: `plan` names rows by the index
+A draw works in two steps, so that a library need not fit in memory: `plan` names rows by the index
 alone, `tasks` takes the records of those rows. Everything is a function of (key, step).
 """
 
@@ -43,24 +43,12 @@ class Plan(NamedTuple):
     facts: Any
 
 
-class Planned(NamedTuple):
-    """A part, with a step's plan made on the host: the compiled step then holds no sequences.
+class Batch(NamedTuple):
+    """The records of one step, on their way to the device.
 
     Attributes:
-      plan: of the step.
-      data: the part it names rows of.
-    """
-
-    plan: Plan
-    data: Data
-
-
-class Gathered(NamedTuple):
-    """The records of one step, in the place of `Data` where a library is read from disk.
-
-    Attributes:
-      plan: whose records they are.
-      signals: int16 [B, N, samples, leads].
+      plan: names the records.
+      signals: int16 [B, N, samples, leads], those records.
       scale: float32 [], mV per unit.
     """
 
@@ -85,16 +73,15 @@ class Draw:
         """Makes a step's records, float32 mV [B, N, samples, leads], into tasks."""
         raise NotImplementedError
 
-    def __call__(self, data: Data | Planned | Gathered, key: Array, step: Array) -> Task:
-        if isinstance(data, Gathered):
-            plan, records = data.plan, data.signals.astype(jnp.float32) * data.scale
-        else:
-            if isinstance(data, Planned):
-                plan, data = data
-            else:
-                plan = self.plan(data.index, key, step)
-            records = tasks_lib.millivolts(data.signals, data.scale, plan.rows)
+    def __call__(self, data: Data, key: Array, step: Array) -> Task:
+        plan = self.plan(data.index, key, step)
+        records = tasks_lib.millivolts(data.signals, data.scale, plan.rows)
         return self.tasks(plan, records, key, step)
+
+    def of_batch(self, batch: Batch, key: Array, step: Array) -> Task:
+        """The tasks of a step whose records are gathered already; those of `__call__`."""
+        records = batch.signals.astype(jnp.float32) * batch.scale
+        return self.tasks(batch.plan, records, key, step)
 
 
 def stream_key(key: Array, number: int) -> Array:

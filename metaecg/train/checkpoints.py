@@ -47,8 +47,8 @@ class Checkpoints:
         digests = {"variables": digest(variables), "rest": digest(rest), "meta": _facts(meta)}
         meta = {**meta, "digest": digests}
         self.wait()
-        if step in self._manager.all_steps():
-            found = self._read(step, {"variables": variables._asdict(), "rest": rest})
+        if step in _steps(self.directory):
+            found = _read(self.directory, step, {"variables": variables._asdict(), "rest": rest})
             if found and found[1]["digest"] == digests:
                 return
             self._manager.delete(step)
@@ -74,20 +74,11 @@ class Checkpoints:
           CheckpointError: there are checkpoints and none can be read.
         """
         variables, rest = _parts(like)
-        found = self._newest(variables=variables._asdict(), rest=rest)
+        found = _newest(self.directory, {"variables": variables._asdict(), "rest": rest})
         if found is None:
             return None
         parts, meta = found
         return TrainState(variables=Variables(**parts["variables"]), **parts["rest"]), meta
-
-    def restore_variables(self, like: Variables) -> tuple[Variables, dict[str, Any]] | None:
-        """As `restore`, for the learner's variables alone, as NumPy arrays.
-
-        Needs no optimiser, and no devices or processes like those that saved them.
-        """
-        empty = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
-        found = self._newest(variables=empty._asdict())
-        return None if found is None else (Variables(**found[0]["variables"]), found[1])
 
     def wait(self) -> None:
         """Returns when everything is on disk.
@@ -114,38 +105,69 @@ class Checkpoints:
                 "untouched: make room and run the same command again"
             ) from error
 
-    def _newest(self, **like: ArrayTree) -> tuple[dict[str, ArrayTree], dict[str, Any]] | None:
-        steps = sorted(self._manager.all_steps(), reverse=True)
+
+def restore_variables(
+    directory: str | Path, like: Variables
+) -> tuple[Variables, dict[str, Any]] | None:
+    """As `Checkpoints.restore`, for the learner's variables alone, as NumPy arrays.
+
+    Needs no optimiser, and no devices or processes like those that saved them. Nothing in the
+    folder is made, changed or deleted: a run can be read while it is trained, and where nobody may
+    write.
+    """
+    empty = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+    found = _newest(Path(directory).absolute(), {"variables": empty._asdict()})
+    return None if found is None else (Variables(**found[0]["variables"]), found[1])
+
+
+def _newest(
+    directory: Path, like: dict[str, ArrayTree]
+) -> tuple[dict[str, ArrayTree], dict[str, Any]] | None:
+    """The named parts of the newest checkpoint that is whole, and its facts."""
+    steps = _steps(directory)
+    while steps:
         for step in steps:
-            if found := self._read(step, like):
+            if found := _read(directory, step, like):
                 return found
-        if steps:
+        # A training may have deleted a checkpoint while it was read: then there is a newer one.
+        before, steps = steps, _steps(directory)
+        if steps == before:
             raise CheckpointError(
-                f"{self.directory}: none of the checkpoints {sorted(steps)} can be read; restore "
+                f"{directory}: none of the checkpoints {sorted(steps)} can be read; restore "
                 "them from a backup, or train again in another --workdir"
             )
+    return None
+
+
+def _read(
+    directory: Path, step: int, like: dict[str, ArrayTree]
+) -> tuple[dict[str, ArrayTree], dict[str, Any]] | None:
+    """The named parts of a checkpoint and its facts; None, with a warning, if it is damaged."""
+    try:
+        args = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            restored = reader.restore(
+                directory / str(step),
+                args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args),
+            )
+        meta = restored["meta"]
+        if meta["digest"].get("meta", _facts(meta)) != _facts(meta):
+            raise ValueError("meta differs from its sha256")
+        for name in like:
+            if digest(restored[name]) != meta["digest"][name]:
+                raise ValueError(f"{name} differs from its sha256")
+        return {name: restored[name] for name in like}, meta
+    except Exception as error:  # Orbax raises many types for damaged files
+        reason = " ".join(str(error).split())[:200]
+        logging.warning("checkpoint %s/%d cannot be read: %s", directory, step, reason)
         return None
 
-    def _read(
-        self, step: int, like: dict[str, ArrayTree]
-    ) -> tuple[dict[str, ArrayTree], dict[str, Any]] | None:
-        """The named parts of a checkpoint and its facts; None, with a warning, if it is damaged."""
-        try:
-            args = {name: ocp.args.StandardRestore(tree) for name, tree in like.items()}
-            restored = self._manager.restore(
-                step, args=ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
-            )
-            meta = restored["meta"]
-            if meta["digest"].get("meta", _facts(meta)) != _facts(meta):
-                raise ValueError("meta differs from its sha256")
-            for name in like:
-                if digest(restored[name]) != meta["digest"][name]:
-                    raise ValueError(f"{name} differs from its sha256")
-            return {name: restored[name] for name in like}, meta
-        except Exception as error:  # Orbax raises many types for damaged files
-            reason = " ".join(str(error).split())[:200]
-            logging.warning("checkpoint %s/%d cannot be read: %s", self.directory, step, reason)
-            return None
+
+def _steps(directory: Path) -> list[int]:
+    """Steps of the checkpoints that were finished, the newest first."""
+    if not directory.is_dir():
+        return []
+    return sorted((int(p.name) for p in directory.iterdir() if p.name.isdigit()), reverse=True)
 
 
 def _parts(state: TrainState) -> tuple[Variables, dict[str, ArrayTree]]:

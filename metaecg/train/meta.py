@@ -1,35 +1,21 @@
-"""Meta-updates: the source's trajectory of meta-parameters and its optimiser, and the usual one.
+"""The source's two functions: the trajectory of meta-parameters, and the optimiser that walks it.
 
     θ_i = argmin_θ L(θ; group i), from θ_{i−1}        `meta_parameters`   [0045, 0053-0056]
     φ ← φ + optimiser(φ − θ_i), i = 1 … n, φ = θ_0      `meta_optimise`     [0048, 0057]
     θ* = φ                                             [0049]
 
-With SGD of rate α the second line is φ ← (1−α)φ + αθ_i; with n = 1 it is Reptile.
+With SGD of rate α the second line is φ ← (1−α)φ + αθ_i; with n = 1 it is Reptile. Both take any
+optax transform, and those that need the value of the loss, such as `optax.lbfgs`, as well.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax import lax
 
-from metaecg.episodes import tasks as tasks_lib
-from metaecg.episodes import windows
-from metaecg.types import Array, ArrayTree, Learner, Task, Variables
-
-
-class Update(NamedTuple):
-    """A way to turn tasks into better parameters; any learner, any training loop.
-
-    Attributes:
-      init: params -> opt_state.
-      apply: (variables, opt_state, tasks, key) -> (variables, opt_state, metrics).
-    """
-
-    init: Callable[[ArrayTree], ArrayTree]
-    apply: Callable[..., tuple[Variables, ArrayTree, dict[str, Array]]]
+from metaecg.types import Array, ArrayTree
 
 
 class Report(NamedTuple):
@@ -66,13 +52,21 @@ def minimise(
 
     Returns:
       (θ_i, the optimiser's state, report).
+
+    Raises:
+      ValueError: there is no update to make.
     """
+    if steps < 1:
+        raise ValueError(f"steps = {steps}: a group needs at least one inner update")
+
+    def of_group(theta: ArrayTree) -> Array:
+        return loss(theta, group)
 
     def step(carry, _):
         theta, state = carry
-        value, gradient = jax.value_and_grad(loss)(theta, group)
-        updates, state = optimizer.update(gradient, state, theta)
-        return (optax.apply_updates(theta, updates), state), (value, optax.tree.norm(gradient))
+        value, gradient = jax.value_and_grad(of_group)(theta)
+        theta, state = descend(theta, state, optimizer, gradient, value, of_group)
+        return (theta, state), (value, optax.tree.norm(gradient))
 
     (theta, state), (values, norms) = lax.scan(step, (theta, state), None, length=steps)
     return theta, state, Report(values[0], loss(theta, group), norms[-1])
@@ -140,112 +134,41 @@ def meta_optimise(
     return lax.scan(visit, (theta_0, state), trajectory)[0]
 
 
-def advance(phi, state, theta, optimizer):
-    """One update of the meta-optimiser, fed φ − θ_i; returns (φ, state)."""
-    updates, state = optimizer.update(optax.tree.sub(phi, theta), state, phi)
-    return optax.apply_updates(phi, updates), state
+def advance(
+    phi: ArrayTree, state: ArrayTree, theta: ArrayTree, optimizer: optax.GradientTransformation
+) -> tuple[ArrayTree, ArrayTree]:
+    """One update of the meta-optimiser, fed φ − θ_i, the gradient of ½‖φ − θ_i‖² [0057].
 
-
-def trajectory(
-    learner: Learner,
-    meta_optimizer: optax.GradientTransformation,
-    *,
-    inner: optax.GradientTransformation,
-    width: int,
-    steps: int = 1,
-    permute_slots: bool = False,
-    carry_inner: bool = False,
-) -> Update:
-    """The source's update: tasks are sample sequences, and every window of them a group.
-
-    The trajectory is folded into φ as it goes, so that memory does not grow with its length. Where
-    there are several sequences, each walks its own trajectory from the same θ_0, and the mean of
-    their θ_i is what the meta-optimiser receives as the i-th.
-
-    Args:
-      learner: any learner; each record of a window is predicted from those before it.
-      meta_optimizer: SGD or Adam in the source; any optax transform.
-      inner: optimiser of a group's loss.
-      width: records in a window.
-      steps: inner updates on each group.
-      permute_slots: name the slots anew in every group. Neighbouring groups share most of their
-        records: where these keep their slots, θ_i learns them by heart instead of learning to
-        read them from the context, and θ* knows nothing of other sequences.
-      carry_inner: hand the inner optimiser's state (Adam's averages, the step of a schedule) from
-        each batch of sequences to the next, its mean over the batch, instead of starting anew.
+    Returns:
+      (φ, state).
     """
 
-    def apply(variables: Variables, opt_state, tasks: Task, key: Array):
-        theta_0, (count, length) = variables.params, tasks.records.shape[:2]
-        opt_state, inner_state = opt_state
-        groups = windows(length, width)
+    def loss(phi: ArrayTree) -> Array:
+        return optax.tree.norm(optax.tree.sub(phi, theta), squared=True) / 2
 
-        def walk(theta, state, inner_state, records, labels, at, key):
-            labels = labels[at]
-            if permute_slots:
-                key, slot_key = jax.random.split(key)
-                labels = jax.random.permutation(slot_key, labels, axis=1)
-            group = jax.tree.map(lambda x: x[None], tasks_lib.group(records[at], labels))
-
-            def loss(params, group):
-                return learner.loss(params, state, group, key)[0]
-
-            theta, inner_state, report = minimise(
-                loss, theta, group, inner, inner_state, steps=steps
-            )
-            state = learner.loss(theta, state, group, key)[1][0]
-            return theta, state, inner_state, report
-
-        def visit(carry, group):
-            thetas, states, inner_states, phi, opt_state = carry
-            at, key = group
-            keys = jax.random.split(key, count)
-            thetas, states, inner_states, report = jax.vmap(walk, (0, 0, 0, 0, 0, None, 0))(
-                thetas, states, inner_states, tasks.records, tasks.labels, at, keys
-            )
-            mean = mean_over_sequences(thetas)
-            phi, opt_state = advance(phi, opt_state, mean, meta_optimizer)
-            distance = optax.tree.norm(optax.tree.sub(mean, theta_0))
-            report = jax.tree.map(jnp.mean, report)
-            return (thetas, states, inner_states, phi, opt_state), (report, distance)
-
-        def repeat(tree: ArrayTree) -> ArrayTree:
-            return jax.tree.map(lambda x: jnp.repeat(x[None], count, 0), tree)
-
-        def mean_over_sequences(tree: ArrayTree) -> ArrayTree:
-            return jax.tree.map(lambda x: x.mean(0).astype(x.dtype), tree)
-
-        carry = (*map(repeat, (theta_0, variables.state, inner_state)), theta_0, opt_state)
-        keys = jax.random.split(key, len(groups))
-        carry, (report, distance) = lax.scan(visit, carry, (groups, keys))
-        _, states, inner_states, phi, opt_state = carry
-        state = mean_over_sequences(states)
-        if carry_inner:
-            inner_state = mean_over_sequences(inner_states)
-        metrics = {
-            "loss": report.before.mean(),
-            "loss_after": report.after.mean(),
-            "gradient_norm": report.gradient_norm.mean(),
-            "distance": distance[-1],
-        }
-        return Variables(phi, state), (opt_state, inner_state), metrics
-
-    def init(params: ArrayTree):
-        return meta_optimizer.init(params), inner.init(params)
-
-    return Update(init, apply)
+    gradient = optax.tree.sub(phi, theta)
+    return descend(phi, state, optimizer, gradient, loss(phi), loss)
 
 
-def episodic(learner: Learner, optimizer: optax.GradientTransformation) -> Update:
-    """The usual update: the gradient of the mean episode loss into an optimiser."""
+def descend(
+    params: ArrayTree,
+    state: ArrayTree,
+    optimizer: optax.GradientTransformation,
+    gradient: ArrayTree,
+    value: Array,
+    loss: Callable[[ArrayTree], Array],
+) -> tuple[ArrayTree, ArrayTree]:
+    """One update by any optax transform, which is given all that some of them ask for.
 
-    def apply(variables: Variables, opt_state, tasks: Task, key: Array):
-        (loss, (state, metrics)), gradient = jax.value_and_grad(learner.loss, has_aux=True)(
-            variables.params, variables.state, tasks, key
-        )
-        updates, opt_state = optimizer.update(gradient, opt_state, variables.params)
-        params = optax.apply_updates(variables.params, updates)
-        metrics = {"loss": loss, "gradient_norm": optax.tree.norm(gradient), **metrics}
-        return Variables(params, state), opt_state, metrics
+    Args:
+      params, state: the parameters, and the optimiser's state.
+      optimizer: the optax transform.
+      gradient, value: of the loss at `params`.
+      loss: params -> float [], for optimisers that search along a line.
 
-    return Update(optimizer.init, apply)
+    Returns:
+      (params, state).
+    """
+    update = optax.with_extra_args_support(optimizer).update
+    updates, state = update(gradient, state, params, value=value, grad=gradient, value_fn=loss)
+    return optax.apply_updates(params, updates), state

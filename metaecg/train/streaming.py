@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from metaecg.train.batches import Data, Draw, Gathered
+from metaecg.train.batches import Batch, Data, Draw
 from metaecg.types import Array
 
 
@@ -47,13 +47,13 @@ def gather(
     *,
     shared: bool = True,
     ahead: int = 2,
-) -> Iterator[Gathered]:
+) -> Iterator[Batch]:
     """The records of steps first … last − 1, the next `ahead` of them read while a step computes.
 
     Each process reads the records of its own devices only.
 
     Args:
-      draw: names the rows; `draw(gathered, key, step)` then equals `draw(data, key, step)`.
+      draw: names the rows; `draw.of_batch(batch, key, step)` then equals `draw(data, key, step)`.
       data: `signals` are host memory or `Rows`.
       key: of the run.
       first, last: steps.
@@ -69,7 +69,7 @@ def gather(
     plan_step = jax.jit(share.plan)
     sharding = NamedSharding(mesh, PartitionSpec(*(None,) * draw.axis, "episodes"))
 
-    def read(step: int) -> Gathered:
+    def read(step: int) -> Batch:
         plan = jax.tree.map(np.asarray, plan_step(data.index, key, jnp.int32(step)))
         if shared:
             shape = (*plan.rows.shape, *data.signals.shape[1:])
@@ -83,10 +83,10 @@ def gather(
                 lambda x: jax.make_array_from_process_local_data(sharding, x),
                 (data.signals[plan.rows], plan),
             )
-        return Gathered(plan, signals, np.float32(data.scale))
+        return Batch(plan, signals, np.float32(data.scale))
 
     with ThreadPoolExecutor(1, "gather") as pool:
-        waiting: collections.deque[Future[Gathered]] = collections.deque()
+        waiting: collections.deque[Future[Batch]] = collections.deque()
         try:
             for step in range(first, last):
                 while len(waiting) <= ahead and step + len(waiting) < last:

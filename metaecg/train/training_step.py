@@ -1,22 +1,24 @@
 """The training step: draw, gather, compute and update on the device; pure, no I/O."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from metaecg.train.batches import Data, Gathered, Planned, stream_key
-from metaecg.train.meta import Update
+from metaecg.train.batches import Batch, Data, stream_key
+from metaecg.train.updates import Update
 from metaecg.types import Array, ArrayTree, Learner, Task, TrainState
 
-Draw = Callable[[Data | Planned | Gathered, Array, Array], Task]
-"""(data, key, step) -> the batch of tasks of that step, as the classes of `draws` are."""
+Source = Data | Batch
+"""What a step is given: a part of a library, or the records of that step alone."""
+
+Draw = Callable[[Any, Array, Array], Task]
+"""(source, key, step) -> the tasks of that step: a `batches.Draw`, or its `of_batch`."""
 
 
-def init(
-    learner: Learner, update: Update, draw: Draw, data: Data | Planned | Gathered, key: Array
-) -> TrainState:
+def init(learner: Learner, update: Update, draw: Draw, data: Source, key: Array) -> TrainState:
     """Returns the state before the first step, its shapes those of a draw from `data`."""
     init_key, draw_key = jax.random.split(key)
     variables = learner.init(init_key, draw(data, draw_key, jnp.int32(0)))
@@ -27,7 +29,7 @@ def init(
 
 
 def train_step(
-    state: TrainState, data: Data | Planned | Gathered, key: Array, *, draw: Draw, update: Update
+    state: TrainState, data: Source, key: Array, *, draw: Draw, update: Update
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update. All that is random in it is derived from (key, state.step).
 
@@ -36,10 +38,10 @@ def train_step(
 
     Args:
       state: before the step.
-      data: what `draw` draws from.
+      data: what `draw` makes the tasks of.
       key: of the whole run, the same at every step.
-      draw: names the tasks of the step; see `draws`.
-      update: turns them into better variables; see `meta`.
+      draw: names the tasks of the step; see `batches`.
+      update: turns them into better variables; see `updates`.
 
     Returns:
       The state after it, and metrics, float [] by name, the `loss` (nats) among them.
@@ -67,7 +69,7 @@ def _stays_finite(old: ArrayTree, new: ArrayTree) -> Array:
 
 def train_steps(
     state: TrainState,
-    data: Data | Planned | Gathered,
+    data: Source,
     key: Array,
     *,
     steps: int,

@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from experiments import evaluate, train
 from experiments.configs import quickstart
-from experiments.runs import trained, workdir
+from experiments.runs import build, trained, workdir
 from experiments.stress import toy
 from experiments.tables import markdown, measure
 from metaecg.data import protocols
@@ -68,7 +67,7 @@ def test_another_configuration_is_refused_naming_what_differs(settings, run):
 def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
     loaded = {folder.name: trained.load(folder) for folder in (run, run / "head", run / "pretrain")}
     loaded["random"] = trained.untrained(next(iter(loaded.values())))
-    library = train.build.library(config(settings))
+    library = build.library(config(settings))
     options = {"part": "test", "way": 2, "shots": [1, 2], "episodes": 6, "seed": 0}
     found = measure.measure(loaded, library, protocols.load(config(settings).protocol), **options)
     rows = found["rows"]
@@ -85,32 +84,9 @@ def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
     json.dumps(rows)
 
 
-def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
-    arguments = ",update_rule=trajectory,pretrain.steps=0,head.steps=0,steps=2,batch=1"
-    best = train.train(config(settings, arguments + ",inner.width=3"), tmp_path)
-    assert 0 <= best["best"] <= 1
-    assert all(np.isfinite(loss) for loss in losses(tmp_path).values())
-
-
 HEAD = (
     ",pretrain.steps=0,head.steps=0,steps=2,batch=1,inner.width=3,freeze_encoder=true,start_from="
 )
-
-
-def test_reptile_trains_a_head(settings, run, tmp_path):
-    arguments = f",update_rule=reptile{HEAD}{run / 'pretrain'}"
-    best = train.train(config(settings, arguments), tmp_path)
-    assert 0 <= best["best"] <= 1
-    assert all(np.isfinite(loss) for loss in losses(tmp_path).values())
-
-
-def test_global_labels_are_trained_and_validated_on_other_patients(settings, run, tmp_path):
-    arguments = f",labels=conditions,update_rule=trajectory{HEAD}{run / 'pretrain'}"
-    best = train.train(config(settings, arguments), tmp_path)
-    assert best["metric"] == "macro_auroc"
-    assert 0 <= best["best"] <= 1
-    # Labels of three conditions, where slots of an episode would be two.
-    assert trained.load(tmp_path).facts["classes"]["train"] == ["A", "B", "C"]
 
 
 def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, run, tmp_path):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import train
 from experiments.configs import settings
-from experiments.runs import build, trained
+from experiments.runs import build, opening, stages, trained
 from experiments.stress import toy
 from metaecg import evaluate
 from metaecg.errors import MetaecgError
@@ -21,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("one_device")
 
 def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
     config = changed(toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8")
-    train.train(config, tmp_path / "run")
-    part = train.open_parts(config).parts["train"]
+    stages.train(config, tmp_path / "run")
+    part = opening.open_parts(config).parts["train"]
     first = trained.load(tmp_path / "run" / "pretrain")
     plain = build.learner(build.unwhitened(config), 3)
     raw = np.asarray(evaluate.embed(plain, first.variables, part.data))
@@ -43,20 +42,20 @@ def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path)
 
 def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path):
     given = toy.write(tmp_path) + ",batch=8"
-    stages = ",head.steps=0,learner=protonet"
-    whitened = changed(f"{given}{stages},whiten=true")
-    train.train(whitened, tmp_path / "run")
+    two = ",head.steps=0,learner=protonet"
+    whitened = changed(f"{given}{two},whiten=true")
+    stages.train(whitened, tmp_path / "run")
     given += f",pretrain.steps=0,head.steps=0,start_from={tmp_path / 'run'}"
     head = changed(f"{given},learner=matching,whiten=true,freeze_encoder=true")
-    train.train(head, tmp_path / "head")
-    part = train.open_parts(head).parts["train"]
+    stages.train(head, tmp_path / "head")
+    part = opening.open_parts(head).parts["train"]
     plain = build.learner(build.unwhitened(head), 3)
     source = trained.load(tmp_path / "run").variables
     known = probes.base(evaluate.embed(plain, source, part.data), part.data.index)
     found = trained.load(tmp_path / "head").variables.state["whitening"]
     np.testing.assert_allclose(found["matrix"], known.whitening, rtol=1e-3, atol=1e-4)
     bare = changed(f"{given},learner=protonet")
-    train.train(bare, tmp_path / "bare")
+    stages.train(bare, tmp_path / "bare")
     assert "whitening" not in trained.load(tmp_path / "bare").variables.state
 
 
@@ -69,4 +68,4 @@ def test_an_encoder_that_has_learned_nothing_is_not_whitened():
 def test_a_supervised_learner_has_no_use_for_it(tmp_path):
     given = toy.write(tmp_path) + ",whiten=true,learner=supervised"
     with pytest.raises(MetaecgError, match="probes=whitened_cosine"):
-        train.train(changed(given), tmp_path / "run")
+        stages.train(changed(given), tmp_path / "run")

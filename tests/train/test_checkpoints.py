@@ -14,8 +14,8 @@ import numpy as np
 import optax
 import pytest
 
-from metaecg.train import parallel
-from metaecg.train.checkpoints import CheckpointError, Checkpoints, digest
+from metaecg.train import checkpoints, parallel
+from metaecg.train.checkpoints import CheckpointError, Checkpoints, digest, restore_variables
 from metaecg.types import TrainState, Variables
 
 # Orbax leaves coroutines behind where a read fails; they are collected within the test.
@@ -48,21 +48,21 @@ def assert_equal(a, b):
 
 
 def restore(folder, like=LIKE):
-    checkpoints = Checkpoints(folder)
+    writer = Checkpoints(folder)
     try:
-        return checkpoints.restore(like)
+        return writer.restore(like)
     finally:
-        checkpoints.close()
+        writer.close()
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """Checkpoints of steps 5 and 8."""
     folder = tmp_path_factory.mktemp("run")
-    checkpoints = Checkpoints(folder)
-    checkpoints.save(state(5), {"best": 0.25})
-    checkpoints.save(state(8), {"best": 0.75})
-    checkpoints.close()
+    writer = Checkpoints(folder)
+    writer.save(state(5), {"best": 0.25})
+    writer.save(state(8), {"best": 0.75})
+    writer.close()
     return folder
 
 
@@ -78,11 +78,45 @@ def test_newest_state_and_its_facts_come_back(saved):
 
 
 def test_variables_come_back_without_the_optimiser(saved):
-    checkpoints = Checkpoints(saved)
-    found, meta = checkpoints.restore_variables(LIKE.variables)
-    checkpoints.close()
+    found, meta = restore_variables(saved, LIKE.variables)
     assert_equal(found, state(8).variables)
     assert meta["best"] == 0.75
+
+
+def test_reading_makes_changes_and_deletes_nothing(folder):
+    """Nor what a training that is writing has not finished."""
+    unfinished = folder / "9.orbax-checkpoint-tmp-123"
+    unfinished.mkdir()
+
+    def everything():
+        return sorted((p, p.stat().st_mtime_ns) for p in (folder, *folder.rglob("*")))
+
+    before = everything()
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    found, _ = restore_variables(folder, LIKE.variables)
+    assert_equal(found, state(8).variables)
+    assert everything() == before
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    assert restore_variables(folder / "none", LIKE.variables) is None
+    assert everything() == before
+
+
+def test_a_checkpoint_that_is_deleted_while_it_is_read_gives_way_to_the_newer(folder, monkeypatch):
+    read, deleted = checkpoints._read, []
+
+    def delete_first(directory, step, like):
+        if not deleted:
+            deleted.append(step)
+            shutil.copytree(directory / "8", directory / "11")
+            for old in ("5", "8"):
+                shutil.rmtree(directory / old)
+        return read(directory, step, like)
+
+    monkeypatch.setattr(checkpoints, "_read", delete_first)
+    found, _ = restore_variables(folder, LIKE.variables)
+    assert_equal(found, state(8).variables)
 
 
 def test_state_comes_back_onto_every_device(saved):
@@ -100,10 +134,10 @@ def test_folder_without_checkpoints_holds_none(tmp_path):
 
 
 def test_only_the_newest_are_kept(tmp_path):
-    checkpoints = Checkpoints(tmp_path, keep=1)
+    writer = Checkpoints(tmp_path, keep=1)
     for step in (1, 2):
-        checkpoints.save(state(step), {})
-    checkpoints.close()
+        writer.save(state(step), {})
+    writer.close()
     assert sorted(int(p.name) for p in tmp_path.iterdir() if p.name.isdigit()) == [2]
     assert_equal(restore(tmp_path)[0], state(2))
 
@@ -195,17 +229,17 @@ def test_digest_tells_values_shapes_and_types_apart():
 
 def test_a_disk_that_is_full_loses_nothing_earlier(folder):
     """A limit on the size of files stands for the full disk."""
-    checkpoints = Checkpoints(folder)
+    writer = Checkpoints(folder)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
     try:
-        checkpoints.save(state(11), {"best": 0.9})
+        writer.save(state(11), {"best": 0.9})
         with pytest.raises(CheckpointError, match=r"could not be written .* make room"):
-            checkpoints.wait()
+            writer.wait()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         with contextlib.suppress(CheckpointError):
-            checkpoints.close()
+            writer.close()
     found, facts = restore(folder)
     assert_equal(found, state(8))
     assert facts["best"] == 0.75
@@ -214,17 +248,17 @@ def test_a_disk_that_is_full_loses_nothing_earlier(folder):
 def test_a_checkpoint_met_again_is_left_alone_if_whole_and_replaced_if_not(folder, caplog):
     """As by a run that was killed after it had saved, or whose newest was damaged."""
     times = {path: path.stat().st_mtime_ns for path in files(folder, 8)}
-    checkpoints = Checkpoints(folder)
-    checkpoints.save(state(8), {"best": 0.75})
-    checkpoints.close()
+    writer = Checkpoints(folder)
+    writer.save(state(8), {"best": 0.75})
+    writer.close()
     assert {path: path.stat().st_mtime_ns for path in files(folder, 8)} == times
     for path in files(folder, 8):
         if path.parent.name == "d":
             truncate(path)
-    checkpoints = Checkpoints(folder)
+    writer = Checkpoints(folder)
     with caplog.at_level(logging.WARNING):
-        checkpoints.save(state(8), {"best": 0.75})
-        checkpoints.close()
+        writer.save(state(8), {"best": 0.75})
+        writer.close()
     found, _ = restore(folder)
     assert_equal(found, state(8))
 

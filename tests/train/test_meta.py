@@ -12,7 +12,7 @@ from tiny import Tiny
 
 from metaecg import learners
 from metaecg.episodes import tasks, windows
-from metaecg.train import meta, parallel
+from metaecg.train import meta, parallel, updates
 
 GROUPS, STEPS, RATE = 6, 3, 0.1
 
@@ -191,7 +191,7 @@ INNER, OUTER = optax.sgd(0.1), optax.adam(0.01)
 
 @functools.cache
 def folded():
-    update = meta.trajectory(learner(), OUTER, inner=INNER, width=WIDTH, steps=2)
+    update = updates.trajectory(learner(), OUTER, inner=INNER, width=WIDTH, steps=2)
     return update, jax.jit(update.apply)
 
 
@@ -260,7 +260,7 @@ def test_gradient_of_the_inner_pass_equals_finite_differences(sequences):
 
 def test_episodic_update_is_a_step_along_the_gradient(easy_tasks):
     made, start = learner(), variables()
-    update = meta.episodic(made, optax.sgd(0.5))
+    update = updates.episodic(made, optax.sgd(0.5))
     after, _, metrics = jax.jit(update.apply)(
         start, update.init(start.params), easy_tasks, jax.random.key(0)
     )

@@ -12,7 +12,7 @@ from tiny import Tiny
 
 from metaecg import learners
 from metaecg.errors import MetaecgError
-from metaecg.train import batches, meta, parallel, training_step
+from metaecg.train import batches, parallel, training_step, updates
 from metaecg.train.checkpoints import Checkpoints
 
 
@@ -52,7 +52,7 @@ def test_tasks_are_spread_and_the_rest_is_on_every_device(mesh, easy_tasks):
 def test_training_on_eight_devices_equals_one(mesh, easy_tasks):
     """Statistics of BatchNorm included: they are those of the whole batch."""
     learner = learners.protonet(Tiny())
-    rule = meta.episodic(learner, optax.sgd(0.5))
+    rule = updates.episodic(learner, optax.sgd(0.5))
 
     def draw(data, key, step):
         return jax.tree.map(lambda x: jnp.roll(x, step, axis=0) + 0 * data.astype(x.dtype), batch)
@@ -87,7 +87,7 @@ def run_on(count, data, folder=None, state=None):
     """Trains on so many devices to STEPS; saves after HALF, or goes on from a state of HALF."""
     where = Mesh(np.array(jax.devices()[:count]), ("episodes",), axis_types=(AxisType.Auto,))
     learner = learners.protonet(Tiny())
-    rule = meta.episodic(learner, optax.sgd(0.1))
+    rule = updates.episodic(learner, optax.sgd(0.1))
     draw = batches.EpisodeDraw(3, 2, 2, 4, batch=8, vary_shot=True)
     spread = parallel.shard_tasks(draw, where, 8)
     data, key = parallel.replicate(data, where), jax.random.key(1)

@@ -12,7 +12,7 @@ from tiny import Tiny
 from metaecg import learners
 from metaecg.episodes import sequences
 from metaecg.episodes.augmentation import Augmentation
-from metaecg.train import batches, meta, parallel, streaming, training_step
+from metaecg.train import batches, parallel, streaming, training_step, updates
 
 KEY = jax.random.key(3)
 LOUD = Augmentation(scale=0.3, lead_dropout=0.2, crop=0.9)
@@ -60,20 +60,23 @@ def test_gathered_tasks_are_those_drawn_in_memory(data, on_disk, kind, shared):
         np.testing.assert_array_equal(gathered.plan.rows, plan.rows)
         records = data.signals[plan.rows].astype(jnp.float32) * data.scale
         expected = draw.tasks(plan, records, KEY, jnp.int32(step))
-        for a, b in zip(draw(gathered, KEY, jnp.int32(step)), expected):
+        for a, b in zip(draw.of_batch(gathered, KEY, jnp.int32(step)), expected):
             np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
 def test_training_from_disk_is_training_from_memory(data, on_disk):
     learner = learners.protonet(Tiny())
-    rule, draw = meta.episodic(learner, optax.adam(0.01)), plans(data.index)["episodes"]
-    step = jax.jit(functools.partial(training_step.train_step, draw=draw, update=rule))
+    rule, draw = updates.episodic(learner, optax.adam(0.01)), plans(data.index)["episodes"]
+    step, from_disk = (
+        jax.jit(functools.partial(training_step.train_step, draw=d, update=rule))
+        for d in (draw, draw.of_batch)
+    )
     state = jax.jit(functools.partial(training_step.init, learner, rule, draw))(data, KEY)
     one = jax.sharding.Mesh(np.array(jax.devices()[:1]), ("episodes",))
     memory = disk = state
     for gathered in streaming.gather(draw, on_disk, KEY, 0, 3, one):
         memory, _ = step(memory, data, KEY)
-        disk, _ = step(disk, gathered, KEY)
+        disk, _ = from_disk(disk, gathered, KEY)
     assert int(disk.step) == 3
     for a, b in zip(jax.tree.leaves(memory), jax.tree.leaves(disk)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

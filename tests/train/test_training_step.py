@@ -12,7 +12,7 @@ from tiny import Tiny
 from metaecg import learners
 from metaecg.episodes.augmentation import Augmentation, augment
 from metaecg.train import batches as draws
-from metaecg.train import meta, parallel, training_step
+from metaecg.train import parallel, training_step, updates
 from metaecg.train.checkpoints import Checkpoints
 from metaecg.types import Learner, Task, TrainState, Variables
 
@@ -23,7 +23,7 @@ KEY = jax.random.key(5)
 @functools.cache
 def update():
     learner = learners.protonet(Tiny())
-    return learner, meta.episodic(learner, optax.adam(0.01))
+    return learner, updates.episodic(learner, optax.adam(0.01))
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ def at_steps(values):
 
 def walk(loss, values):
     learner, draw = toy(loss), at_steps(values)
-    rule = meta.episodic(learner, optax.adam(0.1))
+    rule = updates.episodic(learner, optax.adam(0.1))
     state = training_step.init(learner, rule, draw, None, KEY)
     step = jax.jit(functools.partial(training_step.train_step, draw=draw, update=rule))
     states = [state]

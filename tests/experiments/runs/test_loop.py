@@ -1,9 +1,13 @@
 """What the loop keeps, takes back and says when a run is stopped or fails."""
 
+import itertools
 import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +17,9 @@ import pytest
 from jax.sharding import AxisType
 
 from experiments.configs import settings as config_settings
-from experiments.runs import build, loop
+from experiments.runs import build, loop, workdir
 from metaecg.errors import MetaecgError
-from metaecg.train import batches, meta, parallel, training_step
+from metaecg.train import batches, parallel, training_step, updates
 from metaecg.types import Learner, LibraryIndex, Task, Variables
 
 KEY = jax.random.key(0)
@@ -52,7 +56,7 @@ def job(values, after, **settings):
         return jnp.sum((params["w"] - tasks.records[0]) ** 2), (state, {})
 
     learner = Learner(lambda key, tasks: Variables({"w": jnp.zeros(1)}, {}), None, loss)
-    update = meta.episodic(learner, optax.sgd(0.1))
+    update = updates.episodic(learner, optax.sgd(0.1))
     draw = Numbers(values, after)
     run = build.Experiment(config, learner, draw, update, 1)
 
@@ -157,3 +161,88 @@ def test_the_log_of_a_killed_run_is_cut_back_to_its_checkpoint(tmp_path):
         file.write('{"step": 7, "lo')
     train(work, tmp_path)
     assert [{k: v for k, v in line.items() if k != "rate"} for line in log(tmp_path)] == expected
+
+
+def test_reading_a_run_beside_its_training_changes_no_bit(tmp_path):
+    """Another process reads on and on while every step is saved."""
+    values = [0.5 * i for i in range(40)]
+    every = {"checkpoint_every": 1, "validate_every": 1, "log_every": 1}
+    work = job(values, values, **every)
+    improving = itertools.count()
+    work = work._replace(validate=lambda variables: {"accuracy": next(improving) / 100})
+    train(work, tmp_path / "alone")
+    read = f"""
+import numpy
+from pathlib import Path
+from metaecg.train.checkpoints import CheckpointError, restore_variables
+from metaecg.types import Variables
+like = Variables({{"w": numpy.zeros(1, numpy.float32)}}, {{}})
+folder, count = Path({str(tmp_path / "beside")!r}), 0
+print(flush=True)
+while not (folder / "done").exists():
+    for kind in ("latest", "best"):
+        count += restore_variables(folder / "checkpoints" / kind, like) is not None
+print(count)
+"""
+    reader = subprocess.Popen([sys.executable, "-c", read], stdout=subprocess.PIPE, text=True)
+    assert reader.stdout.readline() == "\n"
+    improving = itertools.count()
+    work = work._replace(validate=lambda variables: {"accuracy": next(improving) / 100})
+    train(work, tmp_path / "beside")
+    (tmp_path / "beside" / "done").write_text("")
+    count, _ = reader.communicate(timeout=60)
+    assert reader.returncode == 0
+    assert int(count) >= 10
+    for kind in ("latest", "best"):
+        kept = [sorted((tmp_path / run / "checkpoints" / kind).glob("[0-9]*")) for run in RUNS]
+        assert [path.name for path in kept[0]] == [path.name for path in kept[1]]
+        facts = [(paths[-1] / "meta" / "metadata").read_text() for paths in kept]
+        assert facts[0] == facts[1]
+
+
+RUNS = ("alone", "beside")
+
+
+def test_what_is_not_finite_is_written_as_null_and_the_log_is_json(tmp_path):
+    nan = float("nan")
+    train(job([1.0, nan, nan, nan, 1.0, 1.0], [9.0] * 6, log_every=1), tmp_path)
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert "NaN" not in text
+    losses = [line["loss"] for line in log(tmp_path) if "loss" in line]
+    assert losses[1:4] == [None, None, None]
+    assert all(isinstance(loss, float) for loss in (losses[0], *losses[4:]))
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [b'{"step": 7, "lo', b"\xff\xfe\x00\x80", b'{"step": 7, "x": "\xe4"}', b"\n\n", b"[1]", b"7"],
+)
+def test_a_torn_line_or_bytes_that_are_no_text_end_nothing(tmp_path, torn):
+    work = job([1.0] * 7, [1.0] * 7)
+    train(work, tmp_path)
+    expected = workdir.metrics(tmp_path)
+    with open(tmp_path / "metrics.jsonl", "ab") as file:
+        file.write(torn)
+    found = workdir.metrics(tmp_path)
+    assert found[: len(expected)] == expected
+    assert workdir.Metrics(tmp_path / "metrics.jsonl").says("validation")
+    shutil.rmtree(tmp_path / "checkpoints" / "latest" / "7")
+    train(work, tmp_path)
+    assert [line["step"] for line in log(tmp_path)] == [line["step"] for line in expected]
+
+
+def test_the_rate_is_without_the_time_of_compilation(tmp_path, monkeypatch):
+    compiled, calls = loop._compiled, itertools.count()
+
+    def first_is_slow(job, count):
+        def step(*args):
+            time.sleep(0 if next(calls) else 1.0)
+            return compiled(job, count)(*args)
+
+        return step
+
+    monkeypatch.setattr(loop, "_compiled", first_is_slow)
+    work = job([1.0] * 8, [1.0] * 8, steps=8, checkpoint_every=8, validate_every=8)
+    train(work, tmp_path)
+    rates = [line["rate"] for line in log(tmp_path) if "rate" in line]
+    assert rates[-1] > 7
