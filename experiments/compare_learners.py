@@ -216,7 +216,7 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path, way: int)
         )
     if detected:
         named.append(f"## Detection\n\n{markdown.detection(detected)}")
-    named += [f"## {name}\n\n{markdown.markdown(*cells)}" for name, cells in shown.items()]
+    named += [f"## {name}\n\n{markdown.table(*cells)}" for name, cells in shown.items()]
     title = f"{FLAGS.part} part of {FLAGS.protocol}"
     text = "\n\n".join((f"# {title}", f"    {command}", *named))
     (output / "table.md").write_text(text + "\n", "utf-8")

@@ -68,7 +68,7 @@ def _areas(found: dict[str, Any]) -> list[str]:
     return ["{:.3f} ({:.3f}–{:.3f})".format(found[x], *found[f"{x}_ci95"]) for x in SCORES]
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells."""
     first, *others = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
     return "\n".join([first, "|" + "---|" * len(head), *others])
@@ -118,7 +118,7 @@ TABLES = {
     ),
     "statements": (
         "Detection by statement, the first learner",
-        lambda rows: markdown(STATEMENTS, statements(rows[-1])),
+        lambda rows: table(STATEMENTS, statements(rows[-1])),
         "Of the most examples; prevalence is the measured part's, not the archive's or a clinic's.",
     ),
     "leaks": (

@@ -128,9 +128,9 @@ def _episodes(
         if name == main:
             first = said
         elif first is not None:  # the main learner may read fewer examples than these
-            low, high, p = evaluate.paired_over_patients(first, said, patients)
+            found_gap = evaluate.paired_over_patients(first, said, patients)
             row |= {"difference": evaluate.paired_difference(first, said)}
-            row |= {"difference_patients95": (low, high), "p": p}
+            row |= {"difference_patients95": found_gap.interval, "p": found_gap.p}
         found.append(row)
 
     for name, learner in tqdm(rows.items(), unit="learner", desc=f"{shot}-shot", leave=False):
@@ -193,5 +193,5 @@ def _detect(
         if name == main:
             first = scored
         elif first is not None:
-            found[-1]["difference"] = detection.difference(first, scored)
+            found[-1]["difference"] = detection.difference(first, scored, questions, index)
     return found

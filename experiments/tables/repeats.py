@@ -162,7 +162,7 @@ def _of_way(rows: list[dict[str, Any]], way: int) -> str:
         row = mine.get((learner, most))
         cells += _more(row) if row else [""] * len(more)
         lines.append(cells)
-    return markdown.markdown(heads, lines)
+    return markdown.table(heads, lines)
 
 
 def middle(shots: list[int]) -> int:

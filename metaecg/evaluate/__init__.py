@@ -5,7 +5,7 @@ predictions = evaluate.predict(learner, variables, data, episodes, slots=5)
 scores = evaluate.summarise(predictions, classes)
 """
 
-from metaecg.evaluate import detection, statistics, training_conditions
+from metaecg.evaluate import detection, intervals, statistics, training_conditions
 from metaecg.evaluate.predictions import Predictions, draw_episodes, embed, predict
 from metaecg.evaluate.scores import (
     over_orders,
@@ -20,6 +20,7 @@ __all__ = [
     "detection",
     "draw_episodes",
     "embed",
+    "intervals",
     "over_orders",
     "paired_difference",
     "paired_over_patients",

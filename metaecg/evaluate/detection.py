@@ -6,6 +6,7 @@ more of them than an archive or a clinic.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg.errors import MetaecgError
-from metaecg.evaluate.statistics import patient_weights
+from metaecg.evaluate.intervals import Estimate, estimate
 from metaecg.types import Array, Learner, LibraryIndex, Task, Variables
 
 SCORES = ("auroc", "auprc", "auprc_balanced")
@@ -122,38 +123,61 @@ def _answer(tell, slots: int, variables, records, support, support_slots) -> Arr
     return log_probs[:, 0] - log_probs[:, 1]
 
 
-def areas(weights: np.ndarray, scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+class Areas(NamedTuple):
+    """Areas under the curves of one question, in the order of `SCORES`.
+
+    Attributes:
+      values: float [3]; NaN where there are no positives or no negatives.
+      influence: float [3, N], the derivative of each by how much a record counts; sums to 0.
+    """
+
+    values: np.ndarray
+    influence: np.ndarray
+
+
+def areas(scores: np.ndarray, positive: np.ndarray) -> Areas:
     """AUROC, AUPRC, and AUPRC with the negatives weighted as much as the positives.
 
     AUPRC is average precision: the mean over positives of the precision at their score, ties
     included.
 
     Args:
-      weights: float [B, N], how often each record counts in each of B samples.
       scores: float [N].
       positive: bool [N].
-
-    Returns:
-      float [3, B]; NaN where a sample lacks positives or negatives.
     """
+    positive = np.asarray(positive, bool)
+    yeses, noes = int(positive.sum()), int((~positive).sum())
+    if not yeses or not noes:
+        return Areas(np.full(3, np.nan), np.full((3, len(scores)), np.nan))
     order = np.argsort(-scores)
-    ranked, positive = scores[order], positive[order]
-    weights = np.asarray(weights, np.float64)[:, order]
-    summed = np.cumsum(np.pad(weights * positive, ((0, 0), (1, 0))), axis=1)
-    passed = np.cumsum(np.pad(weights * ~positive, ((0, 0), (1, 0))), axis=1)
-    above, upto = (np.searchsorted(-ranked, -ranked[positive], side) for side in ("left", "right"))
-    # At the score of each positive: positives and negatives from it on, and negatives that tie.
-    yes, true, false = weights[:, positive], summed[:, upto], passed[:, upto]
-    ties = false - passed[:, above]
-    yeses, noes = summed[:, -1:], passed[:, -1:]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        roc = np.sum(yes * (noes - false + ties / 2), axis=1) / (yeses * noes)[:, 0]
-        # A record that does not count has no precision, and no share in the mean.
-        natural, balanced = (
-            np.sum(np.where(yes > 0, yes * true / (true + false * ratio), 0), axis=1) / yeses[:, 0]
-            for ratio in (1, yeses / noes)
-        )
-    return np.array([roc, natural, balanced])
+    ranked = -scores[order]
+    above, upto = (np.searchsorted(ranked, -scores, side) for side in ("left", "right"))
+
+    def before(values: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """The sum of the values of the records ranked before each place."""
+        return np.concatenate([[0.0], np.cumsum(values[order])])[place]
+
+    # At the score of each record: positives and negatives from it on; ties count half for AUROC.
+    true, false = before(positive, upto), before(~positive, upto)
+    wins = noes - (false + before(~positive, above)) / 2
+    losses = (true + before(positive, above)) / 2
+    roc = wins[positive].sum() / (yeses * noes)
+    of_roc = np.where(positive, wins / noes - roc, losses / yeses - roc)
+    of_roc /= np.where(positive, yeses, noes)
+    values, influences = [roc], [of_roc]
+    for ratio, tied in ((1.0, 0.0), (yeses / noes, 1.0)):
+        precision = true / (true + false * ratio)
+        area = precision[positive].mean()
+        square = np.where(positive, (true + false * ratio) ** -2.0, 0)
+        # A record counts at every positive that does not score above it.
+        gain, loss = (x.sum() - before(x, above) for x in (square * false * ratio, square * true))
+        influence = np.where(positive, precision - area + gain, -ratio * loss) / yeses
+        # The ratio itself follows how much positives and negatives count.
+        turn = tied * ratio * (square * true * false).sum() / yeses
+        influence += turn * np.where(positive, -1 / yeses, 1 / noes)
+        values.append(area)
+        influences.append(influence)
+    return Areas(np.array(values), np.array(influences))
 
 
 class Detected(NamedTuple):
@@ -161,72 +185,111 @@ class Detected(NamedTuple):
 
     Attributes:
       summary: JSON-ready: macro and per class, each score with its 95 % interval over patients.
-      macro: float [3, 1 + draws], means over classes, of the part itself and of each bootstrap
-        sample of its patients; the same samples for every learner.
+      areas: float [3, E], of each question.
+      influence: float32 [3, E, P], how far each patient asked moves each area.
     """
 
     summary: dict[str, Any]
-    macro: np.ndarray
+    areas: np.ndarray
+    influence: np.ndarray
 
 
 def score(
-    questions: Questions,
-    scores: np.ndarray,
-    index: LibraryIndex,
-    classes: tuple[str, ...],
-    *,
-    draws: int = 500,
-    seed: int = 0,
+    questions: Questions, scores: np.ndarray, index: LibraryIndex, classes: tuple[str, ...]
 ) -> Detected:
-    """AUROC and AUPRC of each class, mean over its repeats, with intervals by patient bootstrap.
+    """AUROC and AUPRC of each class, mean over its repeats, with intervals over patients.
+
+    The intervals count both roles of a patient, asked and example, and the draw of the examples
+    (`intervals`).
 
     Args:
       questions: what was asked.
       scores: float [E, R], what `answer` returned.
       index: the part.
       classes: names of its columns.
-      draws: bootstrap samples of the part's patients.
-      seed: of the bootstrap.
     """
     labels: np.ndarray = np.asarray(index.labels)
     _, who = np.unique(np.asarray(index.patients), return_inverse=True)
-    people = patient_weights(who.max() + 1, draws, seed)
-    weights = np.concatenate([np.ones((1, people.shape[1])), people])[:, who.reshape(-1)]
-    found: dict[int, list[np.ndarray]] = {}
-    for c, asked, said in zip(questions.classes.tolist(), questions.asked, scores):
-        found.setdefault(c, []).append(areas(weights[:, asked], said[asked], labels[asked, c]))
-    means = {c: np.mean(repeats, axis=0) for c, repeats in found.items()}
-    macro = np.nanmean(list(means.values()), axis=0)
+    kinds, kind = np.unique(questions.classes, return_inverse=True)
+    values = np.empty((len(SCORES), len(kind)))
+    influence = np.zeros((len(SCORES), len(kind), who.max() + 1), np.float32)
+    for e, (c, asked) in enumerate(zip(questions.classes, questions.asked)):
+        found = areas(scores[e, asked], labels[asked, c])
+        values[:, e] = found.values
+        for moved, each in zip(influence[:, e], found.influence):
+            moved[:] = np.bincount(who[asked], each, influence.shape[-1])
+    detected = Detected({}, values, influence)
     per_class = {}
-    for c, mean in means.items():
-        prevalence = np.mean([labels[a, c].mean() for a in questions.asked[questions.classes == c]])
-        carriers = int(labels[:, c].sum())
+    for k, c in enumerate(kinds):
+        here = kind == k
         per_class[classes[c]] = {
-            "records": carriers,
-            "prevalence": float(prevalence),
-            **_with_intervals(mean),
+            "records": int(labels[:, c].sum()),
+            "patients": len(np.unique(who[labels[:, c]])),
+            "prevalence": float(np.mean([labels[a, c].mean() for a in questions.asked[here]])),
+            **_with_intervals(estimates(detected, questions, index, [k])),
         }
-    left_out = [name for c, name in enumerate(classes) if c not in found]
-    summary = {"macro": _with_intervals(macro), "per_class": per_class, "left_out": left_out}
-    return Detected(summary, macro)
+    macro = _with_intervals(estimates(detected, questions, index))
+    left_out = [name for c, name in enumerate(classes) if c not in kinds]
+    return detected._replace(summary={"macro": macro, "per_class": per_class, "left_out": left_out})
 
 
-def difference(a: Detected, b: Detected) -> dict[str, tuple[float, float, float]]:
-    """Macro scores of a minus those of b, on the same resampled patients: (gap, low, high)."""
-    gap = a.macro - b.macro
-    low, high = _ends(gap)
-    return {n: (float(gap[i, 0]), float(low[i]), float(high[i])) for i, n in enumerate(SCORES)}
+def gap(a: Detected, b: Detected) -> Detected:
+    """The areas of a minus those of b, of the same questions; without a summary."""
+    return Detected({}, a.areas - b.areas, a.influence - b.influence)
 
 
-def _with_intervals(values: np.ndarray) -> dict[str, Any]:
-    """Scores [3, 1 + draws] as numbers and 95 % intervals."""
-    low, high = np.clip(_ends(values), 0, 1)
-    numbers = {n: float(values[i, 0]) for i, n in enumerate(SCORES)}
-    return numbers | {f"{n}_ci95": (float(low[i]), float(high[i])) for i, n in enumerate(SCORES)}
+def difference(
+    a: Detected, b: Detected, questions: Questions, index: LibraryIndex
+) -> dict[str, tuple[float, float, float]]:
+    """Macro scores of a minus those of b, of the same questions: (gap, low, high) of each score."""
+    found = estimates(gap(a, b), questions, index)
+    return {name: (each.value, *each.interval) for name, each in zip(SCORES, found)}
 
 
-def _ends(values: np.ndarray) -> np.ndarray:
-    """95 % intervals [2, 3] of values [3, 1 + draws], around the part's own."""
-    # A patient drawn twice ranks beside himself, which lifts AUPRC in every sample alike.
-    lift = np.nanmedian(values[:, 1:], axis=1) - values[:, 0]
-    return np.nanquantile(values[:, 1:], [0.025, 0.975], axis=1) - lift
+def estimates(
+    detected: Detected,
+    questions: Questions,
+    index: LibraryIndex,
+    chosen: Sequence[int] | None = None,
+) -> list[Estimate]:
+    """Of each score, the mean over the chosen classes (places among those asked for), or all."""
+    patients, who = np.unique(np.asarray(index.patients), return_inverse=True)
+    labels: np.ndarray = np.asarray(index.labels)
+    kinds, kind = np.unique(questions.classes, return_inverse=True)
+    places = range(len(kinds)) if chosen is None else chosen
+    shot = questions.support.shape[1] // 2
+    found = []
+    for values, influence in zip(detected.areas, detected.influence):
+        asked, example, *noise = np.zeros((4, len(patients)))
+        chance, means = 0.0, []
+        for k in places:
+            here = np.flatnonzero(kind == k)
+            repeats, means = len(here), [*means, values[here].mean()]
+            moved = influence[here].mean(0)
+            asked += moved / len(places)
+            carriers = np.unique(who[labels[:, kinds[k]]])
+            serves = np.zeros((repeats, len(patients)))
+            serves[np.arange(repeats)[:, None], who[questions.support[here]]] = 1
+            # Whoever is an example is not asked: what that changes is no merit of the examples.
+            fares = values[here] + serves @ moved
+            if repeats > 1:
+                noise[0] += influence[here].var(0, ddof=1) / repeats / len(places) ** 2
+                chance += values[here].var(ddof=1) / repeats / len(places) ** 2
+                dilution = (len(carriers) - 1) / max(len(carriers) - shot, 1)
+                dilution *= repeats / (repeats - 1) / repeats / len(places)
+                moves = (serves - serves.mean(0)) * (fares - fares.mean())[:, None] * dilution
+                example[carriers] += moves.sum(0)[carriers]
+                noise[1][carriers] += (moves**2).sum(0)[carriers]
+        found.append(estimate(float(np.mean(means)), asked, example, np.array(noise), chance))
+    return found
+
+
+def _with_intervals(found: list[Estimate]) -> dict[str, Any]:
+    """The scores as numbers with their 95 % intervals."""
+    numbers: dict[str, Any] = {name: each.value for name, each in zip(SCORES, found)}
+    ends = {f"{n}_ci95": tuple(map(_within_one, each.interval)) for n, each in zip(SCORES, found)}
+    return numbers | ends
+
+
+def _within_one(value: float) -> float:
+    return min(max(value, 0.0), 1.0)

@@ -10,6 +10,7 @@ import numpy as np
 from metaecg import losses
 from metaecg.episodes.orders import mean_over_orders
 from metaecg.evaluate import statistics
+from metaecg.evaluate.intervals import Estimate, over_patients
 from metaecg.evaluate.predictions import Predictions
 from metaecg.types import Episode
 
@@ -22,8 +23,8 @@ def summarise(
     Args:
       predictions: what the learner said.
       classes: names of the index's columns.
-      patients: int [R], to add `accuracy_patients95`, the interval by patient bootstrap, and
-        `reuse`, how often records were asked.
+      patients: int [R], to add `accuracy_patients95`, the interval over patients and episodes
+        (`intervals`), and `reuse`, how often records were asked.
 
     Returns:
       accuracy and its 95 % half-width over episodes; macro-AUROC (one class against the episode's
@@ -54,8 +55,9 @@ def summarise(
     extra: dict[str, Any] = {}
     if patients is not None:
         patients = np.asarray(patients)
-        who = patients[episodes.query]
-        extra["accuracy_patients95"] = statistics.patient_interval(predictions.correct, who)
+        extra["accuracy_patients95"] = over_patients(
+            predictions.correct, episodes, patients
+        ).interval
         extra["reuse"] = reuse(episodes, patients)
     return {
         "accuracy": mean,
@@ -91,23 +93,16 @@ def paired_difference(a: Predictions, b: Predictions) -> tuple[float, float]:
     return statistics.interval(_gap(a, b).mean(1))
 
 
-def paired_over_patients(
-    a: Predictions, b: Predictions, patients: np.ndarray
-) -> tuple[float, float, float]:
-    """Accuracy of a minus that of b for other patients: 95 % interval and two-sided p.
-
-    Both come from resampling the patients that the queries were of; p from their spread.
+def paired_over_patients(a: Predictions, b: Predictions, patients: np.ndarray) -> Estimate:
+    """Accuracy of a minus that of b, with its interval and p over patients and episodes.
 
     Returns:
-      (low, high, p); p of one comparison, to be adjusted where there are several.
+      See `intervals`; its p is of one comparison, to be adjusted where there are several.
 
     Raises:
       ValueError: the two did not answer the same episodes.
     """
-    gap, who = _gap(a, b), np.asarray(patients)[a.episodes.query]
-    means = statistics.patient_means(gap, who)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high), statistics.p_value(float(gap.mean()), float(means.std()))
+    return over_patients(_gap(a, b), a.episodes, patients)
 
 
 def _gap(a: Predictions, b: Predictions) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Statistics of answers: intervals over episodes and over patients, AUROC, reliability, Holm."""
+"""Statistics of answers: intervals over episodes, AUROC, reliability, Holm."""
 
 import math
 from collections.abc import Sequence
@@ -13,42 +13,6 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     values = np.asarray(values, float)
     half = 1.96 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
     return float(values.mean()), float(half)
-
-
-def patient_weights(patients: int, draws: int, seed: int) -> np.ndarray:
-    """How often each patient stands in each bootstrap sample: int [draws, patients]."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(patients, np.full(patients, 1 / patients), size=draws)
-
-
-def patient_means(
-    values: np.ndarray, patients: np.ndarray, draws: int = 2000, seed: int = 0
-) -> np.ndarray:
-    """Means of resampled patients, the independent units of a library: float [draws].
-
-    Episodes re-use the records of rare classes, so that the interval over episodes only says how
-    well the accuracy *on these patients* is known; these say how well it is on others.
-
-    Args:
-      values: float or bool [...], such as whether each query was answered rightly.
-      patients: int [...], whose record each query was.
-      draws: bootstrap samples of the patients, with replacement.
-      seed: of the bootstrap.
-    """
-    _, who = np.unique(patients, return_inverse=True)
-    who = who.reshape(-1)
-    asked = np.bincount(who).astype(float)
-    total = np.bincount(who, weights=np.asarray(values, float).reshape(-1))
-    weights = patient_weights(len(asked), draws, seed)
-    return (weights @ total) / (weights @ asked)
-
-
-def patient_interval(
-    values: np.ndarray, patients: np.ndarray, draws: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of a mean by resampling patients, (low, high); see `patient_means`."""
-    low, high = np.quantile(patient_means(values, patients, draws, seed), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def p_value(mean: float, deviation: float) -> float:

@@ -49,7 +49,7 @@ def test_classes_with_too_few_patients_are_left_out_and_none_at_all_is_refused()
     drawn = detection.draw_questions(index, 0, shot=2, repeats=1, least=3)
     assert drawn.classes.tolist() == [1]
     said = np.random.default_rng(0).random((1, 30))
-    summary = detection.score(drawn, said, index, ("rare", "common"), draws=20).summary
+    summary = detection.score(drawn, said, index, ("rare", "common")).summary
     assert summary["left_out"] == ["rare"]
     assert list(summary["per_class"]) == ["common"]
     with pytest.raises(MetaecgError, match=r"no class has 8 \+ 3 patients .* the most is 10"):
@@ -71,32 +71,50 @@ def average_precision(scores, positive):
 def test_areas_equal_the_slow_way(levels):
     rng = np.random.default_rng(levels)
     scores, positive = rng.integers(0, levels, 90) / levels, rng.random(90) < 0.2
-    counts = rng.integers(0, 4, (3, 90))
-    found = detection.areas(counts.astype(float), scores, positive)
-    for b, count in enumerate(counts):
-        again = np.repeat(np.arange(90), count)  # a weight is how often a record is there
-        s, y = scores[again], positive[again]
-        assert found[0, b] == pytest.approx(statistics.auroc(s, y))
-        assert found[1, b] == pytest.approx(average_precision(s, y))
-        # As many negatives as positives, by having either as often as there are of the other.
-        times = np.where(y, (~y).sum(), y.sum())
-        s, y = np.repeat(s, times), np.repeat(y, times)
-        assert found[2, b] == pytest.approx(average_precision(s, y))
+    found = detection.areas(scores, positive).values
+    assert found[0] == pytest.approx(statistics.auroc(scores, positive))
+    assert found[1] == pytest.approx(average_precision(scores, positive))
+    # As many negatives as positives, by having either as often as there are of the other.
+    times = np.where(positive, (~positive).sum(), positive.sum())
+    s, y = np.repeat(scores, times), np.repeat(positive, times)
+    assert found[2] == pytest.approx(average_precision(s, y))
+
+
+@pytest.mark.parametrize("levels", [5, 10_000])
+def test_the_influence_of_a_record_is_what_its_weight_changes(levels):
+    """Each record counted a thousandth more, in areas written out over all pairs."""
+    rng = np.random.default_rng(levels)
+    scores, positive = rng.integers(0, levels, 40) / levels, rng.random(40) < 0.3
+
+    def weighted(weights):
+        yes, no = weights * positive, weights * ~positive
+        above = (scores[:, None] > scores) + 0.5 * (scores[:, None] == scores)
+        from_it_on = scores >= scores[:, None]
+        true, false = from_it_on @ yes, from_it_on @ no
+        found = [yes @ above @ no / (yes.sum() * no.sum())]
+        for ratio in (1, yes.sum() / no.sum()):
+            found.append(np.sum(yes * true / (true + ratio * false)) / yes.sum())
+        return np.array(found)
+
+    found = detection.areas(scores, positive)
+    np.testing.assert_allclose(found.values, weighted(np.ones(40)))
+    for record in np.eye(40):
+        change = (weighted(1 + 1e-3 * record) - weighted(1 - 1e-3 * record)) / 2e-3
+        np.testing.assert_allclose(found.influence @ record, change, atol=1e-6)
 
 
 def test_areas_literal():
-    weights = np.ones((1, 4))
-    found = detection.areas(weights, np.array([0.9, 0.8, 0.7, 0.1]), np.array([1, 0, 1, 0], bool))
-    np.testing.assert_allclose(found[:, 0], [0.75, (1 + 2 / 3) / 2, (1 + 2 / 3) / 2])
-    alone = detection.areas(weights, np.array([0.9, 0.8, 0.7, 0.1]), np.array([0, 0, 1, 0], bool))
-    np.testing.assert_allclose(alone[:, 0], [1 / 3, 1 / 3, 1 / (1 + 2 / 3)])
+    scores = np.array([0.9, 0.8, 0.7, 0.1])
+    found = detection.areas(scores, np.array([1, 0, 1, 0], bool)).values
+    np.testing.assert_allclose(found, [0.75, (1 + 2 / 3) / 2, (1 + 2 / 3) / 2])
+    alone = detection.areas(scores, np.array([0, 0, 1, 0], bool)).values
+    np.testing.assert_allclose(alone, [1 / 3, 1 / 3, 1 / (1 + 2 / 3)])
 
 
-def test_a_sample_without_positives_has_no_score():
-    weights = np.array([[1.0, 1, 1], [1, 0, 2]])
-    found = detection.areas(weights, np.array([0.1, 0.9, 0.5]), np.array([0, 1, 0], bool))
-    np.testing.assert_array_equal(found[:, 0], 1)
-    assert np.isnan(found[:, 1]).all()
+def test_without_positives_or_negatives_there_is_no_area():
+    scores = np.array([0.1, 0.9, 0.5])
+    for positive in (np.zeros(3, bool), np.ones(3, bool)):
+        assert np.isnan(detection.areas(scores, positive).values).all()
 
 
 @pytest.mark.parametrize("slots", [2, 4])
@@ -157,26 +175,34 @@ def test_scores_of_an_oracle_and_of_chance(index, questions):
     labels = np.asarray(index.labels)
     truth = labels.T[questions.classes].astype(float)
     names = tuple("abcdef")
-    oracle = detection.score(questions, truth, index, names, draws=50)
+    oracle = detection.score(questions, truth, index, names)
     assert oracle.summary["macro"]["auroc"] == 1
     assert oracle.summary["macro"]["auroc_ci95"] == (1, 1)
     assert oracle.summary["macro"]["auprc"] == 1
-    blind = detection.score(questions, np.full(truth.shape, 0.5), index, names, draws=50)
+    blind = detection.score(questions, np.full(truth.shape, 0.5), index, names)
     assert blind.summary["macro"]["auroc"] == 0.5
     assert blind.summary["macro"]["auprc_balanced"] == pytest.approx(0.5)
     prevalence = np.mean([c["prevalence"] for c in blind.summary["per_class"].values()])
     assert blind.summary["macro"]["auprc"] == pytest.approx(prevalence)
-    assert detection.difference(oracle, blind)["auroc"] == (0.5, 0.5, 0.5)
-    assert detection.difference(blind, blind)["auprc"] == (0, 0, 0)
+    assert detection.difference(oracle, blind, questions, index)["auroc"] == (0.5, 0.5, 0.5)
+    assert detection.difference(blind, blind, questions, index)["auprc"] == (0, 0, 0)
 
 
-def test_intervals_hold_the_score_and_draws_are_shared(index, questions):
+def test_intervals_hold_the_score_and_widen_with_the_examples_chance(index, questions):
     rng = np.random.default_rng(0)
     truth = np.asarray(index.labels).T[questions.classes]
-    noisy = truth + rng.normal(0, 1, truth.shape)
-    one = detection.score(questions, noisy, index, tuple("abcdef"), draws=200)
-    low, high = one.summary["macro"]["auroc_ci95"]
-    assert low < one.summary["macro"]["auroc"] < high
+    noise = rng.normal(0, 1, truth.shape[1])
+    same = detection.score(questions, truth + noise, index, tuple("abcdef"))
+    low, high = same.summary["macro"]["auroc_ci95"]
+    assert low < same.summary["macro"]["auroc"] < high
     assert 0.01 < high - low < 0.2
-    again = detection.score(questions, noisy, index, tuple("abcdef"), draws=200)
-    np.testing.assert_array_equal(one.macro, again.macro)
+    # Examples that make some repeats of a class good and others bad.
+    luck = np.resize([0.2, 5.0], len(truth))[:, None]
+    varied = detection.score(questions, truth + noise * luck, index, tuple("abcdef"))
+    alone, other = (
+        x.summary["macro"]["auroc_ci95"][1] - x.summary["macro"]["auroc"] for x in (same, varied)
+    )
+    assert other > 1.5 * alone
+    assert same.summary["per_class"]["a"]["patients"] == len(
+        set(np.asarray(index.patients)[np.asarray(index.labels)[:, 0]])
+    )

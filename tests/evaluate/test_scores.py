@@ -134,17 +134,19 @@ def test_embeddings_are_in_the_order_of_the_library(data, trained):
     )
 
 
-def test_differences_over_patients_count_each_patient_once():
-    """Patient 7 is asked in both episodes; a alone is right once, of patient 8."""
+def test_differences_over_patients_are_those_of_intervals():
     better = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.2, 0.8], [0.7, 0.3]]], np.float32)
     a, b = Predictions(EPISODES, better), Predictions(EPISODES, PROBS)
     patients = np.array([0, 1, 2, 3, 7, 8, 7, 9])
-    low, high, p = evaluate.paired_over_patients(a, b, patients)
-    assert low == 0
-    # In a draw of three patients 8 has at most three places, and then all four answers' gap is 1.
-    assert high == 1
-    assert 0.1 < p < 1
-    assert evaluate.paired_over_patients(a, a, patients) == (0, 0, 1)
+    gap = np.array([[0.0, 1.0], [0.0, 0.0]])
+    found = evaluate.paired_over_patients(a, b, patients)
+    assert found == evaluate.intervals.over_patients(gap, EPISODES, patients)
+    assert found.value == 0.25
+    assert found.deviation > 0
+    assert evaluate.paired_over_patients(a, a, patients).p == 1
+    summary = evaluate.summarise(a, ("a", "b", "c"), patients)
+    right = evaluate.intervals.over_patients(a.correct, EPISODES, patients)
+    assert summary["accuracy_patients95"] == right.interval
 
 
 def test_the_same_episodes_read_in_another_order_are_paired_and_others_are_not():

@@ -38,29 +38,6 @@ def test_interval_literal():
     assert np.isnan(statistics.interval(np.array([0.5]))[1])
 
 
-def test_patient_interval_of_one_answer_each_is_the_binomial_s():
-    correct = np.repeat([True, False], [160, 240])
-    low, high = statistics.patient_interval(correct, np.arange(400))
-    half = 1.96 * np.sqrt(0.4 * 0.6 / 400)
-    assert low == pytest.approx(0.4 - half, abs=0.006)
-    assert high == pytest.approx(0.4 + half, abs=0.006)
-
-
-def test_patient_interval_does_not_narrow_when_the_same_patients_are_asked_again():
-    rng = np.random.default_rng(0)
-    correct, patients = rng.random(50) < 0.6, np.arange(50)
-    once = statistics.patient_interval(correct, patients)
-    often = statistics.patient_interval(np.tile(correct, (20, 1)), np.tile(patients, (20, 1)))
-    assert often == pytest.approx(once)
-    assert once[1] - once[0] > 0.2
-
-
-def test_patient_means_weigh_patients_by_how_often_they_were_asked():
-    """Of patients (1, 1, 1, 0) and (0): the means of a bootstrap are 3/4, 3/5 and 0."""
-    means = statistics.patient_means(np.array([1, 1, 0, 1, 0]), np.array([5, 5, 5, 5, 2]), draws=99)
-    assert set(np.round(means, 6)) == {0.75, 0.6, 0}
-
-
 def test_holm_literal():
     """Sorted .01 .02 .03 .04 times 4 3 2 1; never less than the one before."""
     assert statistics.holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
