@@ -37,7 +37,7 @@ class Sample(NamedTuple):
     """A library of the world: records float [R, 18] and who carries what."""
 
     records: np.ndarray
-    index: LibraryIndex
+    members: LibraryIndex
 
 
 def centres() -> np.ndarray:
@@ -106,8 +106,8 @@ def true_areas(shot: int, libraries: int) -> np.ndarray:
     found = []
     for number in range(libraries):
         library = sample(np.random.default_rng([number, shot, 99]))
-        labels = np.asarray(library.index.labels)
-        questions = detection.draw_questions(library.index, number, shot=shot, repeats=REPEATS)
+        labels = np.asarray(library.members.labels)
+        questions = detection.draw_questions(library.members, number, shot=shot, repeats=REPEATS)
         for view in _VIEWS:
             said = log_odds(library.records[:, view], questions)
             asked = zip(said, questions.classes, questions.asked)
@@ -118,23 +118,25 @@ def true_areas(shot: int, libraries: int) -> np.ndarray:
 def accuracies(library: Sample, shot: int, seed: int) -> tuple[Estimate, Estimate]:
     """The first learner's accuracy, and the difference of both."""
     size = {"way": WAY, "shot": shot, "query": QUERY}
-    drawn = evaluation_sets.balanced(library.index, seed, FLAGS.episodes, **size)
+    drawn = evaluation_sets.balanced(library.members, seed, FLAGS.episodes, **size)
     first, second = (right(library.records[:, view], drawn) for view in _VIEWS)
-    who = np.asarray(library.index.patients)
+    who = np.asarray(library.members.patients)
     one, gap = (intervals.over_patients(y, drawn, who) for y in (first, first - second))
     return one, gap
 
 
 def detections(library: Sample, shot: int, seed: int) -> list[tuple[Estimate, Estimate]]:
     """Of each area, the first learner's mean over diagnoses, and the difference of both."""
-    questions = detection.draw_questions(library.index, seed, shot=shot, repeats=REPEATS)
+    questions = detection.draw_questions(library.members, seed, shot=shot, repeats=REPEATS)
     names = tuple(map(str, range(len(SIZES))))
     first, second = (
-        detection.score(questions, log_odds(library.records[:, v], questions), library.index, names)
+        detection.score(
+            questions, log_odds(library.records[:, v], questions), library.members, names
+        )
         for v in _VIEWS
     )
     gap = detection.gap(first, second)
-    return list(zip(*(detection.estimates(x, questions, library.index) for x in (first, gap))))
+    return list(zip(*(detection.estimates(x, questions, library.members) for x in (first, gap))))
 
 
 def row(name: str, shot: int, truth: float, found: list[tuple[Estimate, Estimate]]) -> list[str]:

@@ -261,10 +261,12 @@ def estimates(
     found = []
     for values, influence in zip(detected.areas, detected.influence):
         asked, example, *noise = np.zeros((4, len(patients)))
-        chance, means = 0.0, []
+        chance = 0.0
+        means: list[float] = []
         for k in places:
             here = np.flatnonzero(kind == k)
-            repeats, means = len(here), [*means, values[here].mean()]
+            repeats = len(here)
+            means.append(values[here].mean())
             moved = influence[here].mean(0)
             asked += moved / len(places)
             carriers = np.unique(who[labels[:, kinds[k]]])
