@@ -150,7 +150,8 @@ def list_queries(queries: Sequence[str]) -> list[Path]:
 
 def read(path: Path, record: dict[str, Any], given: Given) -> Read:
     """Reads a recording and brings it into the model's form."""
-    recording = recordings.read(path, **given._asdict())
+    seconds = record["samples"] / record["hz"]  # of a long recording, not all of it is needed
+    recording = recordings.read(path, **given._asdict(), seconds=seconds)
     band = record.get("bandpass")
     signal, notes = recordings.adapt(
         recording,

@@ -65,7 +65,7 @@ def read(path: Path, part: Part = WHOLE) -> Raw:
             first = file.readline(1000)
             declared = re.fullmatch(r'"?sep=(.)"?\s*', first)
             file.seek(0)
-            layout = _layout(path, file.encoding, declared[1] if declared else None)
+            layout = _layout(path, file.encoding, declared[1] if declared else None, first)
             skipped = 1 if declared else 0
             rows = _parse(itertools.islice(file, skipped, None), layout, part, skipped)
     except UnicodeError as error:
@@ -97,7 +97,7 @@ def _undecodable(path: Path, reason: str) -> str:
     return f"no text ({reason}); save it as 'CSV UTF-8'"
 
 
-def _layout(path: Path, encoding: str, declared: str | None) -> _Layout:
+def _layout(path: Path, encoding: str, declared: str | None, first: str) -> _Layout:
     """The separator that makes equally many numbers of each of the last lines."""
     with open(path, "rb") as file:
         size = file.seek(0, 2)
@@ -114,6 +114,8 @@ def _layout(path: Path, encoding: str, declared: str | None) -> _Layout:
         points = cells if separator == "," else [cell.replace(",", ".") for cell in cells]
         fits = all(number(cell) is not None for cell in points)
         if len(widths) == 1 and fits and widths != {1}:
+            if separator == "," and _has_decimal_commas(rows, first):
+                break
             return _Layout(separator, widths.pop())
     alone = all(number(line.strip(" \"'").replace(",", ".")) is not None for line in last)
     if alone or not likely:
@@ -136,7 +138,10 @@ def _parse(lines: Iterable[str], layout: _Layout, part: Part, line: int) -> _Row
         decimal = layout.separator != "," and any("," in cell for cell in cells)
         numbers = [cell.replace(",", ".") for cell in cells] if decimal else cells
         if not rows and _is_head(numbers, width):
-            head.append([cells[0].lstrip("# "), *cells[1:]] if cells[0] != "#" else cells[1:])
+            head.append(cells)
+            if cells[0].startswith("#"):  # as np.savetxt writes names
+                bare = cells[0].lstrip("# ").strip("\"' ")
+                head[-1] = [bare, *cells[1:]] if bare or len(cells) == width else cells[1:]
             continue
         if len(cells) != width:
             raise RecordError(f"line {line} has {len(cells)} columns, the ones before have {width}")
@@ -161,16 +166,15 @@ def _parse(lines: Iterable[str], layout: _Layout, part: Part, line: int) -> _Row
         raise RecordError("no line of numbers in it")
     if len(names) not in (0, rows):
         raise RecordError("some lines begin with the name of a lead and others do not")
-    if blank and blank != list(range(1, rows)) and blank != list(range(1, rows + 1)):
+    blank = [place for place in blank if place < rows]  # at the end they say nothing
+    if blank and blank != list(range(1, rows)):
         raise RecordError(
             f"an empty line after {blank[0]} lines of numbers: is a sample missing? write empty "
             "cells, such as ',,' or 'nan', or remove the line"
         )
     signal = np.array(values).reshape(rows, -1)
-    if layout.separator == ",":
-        _refuse_decimal_commas(first, bool(head))
     if not head and csv_columns.numbers_columns(first):
-        head, signal = [[]], signal[1:]
+        head, signal = [first[0]], signal[1:]
     return _Rows(head, signal, names, most is not None and rows > most)
 
 
@@ -191,14 +195,23 @@ def _numbers(cells: list[str], line: int, head: list[list[str]]) -> Iterator[flo
         yield value
 
 
-def _refuse_decimal_commas(rows: list[list[str]], named: bool) -> None:
-    """Two columns of whole numbers may be one of numbers such as 0,123."""
-    sure = any(re.fullmatch(r"0\d+", cell) for row in rows for cell in row[1:])
-    sure |= any(row[0] == "-0" for row in rows)
-    if not named and all(re.fullmatch(r"-?\d;\d{2,}", ";".join(row)) for row in rows):
-        sure = True
-    if sure:
+def _has_decimal_commas(rows: list[list[str]], first: str) -> bool:
+    """Whether lines with one comma are single numbers such as 0,123.
+
+    Raises:
+      RecordError: nobody can know.
+    """
+    later = [cell for row in rows for cell in row[1:]]
+    if not all(re.fullmatch(r"\d+", cell) for cell in later):
+        return False  # a sign, a point or an empty cell begins no decimals
+    leading = any(re.fullmatch(r"0\d+", cell) for cell in later)
+    alike = len({len(cell) for cell in later}) == 1 and len(rows) >= 10
+    names = [cell for cell in first.strip().split(",") if not is_number(cell.strip(" \"'"))]
+    if len(rows[0]) == 2 and (leading or (alike and (len(later[0]) == 1 or len(names) == 1))):
+        return True
+    if leading or (len(rows[0]) == 2 and alike and not names):
         raise RecordError(
             "commas may be decimal commas or separate columns; separate the columns by semicolons, "
             "or write decimal points"
         )
+    return False

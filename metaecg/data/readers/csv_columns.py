@@ -77,7 +77,7 @@ def numbers_columns(rows: Sequence[Sequence[str]]) -> bool:
         return True
     others = [cell for row in rest for cell in row if is_number(cell)]
     if any(re.fullmatch(r"-?\d+", cell) for cell in others):
-        if len(first) == 1:
+        if len(first) == 1 and (first != ["0"] or others[0] == "0"):
             return False
         raise RecordError(
             f"the first line is {','.join(first)}: numbers of columns or a sample? name the "
@@ -127,6 +127,8 @@ def interpret(head: list[list[str]], signal: np.ndarray, separator: str) -> Raw:
     signal = _spread(signal[:, leads], places)
     kept = tuple(units[i] for i in leads)
     said = None if names is None else tuple(names[i] for i in leads)
+    if said and all(name.isdigit() for name in said):  # the columns are numbered
+        said = None
     return Raw(signal, hz, kept if any(kept) else None, said, tuple(notes))
 
 
@@ -142,9 +144,7 @@ def _heading(head: list[list[str]], width: int, separator: str) -> Heading:
         elif len(before) == 2 and width > 1:
             odd = next(i for i, c in enumerate(second) if not per_millivolt(c))
             raise RecordError(f"line 2, column {odd + 1}: {second[odd][:40]!r} is no number")
-    if before and not before[-1]:  # the columns are numbered
-        before.pop()
-    elif before and not (_said(before[-1], separator) and width == 1):
+    if before and not (_said(before[-1], separator) and width == 1):
         names = before.pop()
         if len(names) != width:
             raise RecordError(f"{len(names)} names in the first line for {width} columns")

@@ -89,7 +89,7 @@ def fill_in(raw: Raw, given: Given) -> Whole:
     _check_amplitude(signal, units[volts[0]], bool(unknown))
     notes += remarks(signal, upright, hz)
     seconds = len(signal) / hz
-    whole = None if raw.seconds is None or raw.hz is None else raw.seconds * raw.hz / hz
+    whole = None if raw.seconds is None else raw.seconds * (raw.hz or hz) / hz
     if whole is not None and whole > seconds + 1 / hz:
         notes.append(Note(f"first {seconds:g} of {whole:g} s"))
     return Whole(signal, hz, tuple(upright), tuple(notes))

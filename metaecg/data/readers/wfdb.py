@@ -1,12 +1,13 @@
 """Reads the samples of WFDB records, their checksums verified.
 
-Format 16 (`.dat`, and the `.mat` of the PhysioNet/CinC challenges) is read here, every other
-format by the wfdb package, which verifies neither checksums nor where a header points.
+Formats of whole bytes (16 in `.dat`, and in the `.mat` of the PhysioNet/CinC challenges) are read
+here, packed ones by the wfdb package, which verifies neither checksums nor where a header points.
 
 Reference: https://wfdb.io/spec/header-files.html
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,8 +56,8 @@ def read_signal(
       path: the header.
       header: its content.
       root: the folder that links must not lead out of; None where they may lead anywhere.
-      samples: how many to return at most; None for all. The checksums of format 16 are verified
-        over the whole file nevertheless; those of other formats only where all of it is read.
+      samples: how many to return at most; None for all. The checksums of formats of whole
+        bytes are verified over the whole file nevertheless; of packed ones where all of it is read.
 
     Returns:
       float64 [samples, channels] in the units of the channels, NaN where a sample is missing.
@@ -73,37 +74,74 @@ def read_signal(
             f"{path.name}: {wanted} samples of {len(header.channels)} signals, more than "
             f"{MOST_SAMPLES} in all; cut the record"
         )
-    first = header.channels[0]
-    alike = {(c.file, c.format, c.offset, c.per_frame, c.skew) for c in header.channels}
-    if alike != {(first.file, "16", first.offset, 1, 0)}:
-        return _read_with_wfdb(path, header, frames, wanted)[:samples]
-    digital = _read_16(data_file(path, first.file), header, frames, wanted)
-    baselines = np.array([c.baseline for c in header.channels])
-    physical = (digital - baselines) / np.array([c.gain for c in header.channels])
-    physical[digital == -32768] = np.nan
-    return physical
+    most = min(frames, wanted + max(channel.skew for channel in header.channels))
+    formats = {channel.format for channel in header.channels}
+    reader = _read_plain if formats <= {*_PLAIN} else _read_with_wfdb
+    physical = reader(path, header, frames, most)
+    if all(channel.per_frame == 1 and not channel.skew for channel in header.channels):
+        return physical if isinstance(physical, np.ndarray) else np.stack(physical, axis=1)
+    return _aligned(physical, header, wanted)[:samples]
 
+
+class _Plain(NamedTuple):
+    """A format of whole bytes: its type, what is taken from a number, and what is missing."""
+
+    type: str
+    zero: int
+    missing: int
+
+
+_PLAIN = {
+    "16": _Plain("<i2", 0, -32768),
+    "61": _Plain(">i2", 0, -32768),
+    "160": _Plain("<u2", 32768, -32768),
+    "80": _Plain("u1", 128, -128),
+    "32": _Plain("<i4", 0, -(2**31)),
+}
 
 _BLOCK = 1 << 20
 
 
-def _read_16(data: Path, header: Header, frames: int, wanted: int) -> np.ndarray:
-    """The first frames of a file of format 16; the sums are taken of all, block by block."""
-    channels = header.channels
-    width, first = len(channels), channels[0]
-    with open(data, "rb") as file:
-        file.seek(first.offset)
-        digital = np.fromfile(file, "<i2", wanted * width).reshape(wanted, width)
-        totals = digital.sum(axis=0, dtype=np.int64)
-        for start in range(wanted, frames, _BLOCK):
-            block = np.fromfile(file, "<i2", min(_BLOCK, frames - start) * width)
-            totals += block.reshape(-1, width).sum(axis=0, dtype=np.int64)
-    for channel, total in zip(channels, totals):
-        _check(channel, int(total))
-    return digital
+def _read_plain(
+    path: Path, header: Header, frames: int, most: int
+) -> np.ndarray | list[np.ndarray]:
+    """The first frames of formats of whole bytes, in the channels' units.
+
+    The checksums are verified over all frames, block by block.
+
+    Returns:
+      [frames, channels] of one file with a sample a frame; else one array a channel.
+    """
+    found = {}
+    for file in dict.fromkeys(channel.file for channel in header.channels):
+        sharing = [channel for channel in header.channels if channel.file == file]
+        type, zero, missing = _PLAIN[sharing[0].format]
+        width = sum(channel.per_frame for channel in sharing)
+        with open(data_file(path, file), "rb") as samples:
+            samples.seek(sharing[0].offset)
+            digital = np.fromfile(samples, type, most * width).reshape(most, width)
+            totals = digital.sum(axis=0, dtype=np.int64)
+            for start in range(most, frames, _BLOCK):
+                block = np.fromfile(samples, type, min(_BLOCK, frames - start) * width)
+                totals += block.reshape(-1, width).sum(axis=0, dtype=np.int64)
+        if zero:
+            digital = digital.astype(np.int64) - zero
+        ends = np.cumsum([channel.per_frame for channel in sharing])
+        for channel, end in zip(sharing, ends):
+            total = totals[end - channel.per_frame : end].sum()
+            _check(channel, int(total) - zero * frames * channel.per_frame)
+        repeats = [channel.per_frame for channel in sharing]
+        baselines = np.repeat([channel.baseline for channel in sharing], repeats)
+        physical = (digital - baselines) / np.repeat([c.gain for c in sharing], repeats)
+        physical[digital == missing] = np.nan
+        found[file] = iter(np.split(physical, ends[:-1], axis=1))
+    if len(found) == 1 and width == len(header.channels):
+        return physical
+    return [next(found[channel.file]).reshape(-1) for channel in header.channels]
 
 
-def _read_with_wfdb(path: Path, header: Header, frames: int, wanted: int) -> np.ndarray:
+def _read_with_wfdb(path: Path, header: Header, frames: int, most: int) -> list[np.ndarray]:
+    """The first frames of packed and compressed formats, in the channels' units."""
     import wfdb  # a second to import, and most archives never need it
 
     name = str(path.with_suffix(""))
@@ -113,7 +151,6 @@ def _read_with_wfdb(path: Path, header: Header, frames: int, wanted: int) -> np.
     for capital in (path.name, *(c.file for c in channels)):
         if not (path.parent / capital).is_file() or path.suffix != ".hea":
             raise RecordError(f"{path.name}: rename {capital}, its capitals differ")
-    most = min(frames, wanted + max(c.skew for c in channels))
     try:
         # It reads the header anew, and must read the same: leave out bytes that are not ASCII, for
         # one, and another line is the first.
@@ -137,18 +174,27 @@ def _read_with_wfdb(path: Path, header: Header, frames: int, wanted: int) -> np.
     if most == frames:
         for channel, signal in zip(channels, digital):
             _check(channel, int(np.sum(signal, dtype=np.int64)))
-    aligned = []
-    for channel, values in zip(channels, physical):
-        there = values[channel.skew * channel.per_frame :][: wanted * channel.per_frame]
-        missing = np.full(wanted * channel.per_frame - len(there), np.nan)
-        values = np.concatenate([there, missing])
+    return physical
+
+
+def _aligned(physical: np.ndarray | list[np.ndarray], header: Header, frames: int) -> np.ndarray:
+    """The frames of channels that are late by their skew, at the rate of the fastest voltage."""
+    columns = physical.T if isinstance(physical, np.ndarray) else physical
+    aligned, rates = [], []
+    for channel, values in zip(header.channels, columns):
+        count = frames * channel.per_frame
+        there = values[channel.skew * channel.per_frame :][:count]
+        values = np.concatenate([there, np.full(count - len(there), np.nan)])
         if not per_millivolt(channel.unit) and channel.per_frame != header.per_frame:
             # No voltage is left out later: any values of the right number.
-            times = np.arange(wanted * header.per_frame) * channel.per_frame // header.per_frame
-            aligned.append((values[times], header.per_frame))
+            values = values[
+                np.arange(frames * header.per_frame) * channel.per_frame // header.per_frame
+            ]
+            rates.append(float(header.per_frame))
         else:
-            aligned.append((values, channel.per_frame))
-    return one_rate([values for values, _ in aligned], [float(n) for _, n in aligned])
+            rates.append(float(channel.per_frame))
+        aligned.append(values)
+    return one_rate(aligned, rates)
 
 
 def _check(channel: Channel, total: int) -> None:
