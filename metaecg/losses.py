@@ -36,7 +36,8 @@ def binary_cross_entropy(logits: Array, labels: Array) -> Array:
 
 def accuracy(logits: Array, labels: Array) -> Array:
     """Share of records whose largest logit is their slot; float [...]."""
-    return jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(labels, -1), axis=-1)
+    right = jnp.argmax(logits, -1) == jnp.argmax(labels, -1)
+    return jnp.mean(right, axis=-1, dtype=logits.dtype)
 
 
 def brier(probs: Array, labels: Array) -> Array:
@@ -62,5 +63,5 @@ def calibration_error(probs: Array, labels: Array, bins: int = 15) -> Array:
     """
     confidence = jnp.max(probs, axis=-1)
     correct = jnp.argmax(probs, -1) == jnp.argmax(labels, -1)
-    member = jax.nn.one_hot(confidence_bins(confidence, bins), bins)
+    member = jax.nn.one_hot(confidence_bins(confidence, bins), bins, dtype=probs.dtype)
     return jnp.sum(jnp.abs(member.T @ (correct - confidence))) / len(confidence)

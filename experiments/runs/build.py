@@ -16,6 +16,7 @@ from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.episodes import class_pairs, sequences
 from metaecg.episodes.augmentation import Augmentation
+from metaecg.episodes.augmentation import check as check_augmentation
 from metaecg.errors import MetaecgError
 from metaecg.learners import probes
 from metaecg.networks import Identity, Whitened, has_option
@@ -133,6 +134,7 @@ def experiment(
     """
     built = learner(config, num_conditions, embedded=config.freeze_encoder)
     augmentation = Augmentation() if config.freeze_encoder else Augmentation(**config.augmentation)
+    check_augmentation(augmentation)
     draw: batches.Draw
     if config.learner == "supervised":
         draw = batches.RecordDraw(config.batch, augmentation)

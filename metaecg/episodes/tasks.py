@@ -8,7 +8,7 @@ from metaecg.types import Array, Episode, Task
 
 def millivolts(signals: Array, scale: float, rows: Array) -> Array:
     """Gathers records as float32 mV: signals int16 [R, samples, leads], rows int32 [...]."""
-    return signals[rows].astype(jnp.float32) * scale
+    return signals[rows].astype(jnp.float32) * jnp.float32(scale)
 
 
 def few_shot(records: Array, episode: Episode, slots: int, shots: Array | None = None) -> Task:
@@ -36,9 +36,10 @@ def few_shot(records: Array, episode: Episode, slots: int, shots: Array | None =
         kept = jnp.sum(same & (order[None, :] < order[:, None]), axis=1) < shots
         left = jnp.argsort(kept, stable=True).astype(jnp.int32)
         order = jnp.where(kept[left], left, -1)
+    of_all = jnp.concatenate([episode.support_slots, episode.query_slots])
     return Task(
         records=records,
-        labels=jax.nn.one_hot(jnp.concatenate([episode.support_slots, episode.query_slots]), slots),
+        labels=jax.nn.one_hot(of_all, slots, dtype=jnp.float32),
         support=order,
         query=support + jnp.arange(query, dtype=jnp.int32),
         sees=jnp.full(query, support, jnp.int32),

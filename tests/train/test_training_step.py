@@ -10,7 +10,7 @@ import pytest
 from tiny import Tiny
 
 from metaecg import learners
-from metaecg.episodes.augmentation import Augmentation, augment
+from metaecg.episodes.augmentation import Augmentation
 from metaecg.train import batches as draws
 from metaecg.train import parallel, training_step, updates
 from metaecg.train.checkpoints import Checkpoints
@@ -151,34 +151,6 @@ def test_augmentation_is_drawn_for_each_record_and_step(data):
     gains = np.abs(loud).max((1, 2)) / np.abs(plain).max((1, 2))
     np.testing.assert_allclose(loud, plain * gains[:, None, None], rtol=1e-4, atol=1e-5)
     assert np.log(gains).std() == pytest.approx(0.5, rel=0.3)
-
-
-def test_a_warped_record_is_the_record_at_another_speed():
-    time = np.linspace(0, 1, 1001)
-    ramp = jnp.asarray(np.repeat(np.stack([time, 2 * time], -1)[None], 400, 0), jnp.float32)
-    warped = np.asarray(augment(KEY, ramp, Augmentation(warp=0.05, crop=0.8)))
-    assert warped.shape == (400, 800, 2)
-    assert warped.min() >= 0
-    assert warped[..., 0].max() <= 1
-    np.testing.assert_allclose(warped[..., 1], 2 * warped[..., 0], rtol=1e-5)
-    # A straight line stays one; its slope, by that of the record, is the speed.
-    speed = (warped[:, -1, 0] - warped[:, 0, 0]) / 0.799
-    steps = np.diff(warped[..., 0], axis=1)
-    np.testing.assert_allclose(
-        steps, np.broadcast_to(speed[:, None] / 1000, steps.shape), atol=1e-6
-    )
-    assert np.log(speed).std() == pytest.approx(0.05, rel=0.15)
-    assert np.log(speed).mean() == pytest.approx(0, abs=0.01)
-    assert warped[:, 0, 0].std() > 0.03
-
-
-def test_a_record_that_is_kept_whole_is_never_warped_beyond_its_end():
-    record = jnp.arange(10.0)[None, :, None]
-    for seed in range(20):
-        warped = augment(jax.random.key(seed), record, Augmentation(warp=0.5))[0, :, 0]
-        assert warped.shape == (10,)
-        assert warped.min() >= 0
-        assert warped.max() <= 9
 
 
 def toy(loss):
