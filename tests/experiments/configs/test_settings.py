@@ -25,8 +25,8 @@ def from_command_line(*arguments):
 
 def refused(text):
     """What a run of all stages is refused with, by the value alone or by all rules."""
+    changed = f"pretrain.steps=250,head.steps=600,{text}"
     with pytest.raises(MetaecgError) as caught:
-        changed = f"pretrain.steps=250,head.steps=600,{text}"
         settings.validate(settings.with_arguments(settings.default(), changed))
     assert len(str(caught.value)) < 300
     return str(caught.value)
