@@ -1,15 +1,30 @@
 """Which settings of an episode a library can fill, decided on the host."""
 
+import bisect
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from metaecg.errors import MetaecgError
 from metaecg.types import LibraryIndex
 
-_SOME = 2_000  # class sets are looked at; all of them where they are no more
+_ALL = 1_000_000  # class sets at most are looked at to say what every one of them can fill
+
+
+class Shots(NamedTuple):
+    """The largest shots of a way and a number of queries.
+
+    Attributes:
+      every: that every class set can fill, 0 if there is none; None where there are too many class
+        sets to know.
+      some: that some class set can fill, 0 if there is none.
+    """
+
+    every: int | None
+    some: int
 
 
 def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> None:
@@ -26,11 +41,11 @@ def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> N
     if way > classes:
         raise MetaecgError(f"{way}-way episodes need {way} classes; the index has {classes}")
     need = shot + query
-    if _feasible_set(index, way, need) is not None:
+    if next(_fillable_sets(index, way, need), None) is not None:
         return
     best, short = 0, int(np.argsort(-np.diagonal(index.without), kind="stable")[way - 1])
     for fewer in range(need - 1, 0, -1):
-        chosen = _feasible_set(index, way, fewer)
+        chosen = next(_fillable_sets(index, way, fewer), None)
         if chosen is not None:
             best, short = fewer, int(chosen[eligible_patients(index, chosen).argmin()])
             break
@@ -58,45 +73,108 @@ def _eligible(index: LibraryIndex, classes: np.ndarray) -> list[np.ndarray]:
     return [np.unique(patients[alone & column]) for column in carries.T]
 
 
-def _feasible_set(index: LibraryIndex, way: int, need: int) -> np.ndarray | None:
-    """Returns classes each of whose slots can have `need` patients, or None where it finds none.
+def largest_shots(index: LibraryIndex, *, way: int, query: int) -> Shots:
+    """The largest shot that every class set can fill, and the largest that some class set can.
 
-    Sets of classes that have the patients by themselves are tried: every one of them, or some where
-    they are many.
+    Nothing is guessed: class sets are ruled in by counts of patients, or else filled.
+
+    Args:
+      index: the records.
+      way: the number of classes of a set.
+      query: the number of records to diagnose of each class.
+    """
+    if not 2 <= way <= index.num_classes:
+        return Shots(0, 0)
+    patients = np.sort(np.diagonal(index.without))[::-1]
+
+    def some(shot: int) -> bool:
+        return next(_fillable_sets(index, way, shot + query), None) is not None
+
+    def every(shot: int) -> bool:
+        return _all_can_fill(index, way, shot + query)
+
+    if math.comb(index.num_classes, way) > _ALL:
+        return Shots(None, _largest(some, int(patients[way - 1]) - query))
+    return Shots(
+        _largest(every, int(patients[-1]) - query), _largest(some, int(patients[way - 1]) - query)
+    )
+
+
+def _largest(feasible: Callable[[int], bool], most: int) -> int:
+    """The largest feasible shot of 0 … most, by halving: below a feasible shot all are feasible."""
+    return bisect.bisect_left(range(1, max(0, most) + 1), True, key=lambda shot: not feasible(shot))
+
+
+def _all_can_fill(index: LibraryIndex, way: int, need: int) -> bool:
+    """Whether every class set has `need` patients for each slot."""
+    without = np.asarray(index.without, np.int64)
+    # Who can be eligible for a slot at least: a patient fails it only for one of the other classes.
+    lacking = np.diagonal(without)[:, None] - without
+    for size in range(1, way + 1):  # a set that cannot be filled spoils all that contain it
+        sets = np.array(list(itertools.combinations(range(index.num_classes), size)))
+        others = lacking[sets[:, :, None], sets[:, None, :]].sum(axis=2)
+        least = np.sort(np.diagonal(without)[sets] - others, axis=1)
+        # The scarcest slot first, each slot finds `need` patients beside those that are taken.
+        certain = (least >= need * np.arange(1, size + 1)).all(axis=1)
+        for chosen in sets[~certain]:
+            if not _can_fill(_eligible(index, chosen), need):
+                return False
+    return True
+
+
+def _fillable_sets(index: LibraryIndex, way: int, need: int) -> Iterator[np.ndarray]:
+    """Yields the class sets each of whose slots can have `need` patients, in no special order.
+
+    A set is grown class by class, as long as it can be filled: more classes only leave fewer
+    eligible patients.
     """
     without = np.asarray(index.without)
-    able = np.flatnonzero(np.diagonal(without) >= need)
-    if len(able) < way:
-        return None
-    if math.comb(len(able), way) <= _SOME:
-        sets: Iterable[np.ndarray] = map(np.array, itertools.combinations(able, way))
-    else:
-        rng = np.random.default_rng(0)
-        sets = (np.sort(rng.choice(able, way, replace=False)) for _ in range(_SOME))
-    for chosen in sets:
-        pairs = without[chosen[:, None], chosen[None, :]]
-        if pairs.min() >= need and _can_fill(_eligible(index, chosen), need):
-            return chosen
-    return None
+    able = np.random.default_rng(0).permutation(np.flatnonzero(np.diagonal(without) >= need))
+    fits = np.minimum(without, without.T) >= need
+
+    def grow(chosen: np.ndarray, more: np.ndarray) -> Iterator[np.ndarray]:
+        if len(chosen) == way:
+            yield np.sort(chosen)
+            return
+        for place in range(len(more) - (way - len(chosen)) + 1):
+            grown = np.append(chosen, more[place])
+            rest = more[place + 1 :]
+            if len(grown) == 1 or _can_fill(_eligible(index, grown), need):
+                yield from grow(grown, rest[fits[more[place], rest]])
+
+    yield from grow(able[:0], able)
 
 
 def _can_fill(eligible: list[np.ndarray], need: int) -> bool:
     """Whether every slot can have `need` of its eligible patients, and no patient two slots.
 
-    A patient may be eligible for several slots, by different records: places are given by
-    augmenting paths (Kuhn 1955). A slot with `way * need` patients can always be filled after the
-    others, whoever is taken, so that no more of its patients are looked at.
+    A patient may be eligible for several slots, by different records: a slot without a free patient
+    takes one of another slot, along the shortest path to a slot that has one.
     """
-    enough = [patients[: len(eligible) * need].tolist() for patients in eligible]
-    slot_of: dict[int, int] = {}
-
-    def place(slot: int, visited: set[int]) -> bool:
-        for patient in enough[slot]:
-            if patient not in visited:
-                visited.add(patient)
-                if patient not in slot_of or place(slot_of[patient], visited):
-                    slot_of[patient] = slot
-                    return True
-        return False
-
-    return all(place(slot, set()) for slot in range(len(enough)) for _ in range(need))
+    scarcest_first = sorted(map(len, eligible))
+    if all(size >= need * place for place, size in enumerate(scarcest_first, 1)):
+        return True
+    able = [set(patients.tolist()) for patients in eligible]
+    free, held = [set(patients) for patients in able], [set[int]() for _ in able]
+    for slot in np.repeat(range(len(able)), need).tolist():
+        came: dict[int, tuple[int, int] | None] = {slot: None}
+        queue = [slot]
+        for here in queue:
+            if free[here]:
+                break
+            for other in range(len(able)):
+                if other not in came and (moving := able[here] & held[other]):
+                    came[other] = (here, next(iter(moving)))
+                    queue.append(other)
+        else:
+            return False
+        patient = next(iter(free[here]))
+        held[here].add(patient)
+        for patients in free:
+            patients.discard(patient)
+        while (step := came[here]) is not None:
+            before, moved = step
+            held[here].remove(moved)
+            held[before].add(moved)
+            here = before
+    return True
