@@ -3,6 +3,7 @@
 import numpy as np
 
 from metaecg import episodes as episodes_lib
+from metaecg.episodes.feasibility import assign
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode, LibraryIndex
 
@@ -15,14 +16,15 @@ def balanced(
 ) -> Episode:
     """Episodes that take, of the records eligible for a slot, those least used so far.
 
-    The rules of `episodes` hold. A part's records are asked as evenly as its classes' sizes allow,
-    so that a test of so many episodes says as much as it can of other patients.
+    The rules of `sampling` hold, and every class set that can be filled is equally likely. The
+    records are used as evenly as the sizes of their classes allow, so that a given number of
+    episodes says as much as it can about other patients.
 
     Args:
-      index: the part of the library to draw from.
-      seed: of the draw; the first episodes of a longer draw are those of a shorter one.
-      count: how many.
-      way, shot, query: their size.
+      index: the records to draw from.
+      seed: the seed of the draw; the first episodes of a longer draw are those of a shorter one.
+      count: the number of episodes.
+      way, shot, query: the size of an episode, as of `sample_episode`.
 
     Returns:
       Episodes with leaves [count, ...], checked against every rule.
@@ -64,7 +66,7 @@ def balanced(
 def _least_used(
     carries: np.ndarray, patients: np.ndarray, order: np.ndarray, need: int
 ) -> np.ndarray | None:
-    """Returns rows [way, need], the first in `order` that obey the rules; None if too few."""
+    """Returns rows [way, need], early ones in `order`, that obey the rules; None if none do."""
     eligible = carries & (carries.sum(1) == 1)[:, None]
     rows = np.empty((carries.shape[1], need), int)
     taken = np.zeros(patients.max() + 1, bool)
@@ -72,10 +74,25 @@ def _least_used(
         able = order[eligible[order, slot] & ~taken[patients[order]]]
         _, first = np.unique(patients[able], return_index=True)
         if len(first) < need:
-            return None
+            return _shared_out(eligible, patients, order, need)
         rows[slot] = able[np.sort(first)[:need]]
         taken[patients[rows[slot]]] = True
     return rows
+
+
+def _shared_out(
+    eligible: np.ndarray, patients: np.ndarray, order: np.ndarray, need: int
+) -> np.ndarray | None:
+    """`_least_used` where a class would take the patients that another one cannot do without."""
+    held = assign([np.unique(patients[column]) for column in eligible.T], need)
+    if held is None:
+        return None
+    rows = [
+        next(row for row in order if eligible[row, slot] and patients[row] == patient)
+        for slot, chosen in enumerate(held)
+        for patient in chosen
+    ]
+    return np.array(rows).reshape(len(held), need)
 
 
 def reordered(episodes: Episode, seed: int) -> Episode:
@@ -92,15 +109,15 @@ def redrawn(index: LibraryIndex, episodes: Episode, leak: str | None, seed: int)
     """Episodes of the same classes with a fault of public loaders, to measure what it adds.
 
     Args:
-      index: the part of the library that the episodes were drawn from.
+      index: the records that the episodes were drawn from.
       episodes: leaves [E, ...]; their classes and slots are kept.
-      leak: 'records' draws each record of a slot with replacement, so that a query may stand in
-        the support; 'patients' keeps records distinct, whoever they are of; None keeps every rule,
-        so that nothing else differs.
-      seed: of the draw.
+      leak: 'records' draws each record of a slot with replacement, so that a query may be in the
+        support as well; 'patients' keeps the records distinct, whoever they are of; None keeps
+        every rule, so that nothing else differs.
+      seed: the seed of the draw.
 
     Raises:
-      MetaecgError: there is no such leak.
+      MetaecgError: there is no such leak, or the episodes were not drawn from this index.
     """
     if leak is not None and leak not in LEAKS:
         raise MetaecgError(f"leak must be one of {', '.join(LEAKS)}, not {leak!r}")
@@ -112,9 +129,9 @@ def redrawn(index: LibraryIndex, episodes: Episode, leak: str | None, seed: int)
     for e, classes in enumerate(np.asarray(episodes.classes)):
         carries = labels[:, classes]
         if leak is None:
-            drawn = None
-            while drawn is None:  # who carries several classes may be taken too early
-                drawn = _least_used(carries, patients, rng.permutation(len(labels)), need)
+            drawn = _least_used(carries, patients, rng.permutation(len(labels)), need)
+            if drawn is None:
+                raise MetaecgError(f"the classes of episode {e} cannot be filled from this index")
             rows = rng.permuted(drawn, axis=1)
         else:
             alone = carries.sum(1) == 1

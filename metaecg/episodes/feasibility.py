@@ -146,14 +146,18 @@ def _fillable_sets(index: LibraryIndex, way: int, need: int) -> Iterator[np.ndar
 
 
 def _can_fill(eligible: list[np.ndarray], need: int) -> bool:
-    """Whether every slot can have `need` of its eligible patients, and no patient two slots.
+    """Whether every slot can have `need` of its eligible patients, and no patient two slots."""
+    scarcest_first = sorted(map(len, eligible))
+    easily = all(size >= need * place for place, size in enumerate(scarcest_first, 1))
+    return easily or assign(eligible, need) is not None
+
+
+def assign(eligible: list[np.ndarray], need: int) -> list[list[int]] | None:
+    """Returns `need` patients of those eligible for each slot, no patient twice; None if none fit.
 
     A patient may be eligible for several slots, by different records: a slot without a free patient
     takes one of another slot, along the shortest path to a slot that has one.
     """
-    scarcest_first = sorted(map(len, eligible))
-    if all(size >= need * place for place, size in enumerate(scarcest_first, 1)):
-        return True
     able = [set(patients.tolist()) for patients in eligible]
     free, held = [set(patients) for patients in able], [set[int]() for _ in able]
     for slot in np.repeat(range(len(able)), need).tolist():
@@ -167,7 +171,7 @@ def _can_fill(eligible: list[np.ndarray], need: int) -> bool:
                     came[other] = (here, next(iter(moving)))
                     queue.append(other)
         else:
-            return False
+            return None
         patient = next(iter(free[here]))
         held[here].add(patient)
         for patients in free:
@@ -177,4 +181,4 @@ def _can_fill(eligible: list[np.ndarray], need: int) -> bool:
             held[here].remove(moved)
             held[before].add(moved)
             here = before
-    return True
+    return [sorted(patients) for patients in held]

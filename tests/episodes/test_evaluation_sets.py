@@ -42,6 +42,19 @@ def test_a_class_s_records_are_used_evenly():
     assert (by_class.max(1) - by_class.min(1) <= 1).all()
 
 
+def test_class_sets_are_uniform_even_if_the_least_used_records_do_not_fit():
+    """Classes 0 and 1 share two of their three patients, and need two each."""
+    labels = np.repeat(np.eye(3, dtype=bool), [3, 3, 4], axis=0)
+    index = LibraryIndex(labels, [0, 1, 2, 0, 1, 5, 6, 7, 8, 9])
+    drawn = evaluation_sets.balanced(index, 0, 900, way=2, shot=1, query=1)
+    sets = np.sort(drawn.classes, axis=1)
+    counts = [(sets == pair).all(1).sum() for pair in ([0, 1], [0, 2], [1, 2])]
+    assert np.abs(np.array(counts) - 300).max() < 4 * np.sqrt(900 * (1 / 3) * (2 / 3))
+    episodes.verify(index, evaluation_sets.redrawn(index, drawn, None, 0))
+    with pytest.raises(MetaecgError, match="cannot be filled from this index"):
+        evaluation_sets.redrawn(index, drawn._replace(classes=drawn.classes * 0), None, 0)
+
+
 def test_all_classes_stand_in_all_slots_and_roles_are_mixed(drawn):
     for slot in range(3):
         assert len(set(drawn.classes[:, slot])) == 6
