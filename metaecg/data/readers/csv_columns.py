@@ -133,7 +133,8 @@ def interpret(head: list[list[str]], signal: np.ndarray, separator: str) -> Raw:
 
 
 def _heading(head: list[list[str]], width: int, separator: str) -> Heading:
-    before, names, units = list(head), None, [""] * width
+    before, units = [list(cells) for cells in head], [""] * width
+    names: list[str] | None = None
     hz = lead = unit = None
     known = (*_PER_SECOND, "")
     if len(before) > 1 and len(before[-1]) == width == len(before[-2]):

@@ -47,7 +47,7 @@ def recognise(path: Path) -> tuple[str, Path]:
     if start[:8] in (b"0       ", b"\xffBIOSEMI") and start[184:192].strip().isdigit():
         return "edf", path
     suffix, header = path.suffix.lower(), _header(path)
-    if header:
+    if header and suffix not in (".csv", ".tsv"):
         return "wfdb", header
     if suffix == ".dat":
         raise RecordError(f"its WFDB header {path.stem}.hea is missing")

@@ -232,6 +232,13 @@ def test_a_matlab_file_without_a_header_is_read(tmp_path):
     np.testing.assert_array_equal(recording.signal, MV)
 
 
+def test_a_table_beside_a_header_is_a_table(tmp_path):
+    write_wfdb(tmp_path)
+    text = "\n".join([",".join(LEADS), *(",".join(row) for row in lines_of(MV[:500]))])
+    (tmp_path / "r.csv").write_text(text)
+    assert len(read(tmp_path / "r.csv", **GIVEN).signal) == 500
+
+
 def test_capitals_of_a_card(tmp_path):
     path = write_wfdb(tmp_path)
     (tmp_path / "r.dat").rename(tmp_path / "R.DAT")
@@ -303,8 +310,8 @@ def test_the_start_of_a_recording_is_that_of_all_of_it(tmp_path, way):
     elif way == "csv":
         path = tmp_path / "r.csv"
         rows = [[f"{i / HZ:.3f}", *row] for i, row in enumerate(lines_of(mv))]
-        path.write_text("\n".join(map(",".join, [["time (s)", *LEADS], *rows])))
-        given = {"units": "mV"}
+        names = ["time (s)", *(f"{lead} (mV)" for lead in LEADS)]
+        path.write_text("\n".join(map(",".join, [names, *rows])))
     elif way == "npy":
         path, given = tmp_path / "r.npy", GIVEN | {"leads": LEADS}
         np.save(path, mv.T)
