@@ -26,17 +26,19 @@ FLAGS = flags.FLAGS
 
 
 def holdings(
-    library: Library, protocol: protocols.Protocol, *, way: int, query: int, most: int = 50
-) -> dict[str, dict[str, int]]:
-    """What each part holds: classes, records, patients, and the largest feasible shot up to `most`.
+    library: Library, protocol: protocols.Protocol, *, way: int, query: int
+) -> dict[str, dict[str, int | None]]:
+    """What each part holds: classes, records, patients, and the largest shots.
 
-    A part that cannot fill episodes of `way` classes has a largest shot of 0.
+    The largest shot of all class sets can be promised of any episode of `way` classes; that of some
+    class sets is larger. A part that cannot fill such episodes has 0; None is not known.
     """
     splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
     protocols.check_disjoint(splits, oracle=protocol.oracle)
-    held = {}
+    held: dict[str, dict[str, int | None]] = {}
     for part, split in splits.items():
         index = LibraryIndex(split.labels, split.patients)
+        shots = episodes.largest_shots(index, way=way, query=query)
         held[part] = {
             "classes": len(split.classes),
             "records": len(split.rows),
@@ -44,25 +46,12 @@ def holdings(
             "fewest patients of a class": int(
                 np.diagonal(index.without).min(initial=len(index.order))
             ),
-            "largest shot": _largest_shot(index, way, query, most),
+            "largest shot of all class sets": shots.every,
+            "largest shot of some class sets": shots.some,
         }
     return held
 
 
-def _largest_shot(index: LibraryIndex, way: int, query: int, most: int) -> int:
-    """By halving: a shot is feasible where a larger one is."""
-    low, high = 0, most
-    while low < high:
-        shot = (low + high + 1) // 2
-        try:
-            episodes.check_feasible(index, way=way, shot=shot, query=query)
-            low = shot
-        except MetaecgError:
-            high = shot - 1
-    return low
-
-
-@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("library", None, "The folder of the library, made by experiments.prepare.")
     flags.DEFINE_string("output", None, "The .json file to make; an existing one is kept.")
@@ -121,13 +110,17 @@ def main(_) -> None:
     text = json.dumps({**fields, "held": held}, indent=1, ensure_ascii=False)
     output.write_text(text + "\n", encoding="utf-8")
     for part, numbers in held.items():
-        print(f"{part}: " + ", ".join(f"{value} {what}" for what, value in numbers.items()))
-        if numbers["classes"] and not numbers["largest shot"]:
+        print(f"{part}: " + ", ".join(_said(*number) for number in numbers.items()))
+        if numbers["classes"] and not numbers["largest shot of some class sets"]:
             print(
                 f"  {part} cannot fill {FLAGS.way}-way episodes of {FLAGS.query} queries a class: "
                 "lower --way, --query or --min_patients"
             )
     print(f"wrote {output}; use it as --config.protocol={output}")
+
+
+def _said(what: str, value: int | None) -> str:
+    return f"{what}: not known" if value is None else f"{value} {what}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from experiments.tables import learners, markdown
 from experiments.tables.measure import measure
 from metaecg import evaluate
 from metaecg.data import protocols
+from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
 from metaecg.learners import probes
 
@@ -218,9 +219,31 @@ def test_a_protocol_says_what_its_parts_hold(places):
         "records": 36,
         "patients": 36,
         "fewest patients of a class": 12,
-        "largest shot": 7,
+        "largest shot of all class sets": 7,
+        "largest shot of some class sets": 7,
     }
-    assert make_protocol.holdings(library, rules, way=4, query=5)["test"]["largest shot"] == 0
+    none = make_protocol.holdings(library, rules, way=4, query=5)["test"]
+    assert none["largest shot of all class sets"] == none["largest shot of some class sets"] == 0
+
+
+def test_a_protocol_promises_what_every_class_set_can_fill():
+    """Four classes of 12, 11, 10 and 6 patients: one pair has room for 9 shots, another for 4."""
+    sizes = {"a": 12, "b": 11, "c": 10, "d": 6, "e": 8, "f": 7}
+    classes = np.repeat(np.arange(6), list(sizes.values()))
+    library = Library(
+        signals=np.zeros((len(classes), 1, 1), np.int16),
+        labels=np.eye(6, dtype=bool)[classes],
+        vocabulary=tuple(sizes),
+        patients=np.arange(len(classes)),
+    )
+    split = protocols.Classes(("a", "b", "c", "d"), (), ("e", "f"))
+    rules = protocols.Protocol("p", "any", (split,))
+    held = make_protocol.holdings(library, rules, way=2, query=2)
+    shots = [
+        [held[part][f"largest shot of {which} class sets"] for which in ("all", "some")]
+        for part in ("train", "validation", "test")
+    ]
+    assert shots == [[4, 9], [0, 0], [5, 5]]
 
 
 def test_the_command_freezes_a_protocol_once(runs, tmp_path):
