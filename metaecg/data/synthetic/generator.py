@@ -23,7 +23,15 @@ from metaecg.data.synthetic import heart
 from metaecg.data.synthetic.beats import START
 from metaecg.data.synthetic.conditions import CONDITIONS, Condition
 
-__all__ = ["CONDITIONS", "LEADS", "Condition", "generate", "leads_from_electrodes", "library"]
+__all__ = [
+    "CONDITIONS",
+    "LEADS",
+    "Condition",
+    "generate",
+    "leads_from_electrodes",
+    "library",
+    "plan",
+]
 
 VERSION = 1
 """To be raised by whatever changes a signal: a library is identified by it and by its arguments."""
@@ -136,6 +144,23 @@ def _render(key: jax.Array, plan: heart.Plan, *, hz: float, seconds: float) -> j
     return leads_from_electrodes(plan.electrodes @ dipole + _noise(key, plan, times, hz))
 
 
+def plan(
+    key: jax.Array,
+    condition: jax.Array | int,
+    *,
+    hz: float = 100.0,
+    seconds: float = 10.0,
+    patient: jax.Array | None = None,
+    waves: jax.Array | int | None = None,
+) -> heart.Plan:
+    """The plan that `generate` renders from the same arguments: when each beat is, among others."""
+    patient = jax.random.fold_in(key, 1) if patient is None else patient
+    condition = jnp.asarray(condition, jnp.int32)  # one type, one compilation
+    waves = condition if waves is None else jnp.asarray(waves, jnp.int32)
+    numbers = (_deviates(k, n) for k, n in zip((key, patient), heart.deviates_needed(seconds)))
+    return _plan(*numbers, condition, waves, hz=hz, seconds=seconds)
+
+
 def generate(
     key: jax.Array,
     condition: jax.Array | int,
@@ -164,11 +189,7 @@ def generate(
       >>> generate(jax.random.key(0), codes.index("AFIB")).shape
       (1000, 12)
     """
-    patient = jax.random.fold_in(key, 1) if patient is None else patient
-    condition = jnp.asarray(condition, jnp.int32)  # one type, one compilation
-    waves = condition if waves is None else jnp.asarray(waves, jnp.int32)
-    numbers = (_deviates(k, n) for k, n in zip((key, patient), heart.deviates_needed(seconds)))
-    drawn = _plan(*numbers, condition, waves, hz=hz, seconds=seconds)
+    drawn = plan(key, condition, hz=hz, seconds=seconds, patient=patient, waves=waves)
     return _render(jax.random.fold_in(key, 2), drawn, hz=hz, seconds=seconds)
 
 

@@ -1,0 +1,136 @@
+"""How well R peaks are found, against beats that are known: LUDB's annotations and synthetic ones.
+
+    python -m experiments.benchmarks.beat_detection --ludb=FOLDER
+
+LUDB (Kalyakulina et al. 2020, doi 10.1109/ACCESS.2020.3029211) has 200 recordings of 12 leads at
+500 Hz whose QRS complexes two cardiologists marked lead by lead; from the first marked one to the
+last, found and marked beats are compared. Read with 12 leads, a recording's beats are those marked
+in half of them or more, each at its median time; read with one lead, they are that lead's own.
+Without --ludb, the synthetic recordings alone are read.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import wfdb
+from absl import flags
+
+from experiments.benchmarks import timing
+from experiments.runs import command_line
+from metaecg.data.synthetic import generator
+from metaecg.errors import MetaecgError
+from metaecg.networks import beats
+
+FLAGS = flags.FLAGS
+TOLERANCE = 0.075
+SEEN = (("12 leads", slice(None)), *((name, [n]) for n, name in enumerate(generator.LEADS)))
+
+
+def match(found: np.ndarray, true: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
+    """Pairs found and true beats, each with one other at most; all in s, in order.
+
+    Returns:
+      For each true beat, found less true time in s; NaN where none was found.
+    """
+    gaps, free = np.full(len(true), np.nan), list(found)
+    for n, time in enumerate(true):
+        if free:
+            nearest = min(free, key=lambda other: abs(other - time))
+            if abs(nearest - time) <= tolerance:
+                gaps[n] = nearest - time
+                free.remove(nearest)
+    return gaps
+
+
+def score(found: Iterable[np.ndarray], true: Iterable[np.ndarray]) -> dict[str, float]:
+    """Sensitivity, precision and mean absolute error over recordings, where beats are known."""
+    gaps, told = [], 0
+    for mine, theirs in zip(found, true, strict=True):
+        if len(theirs):
+            inside = (mine >= theirs[0] - TOLERANCE) & (mine <= theirs[-1] + TOLERANCE)
+            told += int(inside.sum())
+            gaps.append(match(mine[inside], theirs))
+    all_gaps = np.concatenate(gaps)
+    hit = np.isfinite(all_gaps)
+    return {
+        "beats": len(all_gaps),
+        "sensitivity": hit.mean(),
+        "precision": hit.sum() / max(1, told),
+        "error, ms": 1e3 * float(np.abs(all_gaps[hit]).mean()) if hit.any() else np.nan,
+    }
+
+
+def detect(signals: np.ndarray, hz: float) -> list[np.ndarray]:
+    """The times in s of the beats of recordings [N, samples, leads]."""
+    find = jax.jit(lambda x: beats.find_beats(beats.at_standard_rate(x, hz)).peaks)
+    peaks = jax.tree.map(np.asarray, find(jnp.asarray(signals)))
+    return [(at[real] + 0.5) / beats.HZ - 0.5 / hz for at, real in zip(peaks.at, peaks.real)]
+
+
+def agreed(marks: list[np.ndarray]) -> np.ndarray:
+    """Times that half of the leads or more have a mark at, the medians of marks within 0.15 s."""
+    times = np.sort(np.concatenate(marks))
+    groups = np.split(times, np.flatnonzero(np.diff(times) > 0.15) + 1)
+    return np.array([np.median(group) for group in groups if len(group) * 2 >= len(marks)])
+
+
+def ludb(folder: Path) -> tuple[np.ndarray, list[list[np.ndarray]]]:
+    """Signals [200, samples, 12] in mV at 500 Hz, and the marked QRS of each lead in s.
+
+    Raises:
+      MetaecgError: the folder is not LUDB.
+    """
+    headers = sorted((folder / "data").glob("*.hea"), key=lambda file: int(file.stem))
+    if not headers:
+        raise MetaecgError(f"--ludb={folder}: there is no data/*.hea; name LUDB's folder")
+    signals, marks = [], []
+    for header in headers:
+        record = wfdb.rdrecord(str(header.with_suffix("")))
+        signals.append(record.p_signal.astype(np.float32))
+        notes = (wfdb.rdann(str(header.with_suffix("")), lead) for lead in record.sig_name)
+        marks.append([note.sample[np.array(note.symbol) == "N"] / record.fs for note in notes])
+    return np.stack(signals), marks
+
+
+def synthetic(count: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """Recordings of 10 s at 100 Hz, `count` of each condition.
+
+    Returns:
+      The signals [R, samples, 12] in mV, the middle of each QRS in s, and each one's condition.
+    """
+    condition = np.repeat(np.arange(len(generator.CONDITIONS)), count)
+    keys = jax.random.split(jax.random.key(0), len(condition))
+    signals, plans = (
+        jax.jit(jax.vmap(function))(keys, condition)
+        for function in (generator.generate, generator.plan)
+    )
+    length = np.where(plans.beats.wide, plans.length[:, 1:], plans.length[:, :1])
+    middle = np.asarray(plans.beats.ventricles) + length / 2
+    # A beat that the recording's ends cut may be found or not.
+    known = (np.asarray(plans.beats.ventricles_gain) > 0) & (middle > 0.1) & (middle < 9.9)
+    return np.asarray(signals), [m[k] for m, k in zip(middle, known)], condition
+
+
+def main(_) -> None:
+    rows = []
+    signals, middles, _ = synthetic(FLAGS.synthetic)
+    for name, leads in SEEN[:3]:
+        found = detect(signals[:, :, leads], 100)
+        rows.append({"recordings": "synthetic", "read": name, **score(found, middles)})
+    if FLAGS.ludb:
+        signals, marks = ludb(Path(FLAGS.ludb).expanduser())
+        for number, (name, leads) in enumerate(SEEN):
+            true = [agreed(m) if number == 0 else m[number - 1] for m in marks]
+            found = detect(signals[:, :, leads], 500)
+            rows.append({"recordings": "LUDB", "read": name, **score(found, true)})
+    timing.report(rows, FLAGS.output, tolerance=TOLERANCE)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("ludb", None, "folder of LUDB 1.0.1, as published")
+    flags.DEFINE_integer("synthetic", 10, "synthetic recordings of each condition", lower_bound=1)
+    flags.DEFINE_string("output", None, "JSON file of the measurements")
+    command_line.run(main)
