@@ -26,7 +26,9 @@ from metaecg.networks import beats
 
 FLAGS = flags.FLAGS
 TOLERANCE = 0.075
-SEEN = (("12 leads", slice(None)), *((name, [n]) for n, name in enumerate(generator.LEADS)))
+SEEN: dict[str, list[int]] = {"12 leads": list(range(12))} | {
+    name: [n] for n, name in enumerate(generator.LEADS)
+}
 
 
 def match(found: np.ndarray, true: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
@@ -117,13 +119,13 @@ def synthetic(count: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
 def main(_) -> None:
     rows = []
     signals, middles, _ = synthetic(FLAGS.synthetic)
-    for name, leads in SEEN[:3]:
-        found = detect(signals[:, :, leads], 100)
+    for name in ("12 leads", "I", "II"):
+        found = detect(signals[:, :, SEEN[name]], 100)
         rows.append({"recordings": "synthetic", "read": name, **score(found, middles)})
     if FLAGS.ludb:
         signals, marks = ludb(Path(FLAGS.ludb).expanduser())
-        for number, (name, leads) in enumerate(SEEN):
-            true = [agreed(m) if number == 0 else m[number - 1] for m in marks]
+        for name, leads in SEEN.items():
+            true = [agreed(m) if len(leads) > 1 else m[leads[0]] for m in marks]
             found = detect(signals[:, :, leads], 500)
             rows.append({"recordings": "LUDB", "read": name, **score(found, true)})
     timing.report(rows, FLAGS.output, tolerance=TOLERANCE)

@@ -36,8 +36,8 @@ def test_bells_are_found_to_the_sample_and_slots_behind_them_are_empty():
     np.testing.assert_allclose(found.unlike, 0, atol=0.02)
 
 
-@pytest.mark.parametrize("hz", [50, 128, 250, 360, 500, 1000])
-@pytest.mark.parametrize("seconds", [5, 30])
+@pytest.mark.parametrize("hz", [50, 128, 360, 1000])
+@pytest.mark.parametrize("seconds", [5, 12])
 def test_a_recording_has_the_same_beats_at_any_rate_and_length(hz, seconds):
     times = np.arange(0.6, seconds - 0.6, 0.83)
     signals = beats.at_standard_rate(jnp.asarray(bumps(times, seconds, hz, width=0.02)), hz)

@@ -1,0 +1,129 @@
+"""Random convolutions that need no training: MiniRocket (Dempster et al. 2021, KDD, p. 248).
+
+A kernel has nine taps, three of weight 2 and six of weight −1: 84 patterns in all, each at several
+dilations. A feature is the share of a convolution's values that are above a bias; the biases are
+quantiles of the convolution of training records.
+"""
+
+import itertools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metaecg.errors import MetaecgError
+from metaecg.types import Array
+
+TAPS = 9
+PATTERNS = np.array(
+    [
+        [2.0 if tap in heavy else -1.0 for tap in range(TAPS)]
+        for heavy in itertools.combinations(range(TAPS), 3)
+    ],
+    np.float32,
+)
+"""The weights of the patterns, [84, 9]; each sums to zero."""
+
+FITTED = "fitted"
+"""The collection of what is fitted on training records and not learned by gradients."""
+
+
+def dilations(samples: int, most: int) -> tuple[int, ...]:
+    """Up to `most` dilations that grow evenly in their logarithm, the last as long as the record.
+
+    Raises:
+      MetaecgError: the record is shorter than a kernel.
+    """
+    if samples < TAPS:
+        raise MetaecgError(f"{samples} samples are too few for kernels of {TAPS} taps")
+    longest = np.log2((samples - 1) / (TAPS - 1))
+    return tuple(np.unique((2 ** np.linspace(0, longest, most)).astype(int)).tolist())
+
+
+def _lead_sums(key: Array, leads: int, kernels: int) -> Array:
+    """Which leads a kernel reads the sum of, one to three: 0 or 1, float32 [leads, kernels]."""
+    count_key, order_key = jax.random.split(key)
+    most = np.log2(min(leads, 3) + 1)
+    count = jnp.floor(2 ** jax.random.uniform(count_key, (1, kernels), maxval=most))
+    order = jnp.argsort(jax.random.uniform(order_key, (leads, kernels)), axis=0)
+    return (order < count).astype(jnp.float32)
+
+
+class RandomKernels(nn.Module):
+    """Shares of values above the biases, of random convolutions: [N, samples, leads] to [N, D].
+
+    D is 84 · dilations · biases. Outside the record the signal is zero, so that a lead's mean is
+    taken off first. Where a kernel is long its convolution changes slowly from sample to sample,
+    and every second or fourth value is enough for the share.
+
+    The leads and the quantiles are drawn from the key 'params' by `init`. The biases are in the
+    collection `FITTED` and are zero until `apply(…, mutable=[FITTED], fit=True)` has seen records.
+
+    Attributes:
+      dilations: at most so many; for records of 1,000 samples, 12 give 11 different ones.
+      biases: of each kernel.
+    """
+
+    dilations: int = 12
+    biases: int = 3
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False, fit: bool = False) -> Array:
+        del train
+        samples, leads = x.shape[1:]
+        steps = dilations(samples, self.dilations)
+        shape = (len(steps), self.biases, len(PATTERNS))
+        sums = self.variable(
+            FITTED,
+            "leads",
+            lambda: jnp.stack(
+                [
+                    _lead_sums(jax.random.fold_in(self.make_rng("params"), n), leads, len(PATTERNS))
+                    for n in range(len(steps))
+                ]
+            ),
+        ).value
+        quantiles = self.variable(
+            FITTED,
+            "quantiles",
+            lambda: jax.random.uniform(self.make_rng("params"), shape, minval=0.05, maxval=0.95),
+        ).value
+        biases = self.variable(FITTED, "biases", jnp.zeros, shape)
+        x = x - x.mean(axis=1, keepdims=True)
+        shares = []
+        for n, step in enumerate(steps):
+            values = convolve(x, sums[n], step, thinned(step))
+            if fit:
+                found = _quantiles(values, quantiles[n])
+                biases.value = biases.value.at[n].set(found)
+            above = values[:, :, None] > biases.value[n][None, None]
+            shares.append(above.astype(x.dtype).mean(axis=1).reshape(len(x), -1))
+        return jnp.concatenate(shares, axis=-1)
+
+
+def thinned(dilation: int) -> int:
+    """Of the values of a convolution, each so many-th is looked at."""
+    return 1 if dilation < 3 else 2 if dilation < 9 else 4
+
+
+def convolve(x: Array, sums: Array, dilation: int, stride: int = 1) -> Array:
+    """All patterns at one dilation: [N, samples, leads] to [N, samples / stride, 84].
+
+    Each pattern reads its own sum of leads [leads, 84]. The leads are summed once, and the taps are
+    shifts of these sums: a tenth of the products of a convolution over leads.
+    """
+    samples, reach = x.shape[1], (TAPS // 2) * dilation
+    padded = jnp.pad(x @ sums, ((0, 0), (reach, reach), (0, 0)))
+    padded = jax.lax.optimization_barrier(padded)  # or it would be computed anew for every tap
+    total = jnp.zeros(())
+    for tap, weights in enumerate(PATTERNS.T):
+        start = tap * dilation
+        total += padded[:, start : start + samples : stride] * jnp.asarray(weights)[None, None]
+    return total
+
+
+def _quantiles(values: Array, quantiles: Array) -> Array:
+    """Quantiles [biases, 84] of the values [N, samples, 84] of all records together."""
+    flat = values.reshape(-1, values.shape[-1])
+    return jax.vmap(lambda v, q: jnp.quantile(v, q), in_axes=(1, 1), out_axes=1)(flat, quantiles)

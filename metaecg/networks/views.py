@@ -1,0 +1,143 @@
+"""Several views of a recording, whitened and joined: an encoder that need not be trained."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from metaecg.errors import MetaecgError
+from metaecg.networks import beats
+from metaecg.networks.random_kernels import FITTED, RandomKernels
+from metaecg.networks.rhythm import rhythm
+from metaecg.types import Array
+
+
+class View(NamedTuple):
+    """How a view is read; the defaults below were chosen on ptbxl_rare's validation statements.
+
+    Attributes:
+      shrinkage: of its scatter towards one that is the same in all directions, 0 to 1.
+      weight: its length among the joined views.
+    """
+
+    shrinkage: float
+    weight: float
+
+
+VIEWS: dict[str, View] = {
+    "raw": View(0.6, 1.0),
+    "kernels": View(0.75, 1.0),
+    "differences": View(0.75, 1.0),
+    "beat": View(0.5, 0.8),
+    "beat_kernels": View(0.5, 1.0),
+    "rhythm": View(0.5, 0.4),
+}
+"""raw: a trained encoder of the signals. kernels, differences: random kernels on the signals and on
+their first differences. beat: the median beat itself. beat_kernels: random kernels on it. rhythm:
+numbers of the rhythm."""
+
+
+class Whitening(nn.Module):
+    """Features standardised, whitened and scaled to unit length; statistics are in `FITTED`.
+
+    After standardisation, the whitening is a multiple of the identity and some directions that are
+    scaled otherwise, x · rest + (x V) · gains Vᵀ; see `learners.whitening.whitening`.
+
+    Attributes:
+      directions: at most so many.
+    """
+
+    directions: int = 256
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        size = x.shape[-1]
+        count = min(self.directions, size)
+        mean = self.variable(FITTED, "mean", jnp.zeros, (size,)).value
+        scale = self.variable(FITTED, "scale", jnp.ones, (size,)).value
+        rest = self.variable(FITTED, "rest", jnp.ones, (1,)).value
+        directions = self.variable(FITTED, "directions", jnp.zeros, (size, count)).value
+        gains = self.variable(FITTED, "gains", jnp.zeros, (count,)).value
+        x = (x - mean[None]) * scale[None]
+        x = x * rest[None] + ((x @ directions) * gains[None]) @ directions.T
+        return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
+
+
+class Views(nn.Module):
+    """Views of recordings [N, samples, leads] in mV, joined: [N, D].
+
+    All is fixed after `learners.whitening.fit` has seen the training part; `raw` alone is trained.
+
+    Attributes:
+      names: of `VIEWS`.
+      hz: samples per second of the recordings; 50 or more, for 5 s or more.
+      encoder: of the view `raw`.
+      directions: of each view's whitening.
+      dilations: of the random kernels, at most.
+    """
+
+    names: tuple[str, ...]
+    hz: float = 100.0
+    encoder: nn.Module | None = None
+    directions: int = 256
+    dilations: int = 12
+
+    def setup(self):
+        self.kernels = RandomKernels(self.dilations)
+        self.differences = RandomKernels(self.dilations)
+        self.beat_kernels = RandomKernels(self.dilations)
+        self.whitenings = {name: Whitening(self.directions) for name in self.names}
+
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        features = self.features(x, train=train)
+        return jnp.concatenate(
+            [VIEWS[name].weight * self.whitenings[name](features[name]) for name in self.names],
+            axis=-1,
+        )
+
+    def features(self, x: Array, *, train: bool = False, fit: bool = False) -> dict[str, Array]:
+        """Each view before it is whitened, [N, D of the view].
+
+        With `fit`, the random kernels' biases are set by these recordings.
+        """
+        found: dict[str, Array] = {}
+        if "raw" in self.names and self.encoder is not None:
+            found["raw"] = self.encoder(x, train=train)
+        x = beats.at_standard_rate(x, self.hz)
+        if "kernels" in self.names:
+            found["kernels"] = self.kernels(x, fit=fit)
+        if "differences" in self.names:
+            found["differences"] = self.differences(jnp.diff(x, axis=1), fit=fit)
+        if {"beat", "beat_kernels", "rhythm"} & {*self.names}:
+            seen = beats.find_beats(x)
+        if "beat" in self.names:
+            beat = seen.median.reshape(len(x), -1)
+            found["beat"] = jnp.sign(beat) * jnp.sqrt(jnp.abs(beat))
+        if "beat_kernels" in self.names:
+            found["beat_kernels"] = self.beat_kernels(seen.median, fit=fit)
+        if "rhythm" in self.names:
+            numbers = rhythm(seen)
+            found["rhythm"] = jnp.sign(numbers) * jnp.log1p(5 * jnp.abs(numbers))
+        return found
+
+
+def views(text: str, *, hz: float, encoder: nn.Module | None = None, **options: int) -> Views:
+    """Views by their names joined with '+', such as 'kernels+differences+beat+rhythm'.
+
+    Args:
+      text: names of `VIEWS`.
+      hz: samples per second of the recordings.
+      encoder: of the view `raw`.
+      **options: `directions` and `dilations` of `Views`.
+
+    Raises:
+      MetaecgError: a name is none of `VIEWS` or is there twice, or `raw` has no encoder.
+    """
+    names = tuple(text.split("+"))
+    if unknown := [name for name in names if name not in VIEWS]:
+        raise MetaecgError(f"views={text}: {unknown[0]!r} is none of {', '.join(VIEWS)}")
+    if len(set(names)) < len(names):
+        raise MetaecgError(f"views={text}: write every name once")
+    if "raw" in names and encoder is None:
+        raise MetaecgError(f"views={text}: raw needs an encoder")
+    return Views(names, hz, encoder if "raw" in names else None, **options)

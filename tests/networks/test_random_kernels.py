@@ -1,0 +1,105 @@
+"""Random kernels, against a slow reading of their definition."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metaecg.errors import MetaecgError
+from metaecg.networks import random_kernels
+from metaecg.networks.random_kernels import FITTED, PATTERNS, RandomKernels
+
+pytestmark = pytest.mark.usefixtures("one_device")
+
+
+def slow_convolution(record, weights, leads, dilation):
+    """One kernel on the sum of some leads, value by value; zero outside the record."""
+    wave = record[:, leads].sum(axis=1)
+    out = np.zeros(len(wave))
+    for t, tap in itertools.product(range(len(wave)), range(9)):
+        at = t + (tap - 4) * dilation
+        if 0 <= at < len(wave):
+            out[t] += weights[tap] * wave[at]
+    return out
+
+
+def fitted(module, signals):
+    variables = module.init(jax.random.key(0), signals[:1])
+    return {**variables, **module.apply(variables, signals, fit=True, mutable=[FITTED])[1]}
+
+
+def test_patterns_are_all_ways_to_put_three_heavy_taps_among_nine():
+    assert PATTERNS.shape == (84, 9)
+    assert len(np.unique(PATTERNS, axis=0)) == 84
+    assert ((PATTERNS == 2).sum(1) == 3).all()
+    assert ((PATTERNS == -1).sum(1) == 6).all()
+
+
+def test_dilations_reach_from_one_to_the_whole_record():
+    assert random_kernels.dilations(1000, 12) == (1, 2, 3, 5, 8, 13, 21, 33, 51, 80, 124)
+    assert random_kernels.dilations(9, 12) == (1,)
+    with pytest.raises(MetaecgError, match="8 samples are too few"):
+        random_kernels.dilations(8, 12)
+
+
+@pytest.mark.parametrize("dilation", [1, 3, 12])
+def test_convolutions_are_sums_over_taps_and_leads(dilation):
+    rng = np.random.default_rng(dilation)
+    record = rng.normal(size=(100, 4))
+    sums = (rng.random((4, 84)) < 0.5).astype(np.float32)
+    found = random_kernels.convolve(jnp.asarray(record[None], jnp.float32), sums, dilation)
+    for kernel in (0, 17, 83):
+        leads = np.flatnonzero(sums[:, kernel])
+        want = slow_convolution(record, PATTERNS[kernel], leads, dilation)
+        np.testing.assert_allclose(found[0, :, kernel], want, atol=1e-4)
+
+
+@pytest.mark.parametrize("leads", [1, 2, 3, 8, 12])
+def test_features_are_shares_above_biases_and_biases_are_quantiles(leads):
+    rng = np.random.default_rng(leads)
+    signals = rng.normal(size=(5, 120, leads)).astype(np.float32)
+    module = RandomKernels(dilations=4, biases=2)
+    variables = fitted(module, jnp.asarray(signals))
+    known = jax.tree.map(np.asarray, variables[FITTED])
+    shares = np.asarray(module.apply(variables, signals))
+    steps = random_kernels.dilations(120, 4)
+    assert shares.shape == (5, len(steps) * 2 * 84)
+    assert known["leads"].shape == (len(steps), leads, 84)
+    assert {*np.unique(known["leads"].sum(1))} <= {1.0, 2.0, 3.0}
+    centred = signals - signals.mean(1, keepdims=True)
+    shares = shares.reshape(5, len(steps), 2, 84)
+    for n, kernel in itertools.product(range(len(steps)), (3, 50)):
+        chosen = np.flatnonzero(known["leads"][n, :, kernel])
+        values = np.stack(
+            [slow_convolution(r, PATTERNS[kernel], chosen, steps[n]) for r in centred]
+        )[:, :: random_kernels.thinned(steps[n])]
+        biases = np.quantile(values, known["quantiles"][n, :, kernel])
+        np.testing.assert_allclose(known["biases"][n, :, kernel], biases, atol=1e-3)
+        for bias in range(2):
+            # A value at a bias may fall on either side of it.
+            mine = known["biases"][n, bias, kernel]
+            low, high = ((values > mine + e).mean(1) for e in (1e-4, -1e-4))
+            found = shares[:, n, bias, kernel]
+            assert (found >= low - 1e-6).all()
+            assert (found <= high + 1e-6).all()
+
+
+def test_kernels_come_from_the_key_and_nothing_is_learned():
+    signals = jnp.asarray(np.random.default_rng(0).normal(size=(2, 64, 3)), jnp.float32)
+    module = RandomKernels(dilations=3)
+    one, same, other = (module.init(jax.random.key(k), signals) for k in (0, 0, 1))
+    jax.tree.map(np.testing.assert_array_equal, one, same)
+    assert {*one} == {FITTED}
+    assert (one[FITTED]["leads"] != other[FITTED]["leads"]).any()
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(one))
+
+
+def test_a_shift_of_the_baseline_changes_nothing():
+    signals = np.random.default_rng(0).normal(size=(2, 64, 3)).astype(np.float32)
+    module = RandomKernels(dilations=3)
+    variables = fitted(module, jnp.asarray(signals))
+    np.testing.assert_allclose(
+        module.apply(variables, signals + 5), module.apply(variables, signals), atol=0.05
+    )

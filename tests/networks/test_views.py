@@ -1,0 +1,128 @@
+"""Views joined: any leads, rate and length; and what an encoder must do, they do."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from metaecg import networks
+from metaecg.data.synthetic import generator
+from metaecg.errors import MetaecgError
+from metaecg.learners import whitening
+from metaecg.networks import rhythm
+from metaecg.networks.beats import Beats, Peaks, find_beats
+from metaecg.networks.views import VIEWS, views
+
+pytestmark = pytest.mark.usefixtures("one_device")
+UNTRAINED = "kernels+differences+beat+beat_kernels+rhythm"
+
+
+@pytest.fixture(scope="module")
+def library():
+    return generator.library(patients=12, seconds=6.0)
+
+
+def fit(module, signals, labels, **options):
+    variables = module.init(jax.random.key(0), jnp.zeros((1, *signals.shape[1:])))
+    return variables, whitening.fit(module, variables, signals, labels, scale=0.001, **options)
+
+
+@pytest.mark.parametrize(
+    ("leads", "hz", "seconds"), [(1, 50, 5), (2, 250, 6), (3, 100, 7), (8, 128, 5), (12, 100, 5)]
+)
+def test_any_leads_rate_and_length(leads, hz, seconds):
+    library = generator.library(patients=6, hz=hz, seconds=seconds)
+    signals = library.signals[:8, :, :leads]
+    module = views(UNTRAINED, hz=hz, directions=4, dilations=2)
+    _, variables = fit(module, signals, library.labels[:8])
+    found = np.asarray(module.apply(variables, signals.astype(np.float32) / 1000))
+    assert np.isfinite(found).all()
+    lengths = [VIEWS[name].weight for name in module.names]
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), np.linalg.norm(lengths), rtol=1e-3)
+    for odd in (np.zeros((1, *signals.shape[1:])), np.full((1, *signals.shape[1:]), 7.0)):
+        assert np.isfinite(module.apply(variables, odd.astype(np.float32))).all()
+
+
+def test_fitted_views_are_deterministic_alone_or_among_others_and_exported(library):
+    module = views("kernels+beat+rhythm", hz=100, directions=8, dilations=2)
+    before, variables = fit(module, library.signals, library.labels)
+    records = jnp.asarray(library.millivolts(slice(6)))
+    want = np.asarray(jax.jit(module.apply)(variables, records))
+    one = np.concatenate([module.apply(variables, r[None]) for r in records])
+    np.testing.assert_allclose(one, want, atol=2e-3)
+    # Nothing is a parameter, so that no optimiser moves it; and training mode changes nothing.
+    assert {*variables} == {*before} == {"fitted"}
+    trained, state = module.apply(variables, records, train=True, mutable=["fitted"])
+    np.testing.assert_allclose(trained, want, atol=2e-3)
+    jax.tree.map(np.testing.assert_array_equal, state["fitted"], variables["fitted"])
+
+    (count,) = export.symbolic_shape("r")
+    shape = jax.ShapeDtypeStruct((count, *records.shape[1:]), jnp.float32)
+    exported = export.export(jax.jit(module.apply), platforms=("cpu", "cuda", "tpu"))(
+        jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), variables), shape
+    )
+    again = export.deserialize(bytearray(exported.serialize()))
+    np.testing.assert_allclose(again.call(variables, records), want, atol=2e-3)
+
+
+def test_a_trained_encoder_is_one_view_among_others(library):
+    encoder = networks.encoder("small", features=16)
+    module = views("raw+rhythm", hz=100, encoder=encoder, directions=8, dilations=2)
+    records = jnp.asarray(library.millivolts(slice(6)))
+    before, variables = fit(module, library.signals, library.labels)
+    assert {*before} == {"params", "batch_stats", "fitted"}
+    jax.tree.map(np.testing.assert_array_equal, before["params"], variables["params"])
+    assert module.apply(variables, records).shape == (6, 16 + len(rhythm.NAMES))
+
+    def loss(params):
+        return (module.apply({**variables, "params": params}, records) ** 3).sum()
+
+    gradients = jax.tree.leaves(jax.grad(loss)(variables["params"]))
+    assert all(np.isfinite(g).all() for g in gradients)
+    assert any(np.abs(g).max() > 0 for g in gradients)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("kernels+nose", "'nose' is none of raw"), ("beat+beat", "once"), ("raw", "needs an encoder")],
+)
+def test_names_that_are_wrong_are_named(text, says):
+    with pytest.raises(MetaecgError, match=says):
+        views(text, hz=100)
+
+
+def test_rhythm_of_known_beats():
+    at = jnp.array([[100, 200, 300, 350, 500, 600, 0, 0, 0, 0]], jnp.int32)
+    real = jnp.arange(10)[None] < 6
+    unlike = jnp.array([[0.1, 0.1, 0.5, 0.1]])
+    beats = Beats(Peaks(at, real), jnp.full((1, 90, 2), -0.7), unlike, unlike > 0)
+    found = dict(zip(rhythm.NAMES, np.asarray(rhythm.rhythm(beats))[0]))
+    assert found["rate"] == pytest.approx(1.0)  # intervals of 1, 1, 0.5, 1.5 and 1 s
+    assert found["beats a second"] == pytest.approx(3.0)
+    assert found["deviation of intervals"] == pytest.approx(np.sqrt(0.1))
+    assert found["median deviation of intervals"] == 0
+    assert found["shortest interval"] == pytest.approx(-0.5)
+    assert found["longest interval"] == pytest.approx(0.5)
+    assert found["deviation of successive intervals"] == pytest.approx(np.sqrt(1.5 / 4))
+    assert found["share of intervals that differ by 0.12 s"] == pytest.approx(0.75)
+    assert found["most premature beat"] == pytest.approx(-0.5)
+    assert found["longest pause after an interval"] == pytest.approx(1.0)
+    assert found["correlation of successive intervals"] == pytest.approx(-0.0625 / 0.1001, rel=1e-3)
+    assert found["mean distance of beats from the median"] == pytest.approx(0.2)
+    assert found["greatest distance of a beat from the median"] == pytest.approx(0.5)
+    assert found["share of beats unlike the median"] == pytest.approx(0.25)
+    assert found["size of the median beat"] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("kind", ["zero", "noise", "one beat", "two beats"])
+def test_rhythm_is_finite_whatever_is_found(kind):
+    signals = np.zeros((2, 500, 1), np.float32)
+    if kind == "noise":
+        signals += np.random.default_rng(0).normal(size=signals.shape).astype(np.float32)
+    for place in {"one beat": (250,), "two beats": (150, 350)}.get(kind, ()):
+        signals[:, place - 2 : place + 3, 0] = (0.3, 0.8, 1, 0.8, 0.3)
+    numbers = np.asarray(rhythm.rhythm(find_beats(jnp.asarray(signals))))
+    assert numbers.shape == (2, len(rhythm.NAMES))
+    assert np.isfinite(numbers).all()
+    assert (numbers == 0).all() == (kind in ("zero", "noise"))
