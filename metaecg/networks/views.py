@@ -26,10 +26,10 @@ class View(NamedTuple):
 
 VIEWS: dict[str, View] = {
     "raw": View(0.6, 1.0),
-    "kernels": View(0.75, 1.0),
+    "kernels": View(0.85, 1.0),
     "differences": View(0.75, 1.0),
-    "beat": View(0.5, 0.8),
-    "beat_kernels": View(0.5, 1.0),
+    "beat": View(0.85, 0.8),
+    "beat_kernels": View(0.85, 1.0),
     "rhythm": View(0.5, 0.4),
 }
 """raw: a trained encoder of the signals. kernels, differences: random kernels on the signals and on
