@@ -1,6 +1,6 @@
 """Several views of a recording, whitened and joined: an encoder that need not be trained."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -121,7 +121,7 @@ class Views(nn.Module):
         return found
 
 
-def views(text: str, *, hz: float, encoder: nn.Module | None = None, **options: int) -> Views:
+def views(text: str, *, hz: float, encoder: nn.Module | None = None, **options: Any) -> Views:
     """Views by their names joined with '+', such as 'kernels+differences+beat+rhythm'.
 
     Args:
