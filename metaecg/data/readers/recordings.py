@@ -1,7 +1,7 @@
 """Single recordings of any common format, read to mV and adapted to what a model reads.
 
-Formats are recognised by content: WFDB, CSV/TSV, NPY/NPZ, MATLAB, EDF/BDF and DICOM. What a file says of
-its rate, units and leads is believed; what it leaves out is asked for.
+Formats are recognised by content: WFDB, CSV/TSV, NPY/NPZ, MATLAB, EDF/BDF and DICOM. What a file
+says of its rate, units and leads is believed; what it leaves out is asked for.
 """
 
 import math
