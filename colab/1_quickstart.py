@@ -116,16 +116,14 @@ plots.learning_curves([json.loads(line) for line in log])
 # %%
 runs = {"SNAIL": trained.load(folder), "nearest centroid": trained.load(folder / "pretrain")}
 runs[learners.RANDOM] = trained.untrained(runs["SNAIL"])
-found = measure.measure(
-    runs,
-    library,
-    protocol,
+wanted = measure.Wanted(
     part="test",
     way=config.way,
     shots=[int(shot) for shot in config.test_shots.split("+")],
     episodes=config.test_episodes,
     seed=0,
 )
+found = measure.measure(runs, library, protocol, wanted)
 print(markdown.report(found))
 
 # %%

@@ -199,10 +199,7 @@ train.train(config, work / "run")
 
 # %%
 runs = {"SNAIL": trained.load(work / "run")}
-found = measure.measure(
-    runs,
-    library,
-    protocol,
+wanted = measure.Wanted(
     part="test",
     way=way,
     shots=[config.shot],
@@ -210,6 +207,7 @@ found = measure.measure(
     seed=0,
     leaks=True,
 )
+found = measure.measure(runs, library, protocol, wanted)
 print(markdown.report(found))
 
 # %% [markdown]

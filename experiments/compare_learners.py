@@ -189,7 +189,7 @@ def main(_) -> None:
                 print(f"{stop}; the same command goes on from there")
                 return
             for kind, rows in _measured(runs, protocol, seed, folder, ways, shots).items():
-                found[kind].append(rows)
+                found.setdefault(kind, []).append(rows)
             text = _write(found, output, ways[0])
     print(f"{text}\n\ndetails in {output / 'results.json'}")
 
@@ -197,6 +197,8 @@ def main(_) -> None:
 def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path, way: int) -> str:
     """Writes what is measured so far: after every split, since a command may be interrupted."""
     rows = repeats.combine(found["rows"], FLAGS.seeds)
+    kinds = ("unchecked", "rows")
+    limits = {kind: [row for each in found.get(kind, ()) for row in each] for kind in kinds}
     detected = repeats.combine_detection(found["detection"], FLAGS.seeds)
     command = f"python -m experiments.compare_learners {shlex.join(sys.argv[1:])}"
     about = {"command": command, "machine": machine.facts(), "protocol": FLAGS.protocol}
@@ -218,7 +220,8 @@ def _write(found: dict[str, list[list[dict[str, Any]]]], output: Path, way: int)
         named.append(f"## Detection\n\n{markdown.detection(detected)}")
     named += [f"## {name}\n\n{markdown.table(*cells)}" for name, cells in shown.items()]
     title = f"{FLAGS.part} part of {FLAGS.protocol}"
-    text = "\n\n".join((f"# {title}", f"    {command}", *named))
+    first = filter(None, (markdown.unchecked(limits), markdown.few_patients(limits)))
+    text = "\n\n".join((f"# {title}", *first, f"    {command}", *named))
     (output / "table.md").write_text(text + "\n", "utf-8")
     drawn = repeats.best(rows, way)
     plots.shots_curve(plots.by_shot(drawn), chance=1 / way).savefig(output / "shots.svg")
@@ -261,17 +264,19 @@ def _measured(
             runs,
             library,
             rules,
-            part=FLAGS.part,
-            way=way,
-            shots=shots,
-            episodes=FLAGS.episodes,
-            seed=0,
-            probes=FLAGS.probes,
-            probed=PROBED,
-            # Detection has two classes, whatever the way: once is enough.
-            repeats=FLAGS.repeats if way == ways[0] else 0,
-            detected=[repeats.middle(shots)],
-            seen=rules.oracle,
+            measure.Wanted(
+                part=FLAGS.part,
+                way=way,
+                shots=shots,
+                episodes=FLAGS.episodes,
+                seed=0,
+                probes=FLAGS.probes,
+                probed=PROBED,
+                # Detection has two classes, whatever the way: once is enough.
+                repeats=FLAGS.repeats if way == ways[0] else 0,
+                detected=[repeats.middle(shots)],
+                seen=rules.oracle,
+            ),
         )
         for kind, rows in measured.items():
             found.setdefault(kind, []).extend(rows)

@@ -9,6 +9,7 @@ the JSON file of all results stands a Markdown file of the tables.
 """
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -19,7 +20,7 @@ from absl import flags
 
 from experiments.runs import build, command_line, machine, trained, workdir
 from experiments.tables import learners, markdown, training_conditions
-from experiments.tables.measure import measure
+from experiments.tables.measure import Wanted, measure
 from metaecg import NOTICE
 from metaecg.data import protocols
 from metaecg.data.library import open_library
@@ -32,24 +33,48 @@ FLAGS = flags.FLAGS
 
 @command_line.defines_flags
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", None, "folder of a trained run")
-    flags.DEFINE_list("compare", [], "other trained runs for the same table")
-    flags.DEFINE_list("probes", [], f"what else reads each encoder: {', '.join(probes.PROBES)}")
-    flags.DEFINE_boolean("detection", False, "one class against all else, too")
-    flags.DEFINE_integer("repeats", 10, "detection: draws of examples a class", lower_bound=1)
-    flags.DEFINE_boolean("leaks", False, "scores with the faults of public loaders, too")
-    flags.DEFINE_list("ensemble", [], "trained runs whose encoders whitened --probes read as one")
-    flags.DEFINE_integer("orders", 0, "orders of the support to average over", lower_bound=0)
-    flags.DEFINE_boolean("seen", False, "allow runs trained on the classes measured: a yardstick")
-    flags.DEFINE_string("library", None, "library to draw from instead of the run's own")
-    flags.DEFINE_string("protocol", None, "protocol instead of the run's own")
-    flags.DEFINE_enum("part", "test", ["test", "validation"], "part of the protocol")
-    flags.DEFINE_integer("episodes", None, "episodes of each kind", lower_bound=2)
-    flags.DEFINE_list("shots", None, "shots to measure, such as 1,5,10")
-    flags.DEFINE_integer("way", None, "classes of an episode", lower_bound=2)
-    flags.DEFINE_integer("query", None, "records asked of each class", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "seed of the episodes", lower_bound=0)
-    flags.DEFINE_string("output", None, "file of the results; WORKDIR/results.json if not given")
+    flags.DEFINE_string("workdir", None, "The folder of a trained run.")
+    flags.DEFINE_list("compare", [], "Folders of other trained runs for the same table.")
+    flags.DEFINE_list(
+        "probes", [], f"Probes that read each encoder as well: {', '.join(probes.PROBES)}."
+    )
+    flags.DEFINE_boolean("detection", False, "Whether each class is detected among all others.")
+    flags.DEFINE_integer(
+        "repeats", 10, "How often --detection draws the examples of a class.", lower_bound=1
+    )
+    flags.DEFINE_boolean(
+        "leaks", False, "Whether scores with the faults of public loaders are measured as well."
+    )
+    flags.DEFINE_list(
+        "ensemble", [], "Folders of trained runs whose encoders whitened --probes read as one."
+    )
+    flags.DEFINE_integer(
+        "orders", 0, "Orders of the support that the answers are averaged over.", lower_bound=0
+    )
+    flags.DEFINE_boolean(
+        "seen", False, "Allows runs that were trained on the measured classes, as a yardstick."
+    )
+    flags.DEFINE_string("library", None, "The library to draw from instead of the run's own.")
+    flags.DEFINE_string("protocol", None, "The protocol to measure by instead of the run's own.")
+    flags.DEFINE_enum("part", "test", ["test", "validation"], "The part of the protocol.")
+    flags.DEFINE_integer("episodes", None, "Episodes of each kind.", lower_bound=2)
+    flags.DEFINE_list("shots", None, "Examples of each class, such as 1,5,10.")
+    flags.DEFINE_integer("way", None, "Classes of an episode.", lower_bound=2)
+    flags.DEFINE_integer("query", None, "Records asked of each class.", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "The seed of the episodes.", lower_bound=0)
+    flags.DEFINE_string(
+        "output", None, "The file of the results; WORKDIR/results.json if it is not given."
+    )
+
+
+_OF_EPISODES = (
+    *("compare", "probes", "detection", "repeats", "leaks", "ensemble", "orders", "seen", "part"),
+    *("episodes", "shots", "way", "query", "seed"),
+)
+"""Flags that mean nothing to a run that diagnoses its own training conditions."""
+
+_USED = ("workdir", "library", "protocol", "output")
+"""Flags that every run uses."""
 
 
 def main(_) -> None:
@@ -71,11 +96,10 @@ def main(_) -> None:
         trained.check_form(run, library, name)
     protocol = protocols.load(FLAGS.protocol or config.protocol)
     if config.labels == "conditions":
-        unused = ("compare", "probes", "detection", "leaks", "ensemble", "orders", "shots", "way")
-        if given := [name for name in unused if FLAGS[name].present]:
+        if given := [name for name in _OF_EPISODES if FLAGS[name].present]:
             raise MetaecgError(
-                f"--{given[0]} is of episodes; {folders[0]} diagnoses its own conditions "
-                "(labels=conditions)"
+                f"--{given[0]} is of episodes; {folders[0]} diagnoses its own training conditions "
+                "(labels=conditions): leave the flag out"
             )
         rows = training_conditions.measure(main_run, library, protocol)
         title = f"held-out patients of the train part of {protocol.name}"
@@ -87,18 +111,20 @@ def main(_) -> None:
         loaded,
         library,
         protocol,
-        part=FLAGS.part,
-        way=FLAGS.way or config.way,
-        shots=command_line.counts("shots", wanted),
-        episodes=FLAGS.episodes or config.test_episodes,
-        seed=FLAGS.seed,
-        query=FLAGS.query,
-        probes=FLAGS.probes,
-        ensemble=joined,
-        orders=FLAGS.orders,
-        leaks=FLAGS.leaks,
-        repeats=FLAGS.repeats if FLAGS.detection else 0,
-        seen=FLAGS.seen,
+        Wanted(
+            part=FLAGS.part,
+            way=FLAGS.way or config.way,
+            shots=command_line.counts("shots", wanted),
+            episodes=FLAGS.episodes or config.test_episodes,
+            seed=FLAGS.seed,
+            query=FLAGS.query,
+            probes=FLAGS.probes,
+            orders=FLAGS.orders,
+            leaks=FLAGS.leaks,
+            repeats=FLAGS.repeats if FLAGS.detection else 0,
+            seen=FLAGS.seen,
+        ),
+        joined,
     )
     results: dict[str, Any] = {
         "seed": FLAGS.seed,
@@ -133,8 +159,20 @@ def _check_flags() -> None:
         raise MetaecgError(
             f"--ensemble needs one of --probes={','.join(learners.OF_WHITENED)} to read them"
         )
+    if FLAGS["repeats"].present and not FLAGS.detection:
+        raise MetaecgError("--repeats is of detection: give --detection as well")
+    if str(FLAGS.workdir).endswith(".metaecg") and Path(FLAGS.workdir).expanduser().is_file():
+        raise MetaecgError(
+            f"--workdir={FLAGS.workdir}: is an exported model, not the folder of a training run; "
+            "give the folder that it was exported from"
+        )
+    output = Path(FLAGS.output or Path(FLAGS.workdir) / "results.json").expanduser()
+    if output.parent.is_dir() and not os.access(output.parent, os.W_OK):
+        raise MetaecgError(
+            f"{output.parent}: the results cannot be written there; name another file by "
+            "--output=FILE.json"
+        )
     if FLAGS.output:
-        output = Path(FLAGS.output).expanduser()
         if output.suffix != ".json":
             raise MetaecgError(f"--output={FLAGS.output}: give a name that ends in .json")
         if not output.parent.is_dir():

@@ -1,5 +1,6 @@
 """The learners of a table: trained runs, and their encoders read by probes."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import jax
@@ -53,7 +54,7 @@ def table_learners(
     library: Library,
     protocol: protocols.Protocol,
     *,
-    probed: set[str] | None = None,
+    probed: Collection[str] | None = None,
     ensemble: dict[str, trained.Trained] | None = None,
 ) -> dict[str, TableLearner]:
     """The runs by name, and under each that embeds records a row for each probe.

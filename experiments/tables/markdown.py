@@ -1,60 +1,64 @@
-"""Results as Markdown tables."""
+"""Results as Markdown tables, and what each table says in plain words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from metaecg.evaluate.detection import SCORES
+from metaecg.evaluate.intervals import FEW
+
+Row = dict[str, Any]
 
 
-def episodes(rows: list[dict[str, Any]]) -> str:
-    """N-way episodes: a row a learner and shot."""
-    lines = [
-        "| learner | episodes | accuracy | ± 95 % | over patients | macro-AUROC | ECE | Brier "
-        "| first − this | over patients | p (Holm) |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        low, high = row["accuracy_patients95"]
-        gap = "| | "
-        if "difference" in row:
-            mean, half = row["difference"]
-            below, above = row["difference_patients95"]
-            gap = f"{mean:+.3f} ± {half:.3f} | {below:+.3f} to {above:+.3f} | {p_value(row)}"
-        lines.append(
-            f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {row['accuracy']:.3f} "
-            f"| {row['accuracy_ci95']:.3f} | {low:.3f}–{high:.3f} | {row['macro_auroc']:.3f} "
-            f"| {row['ece']:.3f} | {row['brier']:.3f} | {gap} |"
-        )
-    return "\n".join(lines)
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table of cells; every command and benchmark writes its tables by this function."""
+    first, *others = (f"| {' | '.join(map(str, cells))} |" for cells in (head, *rows))
+    return "\n".join([first, "|" + "---|" * len(head), *others])
 
 
-def p_value(row: dict[str, Any]) -> str:
+def kind(row: Row) -> str:
+    """The way and the shot of a row's episodes."""
+    return f"{row['way']}-way {row['shot']}-shot"
+
+
+def p_value(row: Row) -> str:
     """The adjusted p of a row's difference, as it is written."""
     return "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}"
 
 
-def detection(rows: list[dict[str, Any]]) -> str:
+def episodes(rows: list[Row]) -> str:
+    """N-way episodes: a row a learner and shot."""
+    head = ["learner", "episodes", "accuracy", "± 95 %", "over patients", "macro-AUROC", "ECE"]
+    head += ["Brier", "first − this", "over patients", "p (Holm)"]
+    return table(head, map(_of_episodes, rows))
+
+
+def _of_episodes(row: Row) -> list[str]:
+    gap = ["", "", ""]
+    if "difference" in row:
+        gap = ["{:+.3f} ± {:.3f}".format(*row["difference"])]
+        gap += ["{:+.3f} to {:+.3f}".format(*row["difference_patients95"]), p_value(row)]
+    over = "{:.3f}–{:.3f}".format(*row["accuracy_patients95"])
+    numbers = [f"{row[key]:.3f}" for key in ("macro_auroc", "ece", "brier")]
+    first = [row["learner"], kind(row), f"{row['accuracy']:.3f}", f"{row['accuracy_ci95']:.3f}"]
+    return [*first, over, *numbers, *gap]
+
+
+def detection(rows: list[Row]) -> str:
     """Detection: means over classes, intervals over patients."""
-    lines = [
-        "| learner | K with, K without | AUROC | AUPRC | AUPRC, half of records with X "
-        "| AUROC, first − this |",
-        "|---|---|---|---|---|---|",
-    ]
+    head = ["learner", "K with, K without", "AUROC", "AUPRC", "AUPRC, half of records with X"]
+    lines = []
     for row in rows:
-        cells = _areas(row["macro"])
-        gap = (
-            "{:+.3f} ({:+.3f} to {:+.3f})".format(*row["difference"]["auroc"])
-            if ("difference" in row)
-            else ""
-        )
-        lines.append(f"| {row['learner']} | {row['shot']} | {' | '.join(cells)} | {gap} |")
-    return "\n".join(lines)
+        gap = ""
+        if "difference" in row:
+            gap = "{:+.3f} ({:+.3f} to {:+.3f})".format(*row["difference"]["auroc"])
+        lines.append([row["learner"], row["shot"], *_areas(row["macro"]), gap])
+    return table([*head, "AUROC, first − this"], lines)
 
 
 STATEMENTS = ("statement", "records", "prevalence", "AUROC", "AUPRC", "AUPRC, half with X")
 
 
-def statements(row: dict[str, Any]) -> list[tuple[str, ...]]:
+def statements(row: Row) -> list[tuple[str, ...]]:
     """Of one learner's detection, the cells of `STATEMENTS` for each class, the surest first."""
     classes = sorted(row["per_class"].items(), key=lambda item: -item[1]["auroc"])
     return [
@@ -63,83 +67,109 @@ def statements(row: dict[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def _areas(found: dict[str, Any]) -> list[str]:
+def _areas(found: Row) -> list[str]:
     """Each of `SCORES` with its interval."""
     return ["{:.3f} ({:.3f}–{:.3f})".format(found[x], *found[f"{x}_ci95"]) for x in SCORES]
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells."""
-    first, *others = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
-    return "\n".join([first, "|" + "---|" * len(head), *others])
-
-
-def orders(rows: list[dict[str, Any]]) -> str:
+def orders(rows: list[Row]) -> str:
     """How far answers depend on the order in which the support is read."""
-    lines = [
-        "| learner | episodes | orders | accuracy of one, least–greatest | answers changed "
-        "| of their mean |",
-        "|---|---|---|---|---|---|",
-    ]
+    head = ["learner", "episodes", "orders", "accuracy of one, least–greatest"]
+    lines = []
     for row in rows:
         if order := row.get("order"):
-            lines.append(
-                f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {order['orders']} "
-                f"| {order['least']:.3f}–{order['greatest']:.3f} | {order['changed']:.1%} "
-                f"| {row['accuracy']:.3f} |"
-            )
-    return "\n".join(lines)
+            ends = f"{order['least']:.3f}–{order['greatest']:.3f}"
+            changed = f"{order['changed']:.1%}"
+            cells = [row["learner"], kind(row), order["orders"], ends, changed]
+            lines.append([*cells, f"{row['accuracy']:.3f}"])
+    return table([*head, "answers changed", "accuracy of their mean"], lines)
 
 
-def leaks(rows: list[dict[str, Any]]) -> str:
+def leaks(rows: list[Row]) -> str:
     """What the faults of public loaders add to the accuracy."""
-    lines = ["| learner | episodes | fault | accuracy | added |", "|---|---|---|---|---|"]
+    lines = []
     for row in rows:
         added = "" if row["leak"] is None else "{:+.3f} ± {:.3f}".format(*row["added"])
-        lines.append(
-            f"| {row['learner']} | {row['way']}-way {row['shot']}-shot | {row['leak'] or 'none'} "
-            f"| {row['accuracy']:.3f} | {added} |"
-        )
-    return "\n".join(lines)
+        cells = [row["learner"], kind(row), row["leak"] or "none", f"{row['accuracy']:.3f}", added]
+        lines.append(cells)
+    return table(["learner", "episodes", "fault", "accuracy", "added"], lines)
 
 
-TABLES = {
+TABLES: dict[str, tuple[str, Callable[[list[Row]], str], str]] = {
     "rows": (
         "Episodes",
         episodes,
-        "± 95 % is over episodes; 'over patients' resamples the patients who were asked; p of all "
-        "differences of the table together, by Holm's method.",
+        "'± 95 %' is the interval for other episodes of the same patients. 'Over patients' is the "
+        "95 % interval for other patients and other episodes: each patient counts as one who is "
+        "asked and as one who serves as an example. p is the probability of a difference this "
+        "large or larger between two learners that are equally good; the p values of one table "
+        "are adjusted together by Holm's method. docs/statistics.md says how they are computed.",
     ),
-    "order": ("Order of the support", orders, ""),
+    "order": (
+        "Order of the support",
+        orders,
+        "The same examples are read in several random orders. The mean over the orders is the "
+        "arithmetic mean of their probabilities.",
+    ),
     "detection": (
         "Detection",
         detection,
-        "One class against all else, mean over classes; intervals over patients.",
+        "Each class is distinguished from all else; the scores are means over the classes. The "
+        "intervals are for other patients and other examples.",
     ),
     "statements": (
         "Detection by statement, the first learner",
-        lambda rows: table(STATEMENTS, statements(rows[-1])),
-        "Of the most examples; prevalence is the measured part's, not the archive's or a clinic's.",
+        lambda rows: table(STATEMENTS, statements(max(rows, key=lambda row: row["shot"]))),
+        "The rows are those of the most examples. The prevalence is that of the measured split, "
+        "not of the archive or of a clinic.",
     ),
     "leaks": (
         "Leaks",
         leaks,
-        "'records': drawn with replacement, so that a query may stand in the support; 'patients': "
-        "a patient's other record may.",
+        "'records': records are drawn with replacement, so that a query may be among the examples. "
+        "'patients': another record of the patient may be.",
     ),
 }
 
 
-def report(found: dict[str, list[Any]]) -> str:
-    """All tables as Markdown, after what could not be checked."""
+def report(found: dict[str, list[Row]]) -> str:
+    """All tables as Markdown, below what limits them: leaks not checked for, few patients."""
     first = found["rows"][0]["learner"] if found["rows"] else ""
     shown = found | {
         "order": [row for row in found["rows"] if "order" in row],
         "statements": [row for row in found.get("detection", ()) if row["learner"] == first],
     }
-    tables = (
-        "\n\n".join(filter(None, (f"## {title}", table(shown[name]), note)))
-        for name, (title, table, note) in TABLES.items()
-        if shown.get(name)
-    )
-    return "\n\n".join((*found.get("unchecked", ()), *tables))
+    blocks = [unchecked(found), few_patients(found)]
+    for name, (title, write, note) in TABLES.items():
+        if shown.get(name):
+            blocks += [f"## {title}", write(shown[name]), note]
+    return "\n\n".join(filter(None, blocks))
+
+
+def unchecked(found: dict[str, list[Any]]) -> str:
+    """What could not be compared with what the runs were trained on, or nothing."""
+    return "\n\n".join(dict.fromkeys(found.get("unchecked", ())))
+
+
+def few_patients(found: dict[str, list[Row]]) -> str:
+    """A warning where intervals rest on fewer than `FEW` patients, or nothing."""
+    asked = [row["reuse"]["patients"] for row in found["rows"] if "reuse" in row]
+    lines = []
+    if asked and min(asked) < FEW:
+        lines.append(
+            f"Only {min(asked)} patients were asked. Below {FEW} patients an interval over "
+            "patients is a rough guess, and so is p."
+        )
+    classes = {
+        name: scores["patients"]
+        for row in found.get("detection", ())
+        for name, scores in row["per_class"].items()
+        if scores["patients"] < FEW
+    }
+    if classes:
+        named = ", ".join(f"{name} ({count})" for name, count in sorted(classes.items()))
+        lines.append(
+            f"Fewer than {FEW} patients have these statements, whose intervals are rough guesses: "
+            f"{named}."
+        )
+    return "\n\n".join(lines)

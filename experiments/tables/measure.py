@@ -1,6 +1,7 @@
 """What is measured of a table's learners: episodes, orders of the support, leaks, detection."""
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,48 +18,58 @@ from metaecg.evaluate import detection, statistics
 from metaecg.types import Episode
 
 
+class Wanted(NamedTuple):
+    """What is to be measured.
+
+    Attributes:
+      part: of the protocol.
+      way, shots, episodes, seed: of the episodes; learners that cannot read as many examples are
+        left out of that shot.
+      query: records asked of each class; the fewest that a run was trained with if None.
+      probes: names of probes that read encoders as well.
+      probed: of which runs; of all that embed records if None.
+      orders: random orders of the support that learners of sequences read, averaged; 0 for none.
+      leaks: score with the faults of public loaders as well.
+      repeats: draws of examples for each class to be detected; 0 leaves detection out.
+      detected: of `shots`, those of detection; all if None.
+      seen: runs may have been trained on the measured classes, in other patients.
+    """
+
+    part: str
+    way: int
+    shots: Sequence[int]
+    episodes: int
+    seed: int = 0
+    query: int | None = None
+    probes: Sequence[str] = ()
+    probed: Collection[str] | None = None
+    orders: int = 0
+    leaks: bool = False
+    repeats: int = 0
+    detected: Collection[int] | None = None
+    seen: bool = False
+
+
 def measure(
     runs: dict[str, trained.Trained],
     library: Library,
     protocol: protocols.Protocol,
-    *,
-    part: str,
-    way: int,
-    shots: list[int],
-    episodes: int,
-    seed: int,
-    query: int | None = None,
-    probes: list[str] | None = None,
-    probed: set[str] | None = None,
+    wanted: Wanted,
     ensemble: dict[str, trained.Trained] | None = None,
-    orders: int = 0,
-    leaks: bool = False,
-    repeats: int = 0,
-    detected: list[int] | None = None,
-    seen: bool = False,
 ) -> dict[str, list[Any]]:
     """Tables by name, each a list of rows; differences are paired with the first learner.
 
     Where something could not be compared with what a run was trained on, `unchecked` holds a
-    sentence on each such thing.
+    line for each such thing, and comes first.
 
     Args:
       runs: trained runs by name.
       library: what to draw from.
       protocol: with one split.
-      part: of the protocol.
-      way, shots, episodes, seed: of the episodes; learners that cannot read as many examples are
-        left out of that shot.
-      query: records asked of each class; the fewest that a run was trained with if not given.
-      probes: names of probes that read encoders as well.
-      probed: of which runs; of all that embed records if not given.
+      wanted: what to measure of them.
       ensemble: runs whose whitened embeddings probes read as one, beside the others.
-      orders: random orders of the support that learners of sequences read beside the first.
-      leaks: score with the faults of public loaders as well.
-      repeats: draws of examples for each class to be detected; 0 leaves detection out.
-      detected: of `shots`, those of detection; all if not given.
-      seen: runs may have been trained on the measured classes, in other patients.
     """
+    part, way, shots, seed = wanted.part, wanted.way, wanted.shots, wanted.seed
     splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
     protocols.check_disjoint(splits, oracle=protocol.oracle)
     if not splits[part].classes:
@@ -71,29 +82,35 @@ def measure(
             [splits[part]],
             name=name,
             remedy="give --seen to score it as a yardstick of full labels",
-            seen=seen,
+            seen=wanted.seen,
         )
     measured = build.part(library, protocol, part)
     rows = learners.table_learners(
-        runs, probes or [], measured, library, protocol, probed=probed, ensemble=ensemble
+        runs,
+        list(wanted.probes),
+        measured,
+        library,
+        protocol,
+        probed=wanted.probed,
+        ensemble=ensemble,
     )
-    query = query or min(run.config.query for run in runs.values())
+    query = wanted.query or min(run.config.query for run in runs.values())
     found: dict[str, list[Any]] = {"unchecked": unchecked} if unchecked else {}
     found["rows"] = []
     main = next(iter(rows))  # differences are from it
     for shot in shots:
         drawn = evaluation_sets.balanced(
-            measured.data.index, seed, episodes, way=way, shot=shot, query=query
+            measured.data.index, seed, wanted.episodes, way=way, shot=shot, query=query
         )
         able = {name: row for name, row in rows.items() if row.fits(way, shot)}
         if short := sorted(rows.keys() - able.keys()):
             print(f"{way}-way {shot}-shot is more than these can read: {', '.join(short)}")
-        found["rows"] += _episodes(able, main, measured, drawn, shot, orders)
-        if leaks:
+        found["rows"] += _episodes(able, main, measured, drawn, shot, wanted.orders)
+        if wanted.leaks:
             found.setdefault("leaks", []).extend(_leaks(able, measured, drawn, shot, seed))
-        if repeats and shot in (shots if detected is None else detected):
+        if wanted.repeats and shot in (wanted.detected or shots):
             able = {name: row for name, row in rows.items() if row.fits(2, shot)}
-            answers = _detect(able, main, measured, shot, repeats, seed)
+            answers = _detect(able, main, measured, shot, wanted.repeats, seed)
             found.setdefault("detection", []).extend(answers)
     compared = [row for row in found["rows"] if "p" in row]
     for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):

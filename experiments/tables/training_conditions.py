@@ -1,10 +1,11 @@
-"""What a run with global labels knows: its own training conditions, in patients it never saw."""
+"""A run with labels=conditions: its own training conditions, in patients it never saw."""
 
 from typing import Any
 
 import numpy as np
 
 from experiments.runs import build, opening, trained, validators
+from experiments.tables import markdown
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.evaluate import training_conditions
@@ -34,9 +35,9 @@ def measure(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The conditions as a Markdown table, the best told apart first, and their mean."""
+    """The conditions as a Markdown table, the best distinguished first, and their mean."""
     ordered = sorted(rows, key=lambda row: -row["auroc"])
-    lines = ["| condition | records of test patients | AUROC |", "|---|---|---|"]
-    lines += [f"| {r['condition']} | {r['records']} | {r['auroc']:.3f} |" for r in ordered]
+    lines = [[row["condition"], row["records"], f"{row['auroc']:.3f}"] for row in ordered]
     mean = np.mean([row["auroc"] for row in rows])
-    return "\n".join([*lines, f"| mean of {len(rows)} | | {mean:.3f} |"])
+    lines.append([f"mean of {len(rows)}", "", f"{mean:.3f}"])
+    return markdown.table(["condition", "records of test patients", "AUROC"], lines)

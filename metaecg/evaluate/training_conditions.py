@@ -1,10 +1,11 @@
-"""Global labels: conditions of a fixed vocabulary, diagnosed in patients never seen [0052, 0061].
+"""Training conditions: those of the training, diagnosed in patients never seen [0052, 0061].
 
 The other reading of the source's labels beside the slots of an episode: each record carries a
 binary sequence, one digit a condition, and the trained model diagnoses the library's own conditions
 directly. Parts are made of patients then, not of conditions.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -79,21 +80,24 @@ def diagnose(
     if classify is None:
         raise ValueError("this learner does not embed records by themselves")
 
-    @jax.jit
-    def run(variables: Variables, records: Array) -> Array:
-        blank = jnp.zeros((batch, labels.shape[1]))
-        task = Task(
-            records=jnp.concatenate([seen, records]),
-            labels=jnp.concatenate([labels, blank]),
-            support=jnp.arange(len(rows), dtype=jnp.int32),
-            query=len(rows) + jnp.arange(batch, dtype=jnp.int32),
-            sees=jnp.full(batch, len(rows), jnp.int32),
-            way=jnp.int32(labels.shape[1]),
-        )
-        return jnp.exp(classify(*variables, jax.tree.map(lambda x: x[None], task))[0])
-
     padded = np.resize(np.arange(count), -(-count // batch) * batch).reshape(-1, batch)
-    return np.concatenate([np.asarray(run(variables, embeddings[r])) for r in padded])[:count]
+    answers = [_answer(classify, variables, seen, labels, embeddings[r]) for r in padded]
+    return np.concatenate([np.asarray(answer) for answer in answers])[:count]
+
+
+# Compiled once for each learner, not once for each call: a training validates many times.
+@functools.partial(jax.jit, static_argnums=0)
+def _answer(classify, variables: Variables, seen: Array, labels: Array, records: Array) -> Array:
+    context, batch = len(seen), len(records)
+    task = Task(
+        records=jnp.concatenate([seen, records]),
+        labels=jnp.concatenate([labels, jnp.zeros((batch, labels.shape[1]))]),
+        support=jnp.arange(context, dtype=jnp.int32),
+        query=context + jnp.arange(batch, dtype=jnp.int32),
+        sees=jnp.full(batch, context, jnp.int32),
+        way=jnp.int32(labels.shape[1]),
+    )
+    return jnp.exp(classify(*variables, jax.tree.map(lambda x: x[None], task))[0])
 
 
 def scores(probs: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Global labels: patients apart, every condition scored by itself."""
+"""Training conditions: patients apart, every condition scored by itself."""
 
 import jax
 import numpy as np
@@ -50,6 +50,10 @@ def test_each_query_is_diagnosed_by_itself_from_the_context(data):
     probs = training_conditions.diagnose(learner, Variables(*variables), data, queries, **options)
     assert probs.shape == (7, 6)
     assert ((probs > 0) & (probs < 1)).all()
+    programs = training_conditions._answer._cache_size()
+    again = training_conditions.diagnose(learner, Variables(*variables), data, queries, **options)
+    np.testing.assert_array_equal(again, probs)
+    assert training_conditions._answer._cache_size() == programs, "compiled again"
     one = training_conditions.take(data, np.array([14]))
     alone = training_conditions.diagnose(learner, Variables(*variables), data, one, **options)
     np.testing.assert_allclose(alone[0], probs[4], rtol=1e-5)

@@ -69,7 +69,9 @@ def test_all_learners_of_a_table_answer_the_same_episodes(settings, run):
     loaded["random"] = trained.untrained(next(iter(loaded.values())))
     library = build.library(config(settings))
     options = {"part": "test", "way": 2, "shots": [1, 2], "episodes": 6, "seed": 0}
-    found = measure.measure(loaded, library, protocols.load(config(settings).protocol), **options)
+    found = measure.measure(
+        loaded, library, protocols.load(config(settings).protocol), measure.Wanted(**options)
+    )
     rows = found["rows"]
     # SNAIL was built for one shot and is left out of two.
     assert [(r["learner"], r["shot"]) for r in rows] == [
@@ -141,6 +143,7 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
             "--ensemble needs one of --probes=whit",
         ),
         (["--output=results.md"], "--output=results.md: give a name that ends in .json"),
+        (["--repeats=3"], "--repeats is of detection: give --detection as well"),
         (["--output=no/where.json"], "there is no folder no"),
         (["--shots=one"], "--shots=one: write numbers from 1 on"),
         (["--shots=5,1,5"], "--shots=5,1,5: write every number once"),

@@ -13,7 +13,8 @@ from experiments.configs import quickstart
 from experiments.runs import build, trained
 from experiments.stress import toy
 from experiments.tables import learners, markdown
-from experiments.tables.measure import measure
+from experiments.tables.measure import Wanted
+from experiments.tables.measure import measure as measure_all
 from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library
@@ -21,6 +22,12 @@ from metaecg.errors import MetaecgError
 from metaecg.learners import probes
 
 TINY = ",transformer.width=8,transformer.layers=1,transformer.heads=2,maml.steps=1"
+
+
+def measure(runs, library, rules, ensemble=None, **options):
+    return measure_all(runs, library, rules, Wanted(**options), ensemble)
+
+
 OPTIONS = {"part": "test", "way": 2, "shots": [1], "episodes": 6, "seed": 0}
 
 
@@ -273,3 +280,38 @@ def test_every_learner_trains(settings, tmp_path, name):
     more = ",pretrain.steps=0,head.steps=0,steps=1,batch=8,validation_episodes=2"
     train.train(quickstart.get_config(f"{settings}{TINY}{more},learner={name}"), tmp_path)
     assert trained.load(tmp_path).step == 1
+
+
+def test_statements_are_of_the_most_examples_whatever_the_order_of_the_shots():
+    def row(shot):
+        scores = {x: 0.5 for x in ("auroc", "auprc", "auprc_balanced")}
+        scores |= {f"{x}_ci95": (0.4, 0.6) for x in ("auroc", "auprc", "auprc_balanced")}
+        of_class = {**scores, "records": shot, "prevalence": 0.1, "patients": shot}
+        return {"learner": "a", "shot": shot, "macro": scores, "per_class": {"A": of_class}}
+
+    rows = [row(1), row(10), row(5)]
+    text = markdown.report({"rows": [], "detection": rows})
+    assert "| a | 10 |" in text
+    _, write, _ = markdown.TABLES["statements"]
+    assert write(rows).splitlines()[2].startswith("| A | 10 |")
+    assert "Fewer than 20 patients have these statements" in text
+
+
+def test_a_report_says_first_what_was_not_checked_and_that_patients_are_few(found):
+    text = markdown.report({**found, "unchecked": ["patients of b were not compared"]})
+    first, second, *_ = text.split("\n\n")
+    assert first == "patients of b were not compared"
+    asked = min(row["reuse"]["patients"] for row in found["rows"])
+    assert asked < 20
+    assert second.startswith(f"Only {asked} patients were asked. Below 20 patients an interval")
+
+
+def test_every_flag_of_evaluate_is_used_or_refused_for_training_conditions():
+    from absl import flags
+
+    from experiments import evaluate
+
+    before = set(flags.FLAGS)
+    evaluate.define_flags()
+    mine = set(flags.FLAGS) - before or {*evaluate._OF_EPISODES, *evaluate._USED}
+    assert mine == {*evaluate._OF_EPISODES, *evaluate._USED}
