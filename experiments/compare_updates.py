@@ -71,7 +71,7 @@ def measure(
         stages.train_stage(config, folder, data, sigterm)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     scores = next(line["validation"] for line in reversed(lines) if "validation" in line)
-    rate = next(line["rate"] for line in reversed(lines) if "rate" in line)
+    rate = next(line["rate"] for line in reversed(lines) if line.get("rate"))
     return {
         **scores,
         "steps": config.steps,

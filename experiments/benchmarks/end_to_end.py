@@ -45,11 +45,7 @@ def start(config: str, workdir: Path, cache: Path) -> dict:
         raise subprocess.CalledProcessError(process.returncode, command)
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     logged = [line for line in lines if "loss" in line]
-    # `rate` counts tasks since the start; steps between the second and the last line are warm.
-    # Steps over it are seconds as if there were one task a step, and so is their slope.
-    seconds = [line["step"] / line["rate"] for line in logged]
-    task = (seconds[-1] - seconds[1]) / (logged[-1]["step"] - logged[1]["step"])
-    return {"first": first, "task": task, "memory": peak / 2**20}
+    return {"first": first, "task": 1 / logged[-1]["rate"], "memory": peak / 2**20}
 
 
 def bare(config, steps: int) -> float:

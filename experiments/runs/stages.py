@@ -31,12 +31,28 @@ def train(config, folder: str | Path) -> dict[str, Any]:
     stages = settings.stages(config)
     with loop.SigTerm() as sigterm, _alone(folder):
         data = open_parts(config)
+        for _, stage in stages:
+            _check_episodes(stage, data)
         for name, stage in stages:
             where = folder / name
             if len(stages) > 1 and parallel.is_main():
                 print(f"{stage.learner}, {stage.steps} steps, in {where}")
             best = train_stage(stage, where, data, sigterm)
     return best
+
+
+def _check_episodes(config, data: Opened) -> None:
+    """Asserts that a stage can draw its episodes, before any other stage is trained.
+
+    Raises:
+      MetaecgError: names the class that has too few patients.
+    """
+    train_part, held_out = data.parts["train"], data.parts.get("validation")
+    if config.learner != "supervised" and not build.by_sequences(config):
+        size = {"way": config.way, "shot": config.shot, "query": config.query}
+        episodes.check_feasible(train_part.data.index, **size, names=train_part.classes)
+    if held_out and config.labels == "slots":
+        validators.feasible_shot(held_out, config)
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
@@ -76,8 +92,9 @@ def prepare(config, folder: Path, data: Opened) -> loop.Job:
         config, len(train_part.classes), train_part.data.index, seed=seeds.of_sequences(0)
     )
     mesh, part = parallel.mesh(), train_part
+    _check_episodes(config, data)
     if isinstance(run.draw, batches.EpisodeDraw):
-        # Feasible, and by the rules: no record and no patient twice, own class and no other's.
+        # By the rules: no record and no patient twice, own class and no other's.
         size = {"way": config.way, "shot": config.shot, "query": config.query}
         evaluate.draw_episodes(train_part.data, jax.random.key(config.seed), 16, **size)
     facts = dict(data.facts)

@@ -39,7 +39,7 @@ def _of_episodes(run: build.Experiment, part: build.Part | None, key: Array) -> 
         key,
         config.validation_episodes,
         way=config.way,
-        shot=_feasible_shot(part, config),
+        shot=feasible_shot(part, config),
         query=config.query,
     )
 
@@ -76,11 +76,17 @@ def context(config, index: LibraryIndex) -> np.ndarray:
     return sequences.stream(index, 1, **size, seed=config.seed).rows[0]
 
 
-def _feasible_shot(part: build.Part, config) -> int:
+def feasible_shot(part: build.Part, config) -> int:
     """The most examples, up to 5, that the rare classes of validation allow."""
     for shot in range(min(config.shot, 5), 0, -1):
         try:
-            episodes.check_feasible(part.data.index, way=config.way, shot=shot, query=config.query)
+            episodes.check_feasible(
+                part.data.index,
+                way=config.way,
+                shot=shot,
+                query=config.query,
+                names=part.classes,
+            )
             return shot
         except MetaecgError as error:
             reason = error

@@ -10,7 +10,7 @@ from metaecg.data import Library, save
 SETTINGS = (
     "way=2,shot=1,query=1,batch=2,steps=4,log_every=2,validate_every=2,checkpoint_every=2,"
     "validation_episodes=4,test_episodes=6,pretrain.steps=2,pretrain.batch=8,head.steps=2,"
-    "head.batch=2,snail.attention=4x4+4x4,snail.filters=4"
+    "head.batch=2,snail.attention=4x4+4x4,snail.filters=4,whiten=false"
 )
 
 

@@ -3,7 +3,7 @@
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +27,18 @@ class Shots(NamedTuple):
     some: int
 
 
-def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> None:
+def check_feasible(
+    index: LibraryIndex, *, way: int, shot: int, query: int, names: Sequence[str] | None = None
+) -> None:
     """Raises unless some class set has shot + query eligible patients for every slot.
 
+    Args:
+      index: the part of a library to draw from.
+      way, shot, query: of the episodes.
+      names: of the classes, for the message; their columns in the index if not given.
+
     Raises:
-      ValueError: names the class that is short (its column in the index) and the largest shot.
+      ValueError: names the class that is short and the largest shot.
     """
     if way < 2 or shot < 1 or query < 1:
         raise MetaecgError(
@@ -56,8 +63,8 @@ def check_feasible(index: LibraryIndex, *, way: int, shot: int, query: int) -> N
         else "no shot is feasible: lower `way` or `query`"
     )
     raise MetaecgError(
-        f"no {way} classes have {shot} + {query} eligible patients each: at best class {short} has "
-        f"{best}; {remedy}"
+        f"no {way} classes have {shot} + {query} eligible patients each: at best class "
+        f"{names[short] if names else short} has {best}; {remedy}"
     )
 
 

@@ -113,30 +113,28 @@ def rows_drawn(config, folder, data):
     return [loop.visited(job, 4, stream) for stream in (0, 1)]
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        "",
-        ",update_rule=trajectory",
-        ",update_rule=reptile",
-        ",labels=conditions,update_rule=trajectory",
-    ],
-)
-def test_no_stage_and_no_roll_back_draws_what_was_drawn_before(settings, tmp_path, rule):
+@pytest.mark.parametrize("rule", ["episodic", "trajectory", "reptile"])
+def test_no_stage_and_no_roll_back_draws_what_was_drawn_before(settings, encoder, tmp_path, rule):
     """Neither the stages of a run, nor a run and the one that starts from it."""
-    more = f"{QUICK},steps=4{rule}"
-    stages.train(config(settings, f"{more},pretrain.steps=1"), tmp_path / "run")
+    more = f"{QUICK},steps=4,update_rule={rule}"
     data = opening.open_parts(config(settings, more))
-    first = config(settings, f"{more},learner=snail")
-    second = config(settings, f"{more},start_from={tmp_path / 'run' / 'pretrain'}")
-    third = config(settings, f"{more},start_from={tmp_path / 'run'}")
+    later = f",learner=protonet,pretrain.steps=0,steps=1,start_from={encoder}"
+    stages.train(config(settings, later), tmp_path / "later")
     drawn = [
         rows
-        for number, stage in enumerate((first, second, third))
-        for rows in rows_drawn(stage, tmp_path / str(number), data)
+        for number, start in enumerate(("", encoder, tmp_path / "later"))
+        for rows in rows_drawn(
+            config(settings, f"{more},start_from={start}"), tmp_path / str(number), data
+        )
     ]
     for one, other in itertools.combinations(drawn, 2):
         assert not (one == other).all(axis=(1, 2)).any()
+
+
+def test_a_roll_back_of_conditions_draws_other_sequences(settings, tmp_path):
+    work = config(settings, f"{QUICK},steps=4,labels=conditions,update_rule=trajectory")
+    one, other = rows_drawn(work, tmp_path, opening.open_parts(work))
+    assert not (one == other).all(axis=(1, 2)).any()
 
 
 def test_a_second_training_is_refused_and_a_killed_one_leaves_no_lock(settings, tmp_path):
@@ -168,8 +166,12 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(settings, tmp_
 
 def test_a_first_try_that_was_refused_does_not_block_the_folder(settings, tmp_path):
     plain = ",learner=protonet,pretrain.steps=0"
-    with pytest.raises(MetaecgError, match="largest feasible shot is 11"):
+    with pytest.raises(MetaecgError, match=r"best class [ABC] has 12; .* feasible shot is 11"):
         stages.train(config(settings, f"{plain},shot=30"), tmp_path)
+    # Nor is another stage trained before this one is looked at.
+    with pytest.raises(MetaecgError, match="feasible shot is 11"):
+        stages.train(config(settings, ",shot=30,batch=2"), tmp_path / "all")
+    assert not (tmp_path / "all" / "pretrain").exists()
     stages.train(config(settings, plain), tmp_path)
     with pytest.raises(MetaecgError, match=r"config.steps \(4 there, 8 here\).*start_from=.* to t"):
         stages.train(config(settings, f"{plain},steps=8"), tmp_path)
