@@ -12,15 +12,6 @@ from optax import contrib
 from metaecg.train import meta, training_step, updates
 from metaecg.types import Learner, Task, Variables
 
-# What an alias needs beside a rate; all others are called with the rate alone.
-OPTIONS = {
-    "adamaxw": {},
-    "lbfgs": {"learning_rate": None},
-    "sm3": {},
-    "noisy_sgd": {},
-    "optimistic_gradient_descent": {},
-    "fromage": {},
-}
 NAMES = sorted(
     name
     for name, made in vars(optax).items()
@@ -29,11 +20,10 @@ NAMES = sorted(
 
 
 def alias(name):
-    options = OPTIONS.get(name, {})
-    made = getattr(optax, name)
-    if name == "polyak_sgd":
-        return made()
-    return made(options.pop("learning_rate", 0.01), **options)
+    """The optimiser of an optax alias, at a rate of .01 where it takes one."""
+    if name in ("lbfgs", "polyak_sgd"):
+        return getattr(optax, name)()
+    return getattr(optax, name)(0.01, **({"key": 0} if name == "noisy_sgd" else {}))
 
 
 def bowl(theta, group):
