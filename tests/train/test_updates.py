@@ -15,7 +15,9 @@ from metaecg.types import Learner, Task, Variables
 NAMES = sorted(
     name
     for name, made in vars(optax).items()
-    if inspect.isfunction(made) and made.__module__ == "optax._src.alias"
+    if inspect.isfunction(made)
+    and made.__module__ == "optax._src.alias"
+    and name != "optimistic_adam"  # deprecated in favour of optimistic_adam_v2
 )
 
 
