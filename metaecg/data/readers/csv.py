@@ -182,6 +182,9 @@ def _is_head(cells: list[str], width: int) -> bool:
     """Whether a line before the numbers is none of them: a row of missing samples is."""
     if len(cells) != width or cells[0].startswith("#"):
         return True
+    numbered = width > 1 and cells[1:] == [str(i) for i in range(width - 1)]
+    if numbered and number(cells[0]) is None and not is_lead(cells[0]):
+        return True  # such as time,0,1,2
     return not any(map(is_number, cells)) and any(number(cell) is None for cell in cells)
 
 

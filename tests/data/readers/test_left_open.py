@@ -190,10 +190,10 @@ def test_lines_that_are_not_there_are_missing_samples(tmp_path, name, values):
     np.testing.assert_array_equal(np.delete(recording.signal, 300, 0), np.delete(MV, 300, 0))
 
 
-@pytest.mark.parametrize("start", ["0,1,2", "1,2,3", ",0,1,2"])
+@pytest.mark.parametrize("start", ["0,1,2", "1,2,3", ",0,1,2", "index,0,1,2"])
 def test_a_line_of_numbers_of_columns_is_no_sample(tmp_path, start):
     rows = lines_of(MV)
-    if start.startswith(","):
+    if start.count(",") == 3:
         rows = [[str(i), *row] for i, row in enumerate(rows)]
     (tmp_path / "r.csv").write_text("\n".join([start, *(",".join(row) for row in rows)]))
     with pytest.raises(RecordError, match="give --leads"):
