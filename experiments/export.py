@@ -5,16 +5,15 @@
 The file is read back and compared with the run before the command says that it is done.
 """
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 
-from experiments import calibrate
-from experiments.runs import command_line
-from metaecg.diagnose import artefact, calibration
+from experiments.runs import command_line, models
+from metaecg.diagnose import artefact, calibration, fitting
+from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode
 
@@ -27,49 +26,40 @@ def export(folder: Path, output: Path, *, library: str | None = None, half: bool
     Raises:
       MetaecgError: the run cannot be read or exported, or the file does not give its answers.
     """
-    prepared = calibrate.ready(folder, library)
-    kept = json.loads((folder / calibrate.FILE).read_text("utf-8"))
+    run, model, kept = models.load(folder, library)
     measured = {part: kept[part] for part in ("validation", "test") if part in kept}
     unfinished = output.with_name(output.name + ".part")
+    provenance = {**model.provenance, "half": half, "measured": measured}
     artefact.write(
-        unfinished,
-        prepared.run.learner,
-        prepared.run.variables,
-        prepared.calibration,
-        record=prepared.record,
-        provenance={**prepared.provenance, "half": half, "measured": measured},
-        slots=prepared.frozen.slots,
-        longest=prepared.frozen.longest,
-        ordered=prepared.frozen.ordered,
-        half=half,
+        unfinished, model._replace(provenance=provenance), run.learner, run.variables, half=half
     )
     written = artefact.read(unfinished)
-    difference = _difference(prepared, written)
+    difference = _difference(model, written)
     if not difference < (0.05 if half else 1e-3):
         raise MetaecgError(
             f"{unfinished}: its probabilities differ from the run's by up to {difference:.2g}"
             + ("; export without --half" if half else "")
         )
     os.replace(unfinished, output)
+    fingerprint = written.provenance["artefact"][:16]
     return (
-        f"{output}: {output.stat().st_size / 1e6:.2f} MB, fingerprint {written.fingerprint[:16]}\n"
+        f"{output}: {output.stat().st_size / 1e6:.2f} MB, fingerprint {fingerprint}\n"
         f"probabilities differ from the run's by at most {difference:.1e}"
     )
 
 
-def _difference(prepared: calibrate.Ready, written: artefact.Artefact) -> float:
+def _difference(model: Model, written: Model) -> float:
     """Greatest difference of probabilities on noise of an ECG's size, 2-way 2-shot."""
-    record = prepared.record
-    shape = (8, record["samples"], len(record["leads"]))
+    shape = (8, model.form.samples, len(model.form.leads))
     signals = np.random.default_rng(0).normal(0, 0.3, shape).astype(np.float32)
     slots = np.array([[0, 1, 0, 1]])
     rows = np.arange(8)[None]
     episode = Episode(slots[:, :2], rows[:, :4], slots, rows[:, 4:], slots)
     probs = [
         calibration.calibrated(
-            calibration.over_orders(frozen, np.asarray(frozen.embed(signals)), episode, 2), 1.0
+            fitting.over_orders(predictor, np.asarray(predictor.embed(signals)), episode, 2), 1.0
         )
-        for frozen in (prepared.frozen, written.frozen)
+        for predictor in (model.predictor, written.predictor)
     ]
     return float(np.abs(probs[0] - probs[1]).max())
 
@@ -78,7 +68,7 @@ def _difference(prepared: calibrate.Ready, written: artefact.Artefact) -> float:
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
     flags.DEFINE_string("output", None, "file to write, such as diagnoser.metaecg")
-    flags.DEFINE_string("library", None, "library to calibrate on instead of the run's own")
+    flags.DEFINE_string("library", None, "library to calibrate on, if the run's own has moved")
     flags.DEFINE_bool("half", False, "store parameters in 16 bits: half the size")
 
 

@@ -25,8 +25,8 @@ ROOMS = (
     "learners",
     "train",
     "evaluate",
-    "diagnose",
     "data",
+    "diagnose",
     "figures",
 )
 # Modules that need more than jax, flax, optax and numpy; the core imports none of them.
@@ -34,7 +34,7 @@ BEYOND = ("data", "diagnose", "figures", "train.checkpoints", "train.parallel")
 ONLY_IN = {
     "orbax": ("train.checkpoints",),
     "wfdb": ("data.readers",),
-    "scipy": ("data", "evaluate.intervals"),
+    "scipy": ("data", "evaluate.intervals", "diagnose.fitting"),
     "pyedflib": ("data.readers",),
     "pydicom": ("data.readers",),
     "matplotlib": ("figures",),
@@ -85,10 +85,36 @@ def test_core_imports_jax_flax_optax_numpy_and_scipy_alone(module):
     assert {name for name in imports(module) if name.startswith("metaecg.")} <= {*CORE}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if room(m) == "diagnose"])
-def test_a_diagnosis_needs_jax_and_numpy_alone(module):
-    allowed = {"jax", "numpy", "metaecg"} | sys.stdlib_module_names
-    assert {found.split(".")[0] for found in imports(module)} <= allowed
+def needed(module, done):
+    """Names of all packages that a module needs, itself or through modules and rooms it imports."""
+    found = set()
+    for name in imports(module):
+        if name not in MODULES:
+            found.add(name.split(".")[0])
+            continue
+        rooms = name.split(".")
+        for within_room in (".".join(rooms[:n]) for n in range(2, len(rooms) + 1)):
+            if within_room not in done:
+                done.add(within_room)
+                found |= needed(within_room, done)
+    return found
+
+
+DIAGNOSIS = ("calibration", "predictor", "model", "remarks", "diagnoser", "artefact")
+READING = ("support", "answers")
+
+
+@pytest.mark.parametrize("module", DIAGNOSIS + READING)
+def test_a_diagnosis_needs_jax_and_numpy_alone_and_to_read_files_scipy_and_wfdb(module):
+    allowed = {"jax", "numpy"} | sys.stdlib_module_names
+    if module in READING:
+        allowed |= {"scipy", "wfdb", "pydicom", "pyedflib", "tqdm"}
+    assert needed(f"metaecg.diagnose.{module}", set()) <= allowed
+
+
+def test_every_module_of_the_diagnosis_is_listed_or_fits_or_measures():
+    modules = {m.split(".")[2] for m in MODULES if m.startswith("metaecg.diagnose.")}
+    assert modules == {*DIAGNOSIS, *READING, "fitting", "measuring"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m)])

@@ -14,12 +14,15 @@ Running it needs jax and numpy, and flatbuffers, in which jax.export writes prog
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +30,14 @@ import numpy as np
 from jax import export
 
 from metaecg.diagnose.calibration import Calibration
-from metaecg.diagnose.predictor import Frozen
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor
 from metaecg.errors import MetaecgError
-from metaecg.types import Learner, Task, Variables
+from metaecg.types import Learner, Limits, Task, Variables
 
 FORMAT = "metaecg diagnoser"
 VERSION = 1
+OLDEST_JAX = (0, 10)
 PLATFORMS = ("cpu", "cuda", "tpu")
 _MANIFEST, _SEAL = "manifest.json", "manifest.sha256"
 
@@ -41,78 +46,70 @@ class ArtefactError(MetaecgError):
     """A file is no artefact, or damaged, or of another version."""
 
 
-class Artefact(NamedTuple):
-    """What a file holds.
-
-    Attributes:
-      frozen: the learner, ready to run.
-      calibration: for `diagnoser.Diagnoser`.
-      record: the form of a recording: hz, samples, leads, and what else was done to it.
-      provenance: where the model comes from, as it was given to `write`.
-      fingerprint: sha256 of the manifest, which vouches for all else.
-    """
-
-    frozen: Frozen
-    calibration: Calibration
-    record: dict[str, Any]
-    provenance: dict[str, Any]
-    fingerprint: str
-
-
 def write(
-    path: Path,
-    learner: Learner,
-    variables: Variables,
-    calibration: Calibration,
-    *,
-    record: dict[str, Any],
-    provenance: dict[str, Any],
-    slots: int | None,
-    longest: int | None,
-    ordered: bool,
-    half: bool = False,
+    path: Path, model: Model, learner: Learner, variables: Variables, *, half: bool = False
 ) -> None:
     """Writes an artefact.
 
     Args:
       path: the file.
-      learner: embeds records by themselves.
+      model: the calibration, the form of a recording and the provenance are written.
+      learner: what the model's predictor was made of; it embeds records by themselves.
       variables: of the learner.
-      calibration: fitted with it.
-      record: hz, samples, leads and further facts on the form of a recording, for JSON.
-      provenance: facts on where the model comes from, for JSON.
-      slots, longest, ordered: see `predictor.Frozen`.
-      half: store parameters as float16, half the size.
+      half: whether to store parameters as float16, half the size.
+
+    Raises:
+      ArtefactError: the learner adapts to every episode as a whole.
     """
     parameters, tree = jax.tree.flatten(variables)
     stored = [np.asarray(p, np.float16 if half else np.float32) for p in parameters]
     shapes = [jax.ShapeDtypeStruct(p.shape, jnp.float32) for p in stored]
+    with _no_paths():
+        programs = _programs(learner, tree, shapes, model.form)
+    members = {f"{name}.bin": bytes(exported.serialize()) for name, exported in programs.items()}
+    for number, array in enumerate(stored):
+        file = io.BytesIO()
+        np.lib.format.write_array(file, array, allow_pickle=False)
+        members[f"parameters/{number:04d}.npy"] = file.getvalue()
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "jax": jax.__version__,
         "platforms": list(PLATFORMS),
         "parameters": len(stored),
-        "slots": slots,
-        "longest": longest,
-        "ordered": ordered,
-        "record": record,
-        "calibration": calibration.to_json(),
-        "provenance": provenance,
+        **learner.limits._asdict(),
+        "record": model.form.to_json(),
+        "calibration": model.calibration.to_json(),
+        "provenance": model.provenance,
+        "members": {name: _sha256(content) for name, content in members.items()},
     }
-    with _no_paths():
-        programs = _programs(learner, tree, shapes, record, manifest)
-    members = {f"{name}.bin": bytes(exported.serialize()) for name, exported in programs.items()}
-    for number, array in enumerate(stored):
-        file = io.BytesIO()
-        np.lib.format.write_array(file, array, allow_pickle=False)
-        members[f"parameters/{number:04d}.npy"] = file.getvalue()
-    manifest["members"] = {name: _sha256(content) for name, content in members.items()}
+    _write(path, manifest, members)
+
+
+def recalibrate(path: Path, output: Path, model: Model) -> None:
+    """Writes an artefact again with another calibration and provenance; all else stays as it is.
+
+    Args:
+      path: an artefact that `read` reads.
+      output: the file to write; may be the same.
+      model: the calibration and the provenance are written.
+    """
+    manifest, members, _ = _open(path)
+    changed = {"calibration": model.calibration.to_json(), "provenance": model.provenance}
+    _write(output, {**manifest, **changed}, members)
+
+
+def _write(path: Path, manifest: dict[str, Any], members: dict[str, bytes]) -> None:
     text = json.dumps(manifest, ensure_ascii=False, indent=1).encode()
     members = {_MANIFEST: text, _SEAL: _sha256(text).encode(), **members}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # no date
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members.items():
+                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # no date
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -135,8 +132,7 @@ def _programs(
     learner: Learner,
     tree: Any,
     shapes: Sequence[jax.ShapeDtypeStruct],
-    record: dict[str, Any],
-    manifest: dict[str, Any],
+    form: Form,
 ) -> dict[str, export.Exported]:
     """Exports `embed` and `classify` with all counts symbolic."""
     run_embed, run_classify = learner.embed, learner.classify
@@ -152,15 +148,16 @@ def _programs(
     def classify(parameters, *task):
         return run_classify(*jax.tree.unflatten(tree, parameters), Task(*task))
 
-    constraints = [] if manifest["longest"] is None else [f"s <= {manifest['longest']}"]
+    limits = learner.limits
+    constraints = [] if limits.longest is None else [f"s <= {limits.longest}"]
     (r,) = export.symbolic_shape("r")
     b, n, s, q, w = export.symbolic_shape("b, n, s, q, w", constraints=constraints)
-    slots = w if manifest["slots"] is None else manifest["slots"]
+    slots = w if limits.slots is None else limits.slots
 
     def array(*shape, dtype=jnp.float32):
         return jax.ShapeDtypeStruct(shape, dtype)
 
-    records = array(r, record["samples"], len(record["leads"]))
+    records = array(r, form.samples, len(form.leads))
     features = jax.eval_shape(embed, shapes, records).shape[-1]
     rows = (array(b, size, dtype=jnp.int32) for size in (s, q, q))
     task = (array(b, n, features), array(b, n, slots), *rows, array(b, dtype=jnp.int32))
@@ -171,13 +168,74 @@ def _programs(
     return {"embed": exported(embed, records), "classify": exported(classify, *task)}
 
 
-def read(path: Path) -> Artefact:
+def read(path: Path) -> Model:
     """Reads an artefact and makes it ready to run; every member is compared with its sha256.
 
+    The provenance says the file's name, and as `artefact` the sha256 of its manifest, which vouches
+    for all else.
+
     Raises:
-      ArtefactError: it is no artefact, damaged, or of another version.
+      ArtefactError: it is no artefact, damaged, or of another version; or this installation cannot
+        run it.
       OSError: it cannot be opened.
     """
+    manifest, members, fingerprint = _open(path)
+    _check_installation(path, manifest)
+    try:
+        parameters = [
+            np.lib.format.read_array(io.BytesIO(members[f"parameters/{n:04d}.npy"]))
+            for n in range(manifest["parameters"])
+        ]
+        programs = [
+            export.deserialize(bytearray(members[f"{n}.bin"])) for n in ("embed", "classify")
+        ]
+        on_device = [jnp.asarray(p, jnp.float32) for p in parameters]
+        embed, classify = (jax.jit(program.call) for program in programs)
+        return Model(
+            Predictor(
+                lambda records: embed(on_device, records),
+                lambda task: classify(on_device, *task),
+                Limits(*(manifest[name] for name in Limits._fields)),
+            ),
+            Calibration.from_json(manifest["calibration"]),
+            Form.from_json(manifest["record"]),
+            {"artefact": fingerprint, "file": path.name, **manifest["provenance"]},
+        )
+    except _FOREIGN as error:
+        raise _not_ours(path, error) from None
+    except Exception as error:  # flatbuffers raises many types for damage
+        made_by = str(manifest.get("jax", "?"))
+        if _version(made_by) > _version(jax.__version__):
+            raise ArtefactError(
+                f"{path}: its programs were made by jax {made_by} and cannot be read by the "
+                f"installed jax {jax.__version__}; install a newer jax"
+            ) from None
+        raise _damaged(path, error) from None
+
+
+def shipped() -> Model:
+    """The diagnoser that comes with the package; see `shipped_path`."""
+    return read(shipped_path())
+
+
+def shipped_path() -> Path:
+    """The file of the diagnoser that comes with the package.
+
+    Raises:
+      ArtefactError: none comes with this installation.
+    """
+    folder = Path(str(resources.files("metaecg.diagnose"))) / "shipped"
+    found = sorted(folder.glob("*.metaecg"))
+    if not found:
+        raise ArtefactError(
+            f"no diagnoser comes with this installation ({folder} has none): name a trained run by "
+            "--workdir=DIR or an exported one by --artefact=FILE"
+        )
+    return found[-1]
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, bytes], str]:
+    """The manifest, the other members and the manifest's sha256, all compared with their hashes."""
     try:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(_MANIFEST)
@@ -195,42 +253,50 @@ def read(path: Path) -> Artefact:
         for name, content in members.items():
             if _sha256(content) != manifest["members"][name]:
                 raise zipfile.BadZipFile(f"{name} differs from its sha256")
-        parameters = [
-            np.lib.format.read_array(io.BytesIO(members[f"parameters/{n:04d}.npy"]))
-            for n in range(manifest["parameters"])
-        ]
-        programs = [
-            export.deserialize(bytearray(members[f"{n}.bin"])) for n in ("embed", "classify")
-        ]
-        frozen = _run(programs, parameters, manifest)
-        calibration = Calibration.from_json(manifest["calibration"])
-        record, provenance = manifest["record"], manifest["provenance"]
     except (ArtefactError, OSError):
         raise
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtefactError(
-            f"{path}: not made by experiments.export ({' '.join(str(error).split())})"
-        ) from None
-    except Exception as error:  # zlib, zipfile and flatbuffers raise many types for damage
+    except _FOREIGN as error:
+        raise _not_ours(path, error) from None
+    except Exception as error:  # zlib and zipfile raise many types for damage
         if not zipfile.is_zipfile(path):
             raise ArtefactError(f"{path}: not made by experiments.export, or cut short") from None
-        said = " ".join(str(error).split())
-        raise ArtefactError(f"{path}: damaged ({said}); copy it again") from None
-    return Artefact(frozen, calibration, record, provenance, _sha256(text))
+        raise _damaged(path, error) from None
+    return manifest, members, _sha256(text)
 
 
-def _run(
-    programs: list[export.Exported], parameters: list[np.ndarray], manifest: dict[str, Any]
-) -> Frozen:
-    on_device = [jnp.asarray(p, jnp.float32) for p in parameters]
-    embed, classify = (jax.jit(program.call) for program in programs)
-    return Frozen(
-        lambda records: embed(on_device, records),
-        lambda task: classify(on_device, *task),
-        manifest["slots"],
-        manifest["longest"],
-        manifest["ordered"],
-    )
+_FOREIGN = (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError)
+
+
+def _not_ours(path: Path, error: Exception) -> ArtefactError:
+    said = " ".join(str(error).split())
+    return ArtefactError(f"{path}: not made by experiments.export ({said})")
+
+
+def _damaged(path: Path, error: Exception) -> ArtefactError:
+    return ArtefactError(f"{path}: damaged ({' '.join(str(error).split())}); copy it again")
+
+
+def _check_installation(path: Path, manifest: dict[str, Any]) -> None:
+    """Asserts that the installed packages can run what jax.export writes.
+
+    Raises:
+      ArtefactError: jax is too old, or flatbuffers is missing.
+    """
+    if _version(jax.__version__) < OLDEST_JAX:
+        needed = ".".join(map(str, OLDEST_JAX))
+        raise ArtefactError(
+            f"{path}: needs jax {needed} or newer (it was made by {manifest.get('jax', '?')}), and "
+            f"{jax.__version__} is installed: pip install --upgrade 'jax>={needed}'"
+        )
+    if importlib.util.find_spec("flatbuffers") is None:
+        raise ArtefactError(
+            f"{path}: its programs are read by the package flatbuffers, which is not installed: "
+            "pip install flatbuffers"
+        )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
 
 
 def _sha256(content: bytes) -> str:

@@ -1,25 +1,24 @@
 """From labelled examples to a diagnoser, and from a recording to a diagnosis that can be checked.
 
-diagnoser = Diagnoser(frozen, calibration).fit([("a.csv", "WPW", signal), ...])
+diagnoser = Diagnoser(model).fit([("a.csv", "WPW", signal), ...])
 diagnosis = diagnoser(query)         # float32 [samples, leads] in mV
 """
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from metaecg.diagnose.calibration import Calibration, Row, calibrated, closeness, plausible, sure
-from metaecg.diagnose.predictor import Frozen, Reading, log_probs, readings, without_each
+from metaecg.diagnose import remarks
+from metaecg.diagnose.calibration import Row, calibrated, closeness, plausible, sure
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Reading, log_probs, readings, without_each
+from metaecg.episodes.orders import mean_over_orders
 from metaecg.errors import MetaecgError
 
 Example = tuple[str, str, np.ndarray]
 """(name, label, float32 [samples, leads] in mV)."""
-
-SAME = 0.99
-"""Recordings that correlate more than this are the same one."""
 
 _BLOCK = 16  # queries answered at a time, where there are several
 _ORDERS_LEFT_OUT = 2  # orders in which examples are left out
@@ -53,11 +52,13 @@ class Diagnosis(NamedTuple):
       high: float32 [way], greatest.
       answer: the likeliest label, or None: unsure. An answer is given where no other label is
         plausible, and answers as certain were wrong at most at `error_rate` in validation.
-      plausible: conformal set, likeliest first; it misses the truth at `error_rate`.
-      error_rate: of queries whose diagnosis is among `labels`, if unlike-seen diagnoses behave as
-        those of validation did.
+      plausible: conformal set, likeliest first; it misses the truth at `error_rate`. All labels
+        where no rate can be stated.
+      error_rate: of queries whose diagnosis is among `labels`, if unseen diagnoses behave as those
+        of the validation did; None where no rate can be stated.
       evidence: one for each example, the largest weight first.
-      warnings: sentences for the reader.
+      warnings: sentences for the reader about this query; `Diagnoser.warnings` are about the
+        examples.
     """
 
     labels: tuple[str, ...]
@@ -66,7 +67,7 @@ class Diagnosis(NamedTuple):
     high: np.ndarray
     answer: str | None
     plausible: tuple[str, ...]
-    error_rate: float
+    error_rate: float | None
     evidence: tuple[Evidence, ...]
     warnings: tuple[str, ...]
 
@@ -82,23 +83,22 @@ class _Support(NamedTuple):
     reading: Reading  # the orders, then the first of these with each example left out
     orders: int
     row: Row
+    unstated: str  # why no rate can be stated, whatever the query
     warnings: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Diagnoser:
-    """A learner that knows no diagnoses yet; `fit` gives it some.
+    """A model that knows no diagnoses yet; `fit` gives it some.
 
     Attributes:
-      frozen: the learner, with its variables inside.
-      calibration: fitted on validation.
+      model: the trained model.
       error_rate: of the plausible sets and of the answers given, 0 < error_rate < 1.
-      orders: of the support, averaged over, for learners that depend on it.
+      orders: of the examples that a learner of sequences is asked for and averaged over.
       seed: of these orders.
     """
 
-    frozen: Frozen
-    calibration: Calibration
+    model: Model
     error_rate: float = 0.1
     orders: int = 8
     seed: int = 0
@@ -125,39 +125,62 @@ class Diagnoser:
         if len(labels) < 2:
             raise MetaecgError(
                 f"all {len(given)} examples are of one diagnosis, {labels[0]}; give examples of "
-                "what it is to be told apart from, such as normal ECGs"
+                "what it is to be distinguished from, such as normal ECGs"
             )
-        if self.frozen.slots is not None and len(labels) > self.frozen.slots:
+        predictor, calibration = self.model.predictor, self.model.calibration
+        most, longest, _ = predictor.limits
+        if most is not None and len(labels) > most:
             raise MetaecgError(
-                f"{len(labels)} diagnoses are given, this model tells at most {self.frozen.slots} "
-                "apart; give fewer"
+                f"{len(labels)} diagnoses are given, this model distinguishes at most {most}; give "
+                "fewer"
             )
-        longest = self.frozen.longest
         if longest is not None and len(given) > longest:
             raise MetaecgError(
                 f"{len(given)} examples are given, this model reads at most {longest}; give up to "
                 f"{longest // len(labels)} of each of the {len(labels)} diagnoses"
             )
-        records = _checked(signals, names)
+        records = _checked(signals, names, self.model.form)
         slots = np.array([labels.index(label) for label in given])
-        outlines = _outlines(records)
+        outlined = remarks.outlines(records)
         rng = np.random.default_rng(self.seed)
-        reading = readings(self.frozen, len(slots), len(labels), self.orders, rng)
+        reading = readings(predictor, len(slots), len(labels), self.orders, rng)
         less = without_each(Reading(*(part[:_ORDERS_LEFT_OUT] for part in reading)))
         every = Reading(*(np.concatenate(parts) for parts in zip(reading, less)))
+        # A label's noise falls with its number of examples, hence the harmonic mean.
+        shot = float(1 / np.mean(1 / np.bincount(slots)))
+        incomplete = [n for n, r in zip(names, records) if remarks.lost(r, self.model.form.leads)]
+        unstated = calibration.outside(len(labels), shot)
+        if incomplete:
+            unstated = (
+                f"leads are missing or flat in {len(incomplete)} of {len(names)} examples, such as "
+                f"{incomplete[0]} (complete recordings alone were calibrated)"
+            )
+        warnings = (*remarks.about_examples(names, given, outlined),)
+        if unstated:
+            warnings = (remarks.no_rate(unstated), *warnings)
         fitted = _Support(
             tuple(names),
             labels,
             slots,
-            np.asarray(self.frozen.embed(records)),
-            outlines,
+            np.asarray(predictor.embed(records)),
+            outlined,
             every,
             len(reading.support),
-            # A label's noise falls with its number of examples, hence the harmonic mean.
-            self.calibration.at(len(labels), float(1 / np.mean(1 / np.bincount(slots)))),
-            tuple(_about_support(names, given, outlines)),
+            calibration.at(len(labels), shot),
+            unstated,
+            warnings,
         )
         return dataclasses.replace(self, _support=fitted)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the reader about the examples, which hold for every query."""
+        return self._fitted().warnings
+
+    def _fitted(self) -> _Support:
+        if self._support is None:
+            raise MetaecgError("this diagnoser has no labelled examples yet; call fit first")
+        return self._support
 
     @overload
     def __call__(self, query: Sequence[np.ndarray]) -> list[Diagnosis]: ...
@@ -181,7 +204,7 @@ class Diagnoser:
             return self([query])[0]
         if not len(query):
             return []
-        query = _checked(list(query), ["the query"] * len(query))
+        query = _checked(list(query), ["the query"] * len(query), self.model.form)
         found: list[Diagnosis] = []
         for first in range(0, len(query), _BLOCK):
             block = query[first : first + _BLOCK]
@@ -192,21 +215,14 @@ class Diagnoser:
         return found
 
     def _block(self, queries: np.ndarray) -> list[Diagnosis]:
-        support = self._support
-        if support is None:
-            raise MetaecgError("this diagnoser has no labelled examples yet; call fit first")
-        if queries[0].size != support.outlines.shape[1]:
-            raise MetaecgError(
-                f"the query has {queries.shape[1]} samples of {queries.shape[2]} leads, unlike the "
-                "examples"
-            )
+        support, model = self._fitted(), self.model
         way, count = len(support.labels), len(support.slots)
         counts, row = np.bincount(support.slots), support.row
-        embedded = np.asarray(self.frozen.embed(queries))
+        embedded = np.asarray(model.predictor.embed(queries))
         both = np.concatenate([support.embeddings, embedded])[None]
-        said = log_probs(self.frozen, both, support.slots[None], support.reading)
+        said = log_probs(model.predictor, both, support.slots[None], support.reading)
         by_order = calibrated(said[: support.orders], row.temperature)  # [P, Q, way]
-        probs = by_order.mean(0)
+        probs = mean_over_orders(by_order, axis=0)
         top = probs.argmax(-1)
 
         # Leave-one-out, against the same orders with everything in.
@@ -219,7 +235,7 @@ class Diagnoser:
         low, high = variants.min(0), variants.max(0)
         effects = np.take_along_axis(change, top[None, :, None], -1)[..., 0].T
 
-        distances = self.calibration.distances(embedded, support.embeddings)
+        distances = model.calibration.distances(embedded, support.embeddings)
         near = np.zeros_like(distances)
         for label in range(way):
             mine = support.slots == label
@@ -228,89 +244,53 @@ class Diagnoser:
 
         inside = plausible(probs, row, self.error_rate)
         answered = sure(probs, row, self.error_rate)
-        strange = self.calibration.strangeness(embedded) > self.calibration.strange
-        alike = _outlines(queries) @ support.outlines.T
+        strange = model.calibration.strangeness(embedded) > model.calibration.strange
+        alike = remarks.outlines(queries) @ support.outlines.T
+        given = [support.labels[s] for s in support.slots]
         found = []
-        for q in range(len(queries)):
+        for q, query in enumerate(queries):
             ranked = np.argsort(-probs[q], kind="stable")
             evidence = [
                 Evidence(int(s), float(weights[q, s]), float(effects[q, s]))
                 for s in np.argsort(-weights[q], kind="stable")
             ]
+            gone = remarks.lost(query, model.form.leads)
+            stated = not (support.unstated or gone)
+            warnings = [
+                *remarks.about_copies(support.names, given, alike[q]),
+                *remarks.about_orders(by_order[:, q].argmax(-1), int(top[q])),
+            ]
+            if gone:
+                reason = f"{' '.join(gone)} missing or flat (complete recordings were calibrated)"
+                warnings.insert(0, remarks.no_rate(reason))
+            if strange[q]:
+                warnings.append(remarks.STRANGE)
             found.append(
                 Diagnosis(
                     support.labels,
                     probs[q].astype(np.float32),
                     low[q].astype(np.float32),
                     high[q].astype(np.float32),
-                    support.labels[top[q]] if answered[q] else None,
-                    tuple(support.labels[w] for w in ranked if inside[q, w]),
-                    self.error_rate,
+                    support.labels[top[q]] if answered[q] and stated else None,
+                    tuple(support.labels[w] for w in ranked if inside[q, w] or not stated),
+                    self.error_rate if stated else None,
                     tuple(evidence),
-                    (
-                        *_about_query(support, alike[q], by_order[:, q].argmax(-1), int(top[q])),
-                        *_about_distance(bool(strange[q]), bool(distances[q].min() > row.far)),
-                        *support.warnings,
-                    ),
+                    tuple(warnings),
                 )
             )
         return found
 
 
-def _checked(signals: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
-    shape = np.shape(signals[0])
+def _checked(signals: Sequence[np.ndarray], names: Sequence[str], form: Form) -> np.ndarray:
+    """float32 [N, samples, leads]: finite recordings of the model's form."""
+    needed = (form.samples, len(form.leads))
     for name, signal in zip(names, signals):
-        if np.ndim(signal) != 2 or np.shape(signal) != shape:
+        if np.shape(signal) != needed:
+            turned = np.shape(signal) == needed[::-1]
             raise MetaecgError(
-                f"{name}: shape {np.shape(signal)}; [samples, leads] {shape} needed as in the rest"
+                f"{name}: shape {np.shape(signal)}, and this model reads [samples, leads] {needed}"
+                + ("; transpose it" if turned else "")
             )
         if not np.isfinite(signal).all():
             raise MetaecgError(f"{name}: there are missing samples (NaN); interpolate or cut them")
     return np.stack(signals).astype(np.float32)
-
-
-def _outlines(records: np.ndarray) -> np.ndarray:
-    """Records [N, samples, leads] without offset and of length 1: products are correlations."""
-    flat = (records - records.mean(1, keepdims=True)).reshape(len(records), -1)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
-
-
-def _about_support(names: Sequence[str], labels: Sequence[str], outlines: np.ndarray):
-    for label, count in Counter(labels).items():
-        if count == 1:
-            yield f"{label} has a single example; the answer hangs on that one recording"
-    for i, j in zip(*np.nonzero(np.triu(outlines @ outlines.T > SAME, 1))):
-        if labels[i] == labels[j]:
-            yield f"{names[i]} and {names[j]} are the same recording, given twice as {labels[i]}"
-        else:
-            yield (
-                f"{names[i]} and {names[j]} are the same recording, given once as {labels[i]} and "
-                f"once as {labels[j]}; correct the labels"
-            )
-
-
-def _about_query(support: _Support, alike: np.ndarray, first: np.ndarray, top: int):
-    for s in np.flatnonzero(alike > SAME):
-        yield (
-            f"this recording is among the examples, as {support.names[s]} "
-            f"({support.labels[support.slots[s]]}); the answer proves nothing"
-        )
-    other = int((first != top).sum())
-    if other > len(first) / 4:
-        yield (
-            f"the answer depends on the order of the examples: in {other} of {len(first)} orders "
-            "another diagnosis is likeliest"
-        )
-
-
-def _about_distance(strange: bool, far: bool):
-    if strange:
-        yield (
-            "this recording is unlike those the model was trained on (artefacts, another device, "
-            "a wrong unit or rate?); the probabilities cannot be relied on"
-        )
-    if far:
-        yield (
-            "this recording is unlike all examples given; its diagnosis may be none of the "
-            "candidates"
-        )

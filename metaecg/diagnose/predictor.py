@@ -1,4 +1,4 @@
-"""A trained learner as two functions of arrays, and what it says over orders of its support."""
+"""A trained learner as two functions of arrays, and what it says of orders of its support."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,55 +7,43 @@ import jax
 import numpy as np
 
 from metaecg.errors import MetaecgError
-from metaecg.types import Array, Learner, Task, Variables
+from metaecg.types import Array, Learner, Limits, Task, Variables
 
 
-class Frozen(NamedTuple):
+class Predictor(NamedTuple):
     """A learner with its variables inside: all that a diagnosis needs of it.
 
     Attributes:
       embed: float32 [N, samples, leads], mV -> float32 [N, D].
       classify: a batch of tasks whose records are embeddings -> log-probabilities [B, Q, W].
-      slots: width W of the labels; None where the learner takes any.
-      longest: most support records it reads; None where there is no limit.
-      ordered: the answer depends on the order of the support and on who stands in which slot.
+      limits: what the learner can read of a support.
     """
 
     embed: Callable[[Array], Array]
     classify: Callable[[Task], Array]
-    slots: int | None = None
-    longest: int | None = None
-    ordered: bool = False
+    limits: Limits = Limits()
 
+    @classmethod
+    def of(cls, learner: Learner, variables: Variables) -> "Predictor":
+        """A learner that embeds records by themselves, ready to run.
 
-def freeze(
-    learner: Learner,
-    variables: Variables,
-    *,
-    slots: int | None = None,
-    longest: int | None = None,
-    ordered: bool = False,
-) -> Frozen:
-    """Freezes a learner that embeds records by themselves; see `Frozen` for the arguments.
-
-    Raises:
-      MetaecgError: the learner adapts to every episode as a whole (MAML, fine-tuning).
-    """
-    embed, classify = learner.embed, learner.classify
-    if embed is None or classify is None:
-        raise MetaecgError(
-            "this learner does not embed records by themselves, so that its support cannot be "
-            "kept for new queries; choose a learner that does not adapt its encoder to each episode"
+        Raises:
+          MetaecgError: the learner adapts to every episode as a whole (MAML, fine-tuning).
+        """
+        embed, classify = learner.embed, learner.classify
+        if embed is None or classify is None:
+            raise MetaecgError(
+                "this learner does not embed records by themselves, so that its support cannot be "
+                "kept for new queries; choose a learner that does not adapt its encoder to each "
+                "episode"
+            )
+        run_embed = jax.jit(lambda v, records: embed(*v, records))
+        run_classify = jax.jit(lambda v, tasks: classify(*v, tasks))
+        return cls(
+            lambda records: run_embed(variables, records),
+            lambda tasks: run_classify(variables, tasks),
+            learner.limits,
         )
-    run_embed = jax.jit(lambda v, records: embed(*v, records))
-    run_classify = jax.jit(lambda v, tasks: classify(*v, tasks))
-    return Frozen(
-        lambda records: run_embed(variables, records),
-        lambda tasks: run_classify(variables, tasks),
-        slots,
-        longest,
-        ordered,
-    )
 
 
 class Reading(NamedTuple):
@@ -71,22 +59,24 @@ class Reading(NamedTuple):
 
 
 def readings(
-    frozen: Frozen, count: int, way: int, orders: int, rng: np.random.Generator
+    predictor: Predictor, count: int, way: int, orders: int, rng: np.random.Generator
 ) -> Reading:
     """Random orders of `count` support records, with labels in random slots.
 
     A learner that does not depend on the order is read once, as the records come.
 
     Args:
-      frozen: the learner.
+      predictor: the learner.
       count: support records.
       way: labels among them.
       orders: how many.
       rng: of the orders and of the slots.
     """
-    support = np.tile(np.arange(count, dtype=np.int32), (orders if frozen.ordered else 1, 1))
+    support = np.tile(
+        np.arange(count, dtype=np.int32), (orders if predictor.limits.ordered else 1, 1)
+    )
     places = np.tile(np.arange(way, dtype=np.int32), (len(support), 1))
-    if frozen.ordered:
+    if predictor.limits.ordered:
         support, places = rng.permuted(support, axis=1), rng.permuted(places, axis=1)
     return Reading(support, places)
 
@@ -103,12 +93,12 @@ def without_each(reading: Reading) -> Reading:
 
 
 def log_probs(
-    frozen: Frozen, embeddings: np.ndarray, labels: np.ndarray, reading: Reading
+    predictor: Predictor, embeddings: np.ndarray, labels: np.ndarray, reading: Reading
 ) -> np.ndarray:
     """What a learner says of queries, support read in several ways.
 
     Args:
-      frozen: the learner.
+      predictor: the learner.
       embeddings: float32 [B, S + Q, D] or [1, S + Q, D], the support's records, then the queries.
       labels: int [B, S] or [1, S], the label of each support record.
       reading: B ways to read it.
@@ -124,7 +114,7 @@ def log_probs(
     total, count = embeddings.shape[1], labels.shape[1]
     if len(embeddings) not in (1, batch) or len(labels) not in (1, batch):
         raise ValueError(f"{batch} readings of {shared} do not fit together")
-    slots = way if frozen.slots is None else frozen.slots
+    slots = way if predictor.limits.slots is None else predictor.limits.slots
     if way > slots:
         raise MetaecgError(f"{way} labels do not fit the {slots} slots of this model")
     mine = np.take_along_axis(reading.places, np.broadcast_to(labels, (batch, count)), axis=1)
@@ -139,5 +129,5 @@ def log_probs(
         sees=np.full((batch, len(queries)), count, np.int32),
         way=np.full(batch, way, np.int32),
     )
-    said = np.asarray(frozen.classify(tasks))
+    said = np.asarray(predictor.classify(tasks))
     return np.take_along_axis(said, reading.places[:, None, :], axis=2)

@@ -1,0 +1,166 @@
+"""From files to answers: examples and queries are read, diagnosed, and put into text and JSON.
+
+found = answers.answer(model, Path("support"), ["query.csv"])
+print(answers.as_text(found))
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metaecg import NOTICE
+from metaecg.data.readers.given import Given
+from metaecg.diagnose import support as files
+from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
+from metaecg.diagnose.model import Model
+from metaecg.diagnose.support import Example, Read
+from metaecg.errors import MetaecgError
+
+_NOTHING = Given()
+
+
+class Answers(NamedTuple):
+    """What was found.
+
+    Attributes:
+      support: the examples.
+      queries: the recordings that could be read.
+      diagnoses: of each query.
+      warnings: about the examples, which hold for every query.
+      failed: of queries that could not be read, `recording` and `error`.
+      error_rate: that was asked for.
+    """
+
+    support: Sequence[Example]
+    queries: Sequence[Read]
+    diagnoses: Sequence[Diagnosis]
+    warnings: Sequence[str]
+    failed: Sequence[dict[str, str]] = ()
+    error_rate: float = 0.1
+
+
+def answer(
+    model: Model,
+    support: Path,
+    queries: Sequence[str],
+    given: Given = _NOTHING,
+    error_rate: float = 0.1,
+) -> Answers:
+    """Reads everything and diagnoses what can be read.
+
+    Args:
+      model: what diagnoses.
+      support: a folder of sub-folders, or a CSV file.
+      queries: recordings, or folders of them.
+      given: what the files do not say.
+      error_rate: of wrong answers and of missed diagnoses.
+
+    Raises:
+      MetaecgError: an example cannot be read, or no query can, or there are too few or too many.
+    """
+    paths, listed = files.list_queries(queries), files.list_support(support)
+    examples = [(files.read(path, model.form, given), label) for path, label in listed]
+    good, failed = [], []
+    for path in paths:
+        try:
+            good.append(files.read(path, model.form, given))
+        except (MetaecgError, OSError) as error:
+            said = " ".join(files.shown(str(error)).split())
+            failed.append({"recording": files.shown(path), "error": said})
+    if not good:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise MetaecgError(f"{failed[0]['error']}{more}")
+    return diagnose(model, examples, good, error_rate)._replace(failed=failed)
+
+
+def diagnose(
+    model: Model, support: Sequence[Example], queries: Sequence[Read], error_rate: float = 0.1
+) -> Answers:
+    """Diagnoses recordings that are in the model's form; see `answer`."""
+    diagnoser = Diagnoser(model, error_rate).fit(
+        [(each.name, label, each.signal) for each, label in support]
+    )
+    found = [
+        diagnosis._replace(warnings=(*files.about_query(query, support), *diagnosis.warnings))
+        for query, diagnosis in zip(queries, diagnoser([query.signal for query in queries]))
+    ]
+    general = [*diagnoser.warnings, *files.about_examples(support)]
+    return Answers(support, queries, found, general, (), error_rate)
+
+
+def as_json(answers: Answers, provenance: dict[str, Any]) -> dict[str, Any]:
+    """All that was found, with names in place of rows, for `json.dumps`."""
+    return {
+        "note": NOTICE,
+        "error_rate": answers.error_rate,
+        "provenance": provenance,
+        "support": [
+            {"recording": r.path, "label": label, "notes": [note.text for note in r.notes]}
+            for r, label in answers.support
+        ],
+        "warnings": list(answers.warnings),
+        "diagnoses": [
+            _as_json(diagnosis, query, answers.support)
+            for diagnosis, query in zip(answers.diagnoses, answers.queries)
+        ],
+        "failed": list(answers.failed),
+    }
+
+
+def _as_json(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> dict[str, Any]:
+    values = zip(diagnosis.labels, diagnosis.probs, diagnosis.low, diagnosis.high)
+    return {
+        "recording": query.path,
+        "answer": diagnosis.answer,
+        "plausible": list(diagnosis.plausible),
+        "error_rate": diagnosis.error_rate,
+        "probabilities": {
+            label: {"probability": float(p), "low": float(low), "high": float(high)}
+            for label, p, low, high in values
+        },
+        "evidence": [
+            {**e._asdict(), "recording": support[e.example][0].path, "label": support[e.example][1]}
+            for e in diagnosis.evidence
+        ],
+        "warnings": list(diagnosis.warnings),
+        "notes": [note.text for note in query.notes],
+    }
+
+
+def as_text(answers: Answers) -> str:
+    """A ranked table of each diagnosis, then what holds for all of them."""
+    parts = [
+        _as_text(diagnosis, query, answers.support)
+        for diagnosis, query in zip(answers.diagnoses, answers.queries)
+    ]
+    if answers.warnings:
+        parts.append("\n".join(f"warning: {warning}" for warning in answers.warnings))
+    if any(diagnosis.error_rate is not None for diagnosis in answers.diagnoses):
+        parts.append(
+            "Plausible sets miss the diagnosis, and answers are wrong, in about "
+            f"{answers.error_rate:.0%} of recordings like those of the validation whose diagnosis "
+            "is among the candidates."
+        )
+    parts.append(f"No diagnosis but the candidates can be answered. {NOTICE}")
+    return "\n\n".join(parts)
+
+
+def _as_text(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> str:
+    lines = [f"{query.name}: {diagnosis.answer or 'unsure'}"]
+    width = max(map(len, diagnosis.labels))
+    for i in np.argsort(-diagnosis.probs, kind="stable"):
+        label = diagnosis.labels[i]
+        lines.append(
+            f"  {diagnosis.probs[i]:6.1%}  {label:{width}}  "
+            f"{diagnosis.low[i]:6.1%} – {diagnosis.high[i]:6.1%}"
+            + ("  plausible" if label in diagnosis.plausible else "")
+        )
+    grounds = [
+        f"{support[e.example][0].name} ({support[e.example][1]}, {e.weight:.0%}; without it "
+        f"{-100 * e.effect:+.1f} points)"
+        for e in diagnosis.evidence[:3]
+    ]
+    lines.append(f"  most weight: {', '.join(grounds)}")
+    return "\n".join(lines + [f"  warning: {warning}" for warning in diagnosis.warnings])

@@ -1,0 +1,235 @@
+"""Fits a calibration on validation episodes."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special
+
+from metaecg import evaluate
+from metaecg.data import protocols
+from metaecg.data.library import Library
+from metaecg.diagnose.calibration import (
+    CONFIDENCE,
+    FAR,
+    Calibration,
+    Row,
+    calibrated,
+    closeness,
+)
+from metaecg.diagnose.predictor import Predictor, Reading, log_probs, readings
+from metaecg.episodes.orders import mean_over_orders
+from metaecg.errors import MetaecgError
+from metaecg.train.batches import Data
+from metaecg.types import Episode, LibraryIndex, Limits
+
+WAYS, SHOTS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20), (1, 2, 5, 10, 20)
+"""Kinds of episode that are fitted and measured, where a part of a protocol can fill them."""
+
+LEVELS = np.linspace(0, 1, 101)
+
+_CHUNK = 20
+"""Episodes answered at a time."""
+
+_BATCH = 64
+"""Recordings embedded at a time."""
+
+_TRAINING_RECORDS = 3000  # that represent all the model was trained on
+
+
+class Plan(NamedTuple):
+    """The episodes of a part: how many of each kind, with how many queries a class, and a seed."""
+
+    count: int = 200
+    query: int = 5
+    seed: int = 0
+
+
+PLAN = Plan()
+
+
+def calibrate(
+    predictor: Predictor, library: Library, protocol: protocols.Protocol, plan: Plan = PLAN
+) -> Calibration:
+    """Fits a calibration on the validation part of a protocol.
+
+    Args:
+      predictor: the learner.
+      library: in the form that the learner reads.
+      protocol: its training part gives the embeddings that a recording is compared with.
+      plan: of the episodes.
+
+    Raises:
+      MetaecgError: the part cannot fill episodes of any kind.
+    """
+    training = protocols.split(library, protocol, "train").rows
+    some = np.random.default_rng(0).permutation(training)[:_TRAINING_RECORDS]
+    part = protocols.split(library, protocol, "validation")
+    drawn = draw(library, part, predictor.limits, plan)
+    embeddings = embed(predictor, library, part.rows)
+    return fit_calibration(predictor, embeddings, drawn, embed(predictor, library, np.sort(some)))
+
+
+def embed(predictor: Predictor, library: Library, rows: np.ndarray) -> np.ndarray:
+    """Embeds recordings of a library as they are diagnosed, each lead without its constant offset.
+
+    Returns:
+      float32 [len(rows), D].
+    """
+    embeddings = []
+    for block in np.resize(rows, (-(-len(rows) // _BATCH), _BATCH)):
+        signals = library.millivolts(block)
+        signals = signals - np.median(signals, axis=1, keepdims=True)  # as `recordings.adapt`
+        embeddings.append(np.asarray(predictor.embed(signals)))
+    return np.concatenate(embeddings)[: len(rows)]
+
+
+def draw(library: Library, part: protocols.Split, limits: Limits, plan: Plan) -> Iterator[Episode]:
+    """Episodes of every way and shot that a learner can read and a part can fill.
+
+    Raises:
+      MetaecgError: there is none.
+    """
+    index = LibraryIndex(labels=part.labels, patients=part.patients)
+    data = Data(library.signals[:0], jnp.float32(library.scale), index)
+    key, found, refused = jax.random.key(plan.seed), 0, None
+    for way in WAYS:
+        for shot in SHOTS:
+            if way > (limits.slots or way) or way * shot > (limits.longest or way * shot):
+                continue
+            try:
+                kind = {"way": way, "shot": shot, "query": plan.query}
+                episodes = evaluate.draw_episodes(data, key, plan.count, **kind)
+            except MetaecgError as error:
+                refused = error
+                continue
+            found += 1
+            yield episodes
+    if not found:
+        raise MetaecgError(f"no episode can be drawn: {refused or 'the model reads too few'}")
+
+
+def fit_calibration(
+    predictor: Predictor,
+    embeddings: np.ndarray,
+    episodes: Iterable[Episode],
+    trained_on: np.ndarray,
+    *,
+    orders: int = 8,
+    seed: int = 0,
+) -> Calibration:
+    """Fits all numbers; never on test episodes.
+
+    Args:
+      predictor: the learner.
+      embeddings: float32 [R, D], of the validation records.
+      episodes: of validation; each entry many episodes of one way and shot, leaves [E, ...].
+      trained_on: float32 [T, D], embeddings of training records.
+      orders: of the support, averaged over.
+      seed: of the orders.
+    """
+    spread = trained_on.std(0)
+    spread = np.maximum(spread, 1e-3 * spread.max())  # dead units have none
+    partial = Calibration((), tuple(trained_on.mean(0).tolist()), tuple(spread.tolist()), 0.0)
+    strange = float(np.quantile(partial.strangeness(embeddings), FAR))
+    rows = tuple(
+        _fit_row(
+            partial, embeddings, drawn, over_orders(predictor, embeddings, drawn, orders, seed)
+        )
+        for drawn in episodes
+    )
+    return partial._replace(rows=rows, strange=strange)
+
+
+def _fit_row(partial: Calibration, embeddings: np.ndarray, drawn: Episode, said: np.ndarray) -> Row:
+    way, shot = drawn.classes.shape[1], drawn.support.shape[1] // drawn.classes.shape[1]
+    truth = drawn.query_slots
+    temperature = _minimise(
+        lambda t: surprise(mean_over_orders(calibrated(said, t), axis=1), truth)
+    )
+    probs = mean_over_orders(calibrated(said, temperature), axis=1)
+    distances = partial.distances(embeddings[drawn.query], embeddings[drawn.support])
+    belongs = drawn.support_slots[:, None, :] == truth[:, :, None]
+    bandwidth = _minimise(
+        lambda h: -np.log((closeness(distances, h) * belongs).sum(-1) + 1e-12).mean()
+    )
+    # The (n + 1)-th score, which nobody has seen, is the largest possible.
+    scores = np.quantile(np.append(1 - of_truth(probs, truth), 1.0), LEVELS, method="higher")
+    curves = (scores, *_risks(probs, truth, drawn.query))
+    rounded = (tuple(curve.round(4).tolist()) for curve in curves)
+    return Row(way, float(shot), temperature, bandwidth, *rounded)
+
+
+def over_orders(
+    predictor: Predictor, embeddings: np.ndarray, episodes: Episode, orders: int, seed: int = 0
+) -> np.ndarray:
+    """Log-probabilities in episodes, their support read in random orders.
+
+    Args:
+      predictor: the learner.
+      embeddings: float32 [R, D], of the rows that the episodes speak of.
+      episodes: leaves [E, ...].
+      orders: how many; learners that do not depend on the order are read once.
+
+    Returns:
+      float32 [E, orders, Q, way].
+    """
+    rng = np.random.default_rng(seed)
+    count, way = episodes.support.shape[1], episodes.classes.shape[1]
+    said = []
+    for first in range(0, len(episodes.support), _CHUNK):
+        # The last chunk is filled up, so that it needs no program of its own.
+        chosen = np.resize(np.arange(first, len(episodes.support))[:_CHUNK], _CHUNK)
+        rows = np.concatenate([episodes.support[chosen], episodes.query[chosen]], axis=1)
+        each = [readings(predictor, count, way, orders, rng) for _ in chosen]
+        times = len(each[0].support)
+        answer = log_probs(
+            predictor,
+            np.repeat(embeddings[rows], times, axis=0),
+            np.repeat(episodes.support_slots[chosen], times, axis=0),
+            Reading(*(np.concatenate(parts) for parts in zip(*each))),
+        )
+        said.append(answer.reshape(_CHUNK, times, *answer.shape[1:]))
+    return np.concatenate(said)[: len(episodes.support)]
+
+
+def of_truth(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The probability of each query's true label."""
+    return np.take_along_axis(probs, truth[..., None], -1)[..., 0]
+
+
+def _risks(probs: np.ndarray, truth: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Bounds of the rate of wrong answers at each level, and the recordings each rests on.
+
+    The upper end of a one-sided interval of Clopper and Pearson (1934). A recording that is asked
+    several times proves no more than once, so that each of its answers counts for a share.
+    """
+    _, which, times = np.unique(asked, return_inverse=True, return_counts=True)
+    share = 1 / times[which.reshape(-1), None]
+    certain = (probs.max(-1).ravel()[:, None] >= LEVELS) * share
+    wrong = (probs.argmax(-1) != truth).ravel()[:, None]
+    return binomial_bound((certain * wrong).sum(0), certain.sum(0)), certain.sum(0)
+
+
+def binomial_bound(wrong: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """The largest rate at which so few wrong answers are not improbable, at `CONFIDENCE`."""
+    inside = wrong < asked - 1e-9
+    bound = special.betaincinv(wrong + 1, np.where(inside, asked - wrong, 1.0), CONFIDENCE)
+    return np.where(inside, bound, 1.0)
+
+
+def surprise(probs: np.ndarray, truth: np.ndarray) -> float:
+    """Negative log-likelihood of the truth, the mean over queries, in nats."""
+    return float(-np.log(of_truth(probs, truth) + 1e-12).mean())
+
+
+def _minimise(loss) -> float:
+    """The positive number of least loss, to a per mille: a grid over its logarithm, made finer."""
+    low, high = np.log(1e-3), np.log(1e6)
+    for _ in range(4):
+        grid = np.linspace(low, high, 25)
+        best = int(np.argmin([loss(x) for x in np.exp(grid)]))
+        low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
+    return float(np.exp((low + high) / 2))

@@ -1,0 +1,64 @@
+"""A trained model that is ready to answer: an artefact and a work directory are loaded into it."""
+
+from typing import Any, NamedTuple
+
+from metaecg.diagnose.calibration import Calibration
+from metaecg.diagnose.predictor import Predictor
+
+
+class Form(NamedTuple):
+    """The form of the recordings that a model reads.
+
+    Attributes:
+      hz: samples per second.
+      samples: samples of each lead.
+      leads: names of the leads, in order.
+      scale: the step in mV to which signals are rounded.
+      bandpass: (low, high) in Hz of the filter that recordings pass through, or None.
+      processing: what was done to the library's recordings, in words.
+    """
+
+    hz: float
+    samples: int
+    leads: tuple[str, ...]
+    scale: float = 0.001
+    bandpass: tuple[float, float] | None = None
+    processing: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers, texts and lists, for `json.dumps`."""
+        values = self._asdict().items()
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Form":
+        """Reads what `to_json` wrote.
+
+        Raises:
+          KeyError, TypeError, ValueError: a field is missing or of another type.
+        """
+        band = fields.get("bandpass")
+        return cls(
+            float(fields["hz"]),
+            int(fields["samples"]),
+            tuple(map(str, fields["leads"])),
+            float(fields.get("scale", 0.001)),
+            None if band is None else (float(band[0]), float(band[1])),
+            tuple(map(str, fields.get("processing", ()))),
+        )
+
+
+class Model(NamedTuple):
+    """A trained model that is ready to answer.
+
+    Attributes:
+      predictor: the learner with its variables inside.
+      calibration: what makes its answers mean what they say.
+      form: of the recordings that it reads.
+      provenance: where it comes from, for JSON.
+    """
+
+    predictor: Predictor
+    calibration: Calibration
+    form: Form
+    provenance: dict[str, Any]

@@ -1,0 +1,72 @@
+"""What a reader should know of the labelled examples and of a query before believing an answer."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+SAME = 0.99
+"""Recordings that correlate more than this are the same one."""
+
+
+def outlines(records: np.ndarray) -> np.ndarray:
+    """Records [N, samples, leads] without offset and of length 1: products are correlations."""
+    flat = (records - records.mean(1, keepdims=True)).reshape(len(records), -1)
+    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
+
+
+def lost(record: np.ndarray, leads: Sequence[str]) -> list[str]:
+    """The leads of a record [samples, leads] that never change: missing ones, and flat ones."""
+    return [lead for lead, change in zip(leads, np.ptp(record, axis=0)) if change == 0]
+
+
+def about_examples(
+    names: Sequence[str], labels: Sequence[str], outlined: np.ndarray
+) -> Iterator[str]:
+    """Labels with one example, and recordings that are given twice."""
+    for label, count in Counter(labels).items():
+        if count == 1:
+            yield f"{label} has a single example; the answer depends on that one recording"
+    for i, j in zip(*np.nonzero(np.triu(outlined @ outlined.T > SAME, 1))):
+        if labels[i] == labels[j]:
+            yield f"{names[i]} and {names[j]} are the same recording, given twice as {labels[i]}"
+        else:
+            yield (
+                f"{names[i]} and {names[j]} are the same recording, given once as {labels[i]} and "
+                f"once as {labels[j]}; correct the labels"
+            )
+
+
+def about_copies(
+    names: Sequence[str], labels: Sequence[str], likeness: np.ndarray
+) -> Iterator[str]:
+    """Examples that are the query itself; `likeness` [S] are correlations with it."""
+    for s in np.flatnonzero(likeness > SAME):
+        yield (
+            f"this recording is among the examples, as {names[s]} ({labels[s]}); the answer proves "
+            "nothing"
+        )
+
+
+def about_orders(likeliest: np.ndarray, answer: int) -> Iterator[str]:
+    """Whether the answer turns with the order of the examples; `likeliest` [orders], a label's."""
+    other = int((likeliest != answer).sum())
+    if other > len(likeliest) / 4:
+        yield (
+            f"the answer depends on the order of the examples: in {other} of {len(likeliest)} "
+            "orders another diagnosis is likeliest"
+        )
+
+
+STRANGE = (
+    "this recording is unlike those the model was trained on (artefacts, another device, a wrong "
+    "unit or rate?); the probabilities cannot be relied on"
+)
+
+
+def no_rate(reason: str) -> str:
+    """Why nothing is answered and no diagnosis is excluded."""
+    return (
+        f"{reason}: no rate of errors can be stated, so that nothing is answered and no candidate "
+        "is excluded"
+    )

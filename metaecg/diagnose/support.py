@@ -1,0 +1,155 @@
+"""Labelled examples and queries as files: listed, and read into the form of a model."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from metaecg.data.readers import recognise, recordings
+from metaecg.data.readers.given import Given
+from metaecg.data.readers.notes import Note
+from metaecg.diagnose.model import Form
+from metaecg.errors import MetaecgError
+
+
+class Read(NamedTuple):
+    """A recording in a model's form.
+
+    Attributes:
+      path: where it came from.
+      name: the name of its file.
+      signal: float32 [samples, leads] in mV.
+      hz: the rate at which it was recorded.
+      notes: what was assumed, changed or found.
+    """
+
+    path: str
+    name: str
+    signal: np.ndarray
+    hz: float
+    notes: tuple[Note, ...]
+
+    @property
+    def serious(self) -> tuple[str, ...]:
+        """The notes that a person should see before the answer."""
+        return tuple(note.text for note in self.notes if note.serious)
+
+
+Example = tuple[Read, str]
+"""A recording and its label."""
+
+
+def list_support(support: Path) -> list[tuple[Path, str]]:
+    """The labelled recordings of a folder of sub-folders, or of a CSV file; (path, label) each.
+
+    Raises:
+      MetaecgError: there are none, a diagnosis has none, or the CSV file is malformed.
+    """
+    if support.is_file():
+        return _manifest(support)
+    if not support.is_dir():
+        raise MetaecgError(
+            f"--support={shown(support)}: there is no such folder or file; give a folder with a "
+            "sub-folder of recordings for each diagnosis, or a CSV file of path,label"
+        )
+    labels = sorted(p for p in support.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if not labels:
+        raise MetaecgError(
+            f"--support={shown(support)}: no sub-folder in it; put the recordings of each "
+            "diagnosis into a sub-folder that bears its name"
+        )
+    return [(path, shown(folder.name)) for folder in labels for path in recognise.find(folder)]
+
+
+def _manifest(path: Path) -> list[tuple[Path, str]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MetaecgError(
+            f"--support={shown(path)}: no CSV text in UTF-8 ({error}); save it as 'CSV UTF-8'"
+        ) from None
+    columns = [cell.strip().lower() for cell in rows[0]] if rows else []
+    at = [columns.index(name) for name in ("path", "label") if name in columns]
+    if len(at) < 2:
+        raise MetaecgError(
+            f"--support={shown(path)}: its first line must name the columns path and label"
+        )
+    found = []
+    for number, row in enumerate(rows[1:], 2):
+        cells = [row[i].strip() if i < len(row) else "" for i in at]
+        if not all(cells):
+            raise MetaecgError(f"{shown(path)}, line {number}: path or label is missing")
+        found.append((path.parent / cells[0], cells[1]))
+    if not found:
+        raise MetaecgError(f"--support={shown(path)}: no recording is listed in it")
+    return found
+
+
+def list_queries(queries: Sequence[str]) -> list[Path]:
+    """The recordings named, those of a folder in its place."""
+    found: list[Path] = []
+    for query in queries:
+        path = Path(query).expanduser()
+        found += recognise.find(path) if path.is_dir() else [path]
+    return found
+
+
+def read(path: Path, form: Form, given: Given) -> Read:
+    """Reads a recording and brings it into a model's form.
+
+    Raises:
+      MetaecgError: it cannot be read, or not brought into this form.
+      OSError: the file cannot be opened.
+    """
+    recording = recordings.read(path, **given._asdict(), seconds=form.samples / form.hz)
+    signal, notes = recordings.adapt(
+        recording,
+        hz=form.hz,
+        leads=form.leads,
+        samples=form.samples,
+        bandpass=form.bandpass,
+        scale=form.scale,
+    )
+    return Read(shown(path), shown(path.name), signal, recording.hz, notes)
+
+
+def about_examples(support: Sequence[Example]) -> list[str]:
+    """What the reader should know of the examples as a whole, each thing once."""
+    remarked: dict[str, list[str]] = {}
+    rates: dict[float, set[str]] = {}
+    for each, label in support:
+        rates.setdefault(each.hz, set()).add(label)
+        for text in each.serious:
+            remarked.setdefault(text, []).append(f"{each.name} ({label})")
+    warnings = []
+    for text, names in remarked.items():
+        if len(names) == 1:
+            warnings.append(f"example {names[0]}: {text}")
+        else:
+            rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            which = f"{', '.join(names[:3])}{rest}"
+            warnings.append(f"{len(names)} of {len(support)} examples, {which}: {text}")
+    if len(rates) > 1:
+        listed = "; ".join(f"{hz:g} Hz: {', '.join(sorted(rates[hz]))}" for hz in sorted(rates))
+        warnings.append(
+            f"the examples were recorded at several rates ({listed}); where a rate goes with a "
+            "diagnosis, devices may be distinguished instead of hearts"
+        )
+    return warnings
+
+
+def about_query(query: Read, support: Sequence[Example]) -> list[str]:
+    """What the reader should know of one query as a recording."""
+    warnings = list(query.serious)
+    if query.hz not in {each.hz for each, _ in support}:
+        warnings.append(f"recorded at {query.hz:g} Hz, no example is; all were brought to one rate")
+    return warnings
+
+
+def shown(name: str | os.PathLike) -> str:
+    """A path as text that can be printed and stored, whatever the encoding of its name."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
