@@ -44,9 +44,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import calibrate, train
+from experiments import train
 from experiments.configs import quickstart
-from experiments.runs import build, trained
+from experiments.runs import build, models, trained
 from experiments.tables import learners, markdown, measure
 from metaecg.data import open_library, protocols, save, synthetic
 from metaecg.diagnose.diagnoser import Diagnoser
@@ -175,8 +175,8 @@ plots.episode(np.array(shown), query[:, 1], library.hz, names, truth=truth)
 # `plausible` lists what it cannot rule out at the stated rate of error.
 
 # %%
-ready = calibrate.ready(folder)
-diagnosis = Diagnoser(ready.frozen, ready.calibration, error_rate=0.1).fit(support)(query)
+model = models.load(folder).model
+diagnosis = Diagnoser(model, error_rate=0.1).fit(support)(query)
 print(f"answer: {diagnosis.answer or 'unsure'}; plausible: {', '.join(diagnosis.plausible)}")
 print(f"truth: {truth}")
 for warning in diagnosis.warnings:

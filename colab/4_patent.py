@@ -47,8 +47,9 @@ import optax
 from metaecg import episodes, evaluate, learners, losses
 from metaecg.data import protocols, synthetic
 from metaecg.diagnose import artefact
-from metaecg.diagnose.calibration import fit_calibration
-from metaecg.diagnose.predictor import freeze
+from metaecg.diagnose.fitting import fit_calibration
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor
 from metaecg.episodes import sequences, tasks
 from metaecg.figures import plots
 from metaecg.networks import encoder
@@ -271,29 +272,20 @@ print(f"a recording of {candidates[one.query_slots[0]]}:", dict(zip(candidates, 
 # %%
 validation = part("validation")
 kind = dict(way=M, shot=k - 1, query=1)
-frozen = freeze(model, optimal, slots=M, longest=M * k, ordered=True)
+predictor = Predictor.of(model, optimal)
 check = evaluate.draw_episodes(validation, jax.random.key(4), 20 if SMOKE else 200, **kind)
 calibration = fit_calibration(
-    frozen,
+    predictor,
     np.asarray(evaluate.embed(model, optimal, validation)),
     [check],
     np.asarray(evaluate.embed(model, optimal, train)),
 )
 path = Path("workdirs/patent.metaecg")
 path.parent.mkdir(parents=True, exist_ok=True)
-record = {"hz": library.hz, "samples": library.signals.shape[1], "leads": list(library.leads)}
-artefact.write(
-    path,
-    model,
-    optimal,
-    calibration,
-    record=record,
-    provenance={"notebook": "4_patent"},
-    slots=M,
-    longest=M * k,
-    ordered=True,
-)
+form = Form(library.hz, library.signals.shape[1], library.leads)
+ready = Model(predictor, calibration, form, {"notebook": "4_patent"})
+artefact.write(path, ready, model, optimal)
 device = artefact.read(path)
 ecgs = tasks.millivolts(test.signals, test.scale, jnp.arange(4))
-difference = np.abs(device.frozen.embed(ecgs) - frozen.embed(ecgs)).max()
+difference = np.abs(device.predictor.embed(ecgs) - predictor.embed(ecgs)).max()
 print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; embeddings differ by at most {difference:.0e}")

@@ -38,6 +38,7 @@ ONLY_IN = {
     "pyedflib": ("data.readers",),
     "pydicom": ("data.readers",),
     "matplotlib": ("figures",),
+    "jinja2": ("figures",),
     "absl": (),
     "ml_collections": (),
     "experiments": (),

@@ -20,7 +20,8 @@ from experiments.runs import build, command_line
 from metaecg import learners, networks
 from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.diagnoser import Diagnoser
-from metaecg.diagnose.predictor import freeze
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor
 
 FLAGS = flags.FLAGS
 WAY, SHOT = 5, 5
@@ -31,10 +32,10 @@ def small(samples: int, leads: int) -> Diagnoser:
     learner = learners.protonet(networks.encoder("small"))
     variables = jax.jit(learner.init)(jax.random.key(0), build.example_task(samples, leads, WAY))
     levels = tuple(np.linspace(0, 1, 11))
-    row = Row(WAY, SHOT, 1.0, 1.0, 1e9, levels, levels[::-1])
-    return Diagnoser(
-        freeze(learner, variables), Calibration((row,), (0.0,) * 128, (1.0,) * 128, 1e9)
-    )
+    row = Row(WAY, SHOT, 1.0, 1.0, levels, levels[::-1])
+    calibration = Calibration((row,), (0.0,) * 128, (1.0,) * 128, 1e9)
+    form = Form(100.0, samples, tuple(f"lead {i}" for i in range(leads)))
+    return Diagnoser(Model(Predictor.of(learner, variables), calibration, form, {}))
 
 
 def measure(name: str, diagnoser: Diagnoser, samples: int, leads: int, queries: int) -> dict:
@@ -55,8 +56,8 @@ def measure(name: str, diagnoser: Diagnoser, samples: int, leads: int, queries: 
 
 def main(_) -> None:
     model = diagnose.load(None, FLAGS.artefact)
-    samples, leads = model.record["samples"], len(model.record["leads"])
-    shipped = Diagnoser(model.frozen, model.calibration)
+    samples, leads = model.form.samples, len(model.form.leads)
+    shipped = Diagnoser(model)
     rows = [
         measure(
             FLAGS.artefact or "the package's (medium, ridge)",

@@ -168,7 +168,7 @@ def _programs(
     return {"embed": exported(embed, records), "classify": exported(classify, *task)}
 
 
-def read(path: Path) -> Model:
+def read(path: str | Path) -> Model:
     """Reads an artefact and makes it ready to run; every member is compared with its sha256.
 
     The provenance says the file's name, and as `artefact` the sha256 of its manifest, which vouches
@@ -179,6 +179,7 @@ def read(path: Path) -> Model:
         run it.
       OSError: it cannot be opened.
     """
+    path = Path(path)
     manifest, members, fingerprint = _open(path)
     _check_installation(path, manifest)
     try:

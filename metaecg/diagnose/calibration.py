@@ -20,7 +20,10 @@ FAR = 0.99
 """Share of the validation's recordings that are not called unusual."""
 
 CONFIDENCE = 0.95
-"""Confidence of the bound on the rate of wrong answers."""
+"""Confidence of the bounds on the rates of missed diagnoses and of wrong answers."""
+
+EVIDENCE = 200
+"""The fewest recordings that a certainty is judged by."""
 
 
 class Row(NamedTuple):
@@ -31,7 +34,8 @@ class Row(NamedTuple):
       shot: examples of each.
       temperature: log-probabilities are divided by it.
       bandwidth: of the closeness that shares a label's probability among its examples.
-      scores: quantiles of 1 − p of the true label, at equal steps from 0 to 1.
+      scores: the 1 − p up to which labels are plausible, for sets that hold the truth at rates of
+        0 … 1, at equal steps.
       risks: upper bound of the rate of wrong answers among queries whose likeliest label has at
         least probability 0 … 1, at equal steps.
       counts: how many recordings each of the risks rests on; empty in files of version 0.1.
@@ -54,16 +58,12 @@ class Row(NamedTuple):
 
         Thresholds are tested one after another, the strictest first, and the first whose bound is
         above the rate ends the test: so the bound holds for the one that is chosen, as it would not
-        for the best of all. The strictest are passed over where so few recordings are as certain
-        that nothing could be shown even if no answer were wrong.
+        for the best of all. The first is the strictest that rests on `EVIDENCE` recordings.
         """
         risks = np.array(self.risks)
-        if self.counts:
-            enough = np.array(self.counts) >= np.log(1 - CONFIDENCE) / np.log(1 - error_rate)
-        else:
-            enough = risks <= error_rate
+        enough = np.array(self.counts) >= EVIDENCE if self.counts else risks <= error_rate
         chosen = float("inf")
-        for level in np.flatnonzero(enough)[::-1]:
+        for level in range(max(np.flatnonzero(enough), default=-1), -1, -1):
             if risks[level] > error_rate:
                 break
             chosen = level / (len(risks) - 1)
@@ -99,10 +99,13 @@ class Calibration(NamedTuple):
         try:
             rows = tuple(
                 Row(
-                    int(row["way"]),
-                    *(float(row[name]) for name in ("shot", "temperature", "bandwidth")),
-                    *(tuple(map(float, row[name])) for name in ("scores", "risks")),
-                    tuple(map(float, row.get("counts", ()))),
+                    way=int(row["way"]),
+                    shot=float(row["shot"]),
+                    temperature=float(row["temperature"]),
+                    bandwidth=float(row["bandwidth"]),
+                    scores=tuple(map(float, row["scores"])),
+                    risks=tuple(map(float, row["risks"])),
+                    counts=tuple(map(float, row.get("counts", ()))),
                 )
                 for row in fields["rows"]
             )

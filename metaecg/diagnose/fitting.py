@@ -42,7 +42,7 @@ _TRAINING_RECORDS = 3000  # that represent all the model was trained on
 class Plan(NamedTuple):
     """The episodes of a part: how many of each kind, with how many queries a class, and a seed."""
 
-    count: int = 200
+    episodes: int = 200
     query: int = 5
     seed: int = 0
 
@@ -101,7 +101,7 @@ def draw(library: Library, part: protocols.Split, limits: Limits, plan: Plan) ->
                 continue
             try:
                 kind = {"way": way, "shot": shot, "query": plan.query}
-                episodes = evaluate.draw_episodes(data, key, plan.count, **kind)
+                episodes = evaluate.draw_episodes(data, key, plan.episodes, **kind)
             except MetaecgError as error:
                 refused = error
                 continue
@@ -155,9 +155,11 @@ def _fit_row(partial: Calibration, embeddings: np.ndarray, drawn: Episode, said:
     bandwidth = _minimise(
         lambda h: -np.log((closeness(distances, h) * belongs).sum(-1) + 1e-12).mean()
     )
-    # The (n + 1)-th score, which nobody has seen, is the largest possible.
-    scores = np.quantile(np.append(1 - of_truth(probs, truth), 1.0), LEVELS, method="higher")
-    curves = (scores, *_risks(probs, truth, drawn.query))
+    share = _shares(drawn.query)
+    curves = (
+        _scores(1 - of_truth(probs, truth).ravel(), share),
+        *_risks(probs.max(-1).ravel(), (probs.argmax(-1) != truth).ravel(), share),
+    )
     rounded = (tuple(curve.round(4).tolist()) for curve in curves)
     return Row(way, float(shot), temperature, bandwidth, *rounded)
 
@@ -200,21 +202,36 @@ def of_truth(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.take_along_axis(probs, truth[..., None], -1)[..., 0]
 
 
-def _risks(probs: np.ndarray, truth: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Bounds of the rate of wrong answers at each level, and the recordings each rests on.
-
-    The upper end of a one-sided interval of Clopper and Pearson (1934). A recording that is asked
-    several times proves no more than once, so that each of its answers counts for a share.
-    """
+def _shares(asked: np.ndarray) -> np.ndarray:
+    """What each query counts for, as a recording asked several times proves no more than once."""
     _, which, times = np.unique(asked, return_inverse=True, return_counts=True)
-    share = 1 / times[which.reshape(-1), None]
-    certain = (probs.max(-1).ravel()[:, None] >= LEVELS) * share
-    wrong = (probs.argmax(-1) != truth).ravel()[:, None]
-    return binomial_bound((certain * wrong).sum(0), certain.sum(0)), certain.sum(0)
+    return 1 / times[which.reshape(-1)]
+
+
+def _scores(of_truths: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The least score at which the bound on missed truths is 1 − each level; 1 where none is."""
+    order = np.argsort(of_truths)
+    missed = np.maximum(share.sum() - share[order].cumsum(), 0)
+    bound = binomial_bound(missed, np.full_like(missed, share.sum()))
+    first = np.searchsorted(-bound, -(1 - LEVELS))
+    return np.append(of_truths[order], 1.0)[first]
+
+
+def _risks(certainty: np.ndarray, wrong: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Bounds of the rate of wrong answers at each level, and the recordings each rests on."""
+    certain = (certainty[:, None] >= LEVELS) * share[:, None]
+    return binomial_bound((certain * wrong[:, None]).sum(0), certain.sum(0)), certain.sum(0)
 
 
 def binomial_bound(wrong: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """The largest rate at which so few wrong answers are not improbable, at `CONFIDENCE`."""
+    """The largest rate at which no more wrong ones than these are not improbable, at `CONFIDENCE`.
+
+    The upper end of a one-sided interval of Clopper and Pearson (1934).
+
+    Args:
+      wrong: how many were wrong, of each; a whole number or not.
+      asked: of how many.
+    """
     inside = wrong < asked - 1e-9
     bound = special.betaincinv(wrong + 1, np.where(inside, asked - wrong, 1.0), CONFIDENCE)
     return np.where(inside, bound, 1.0)

@@ -41,7 +41,7 @@ def about_copies(
     names: Sequence[str], labels: Sequence[str], likeness: np.ndarray
 ) -> Iterator[str]:
     """Examples that are the query itself; `likeness` [S] are correlations with it."""
-    for s in np.flatnonzero(likeness > SAME):
+    for s in np.flatnonzero(likeness > SAME).tolist():
         yield (
             f"this recording is among the examples, as {names[s]} ({labels[s]}); the answer proves "
             "nothing"

@@ -1,98 +1,73 @@
 """Self-contained HTML pages: text, tables and inline SVG; no script and no network.
 
 For screen and A4 paper, on which ECGs are printed true to scale. Every figure has a text for those
-who cannot see it, and the numbers of the charts stand in tables beside them.
+who cannot see it, and the numbers of the charts are in tables beside them. What a page looks like
+is in `templates/`; all text that is put into them is escaped.
 """
 
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import jinja2
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from metaecg import NOTICE
 from metaecg.figures.ecg_paper import MM
 
-_OWN = "\ue000"  # stands before an id until `page` numbers the figures
+_OWN = "\ue000"  # before an id until `render` numbers the figures
 _SVG = "{http://www.w3.org/2000/svg}"
 ElementTree.register_namespace("", _SVG[1:-1])
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-_CSS = """
-:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; color: #1a1a1a; background: #fff;
-  max-width: 285mm; margin: 0 auto; padding: 1rem 1.5rem; }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: .5rem 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.25rem; border-bottom: 2px solid #0072B2; padding-bottom: .2rem;
-  margin-top: 2.2rem; overflow-wrap: anywhere; }
-h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; overflow-wrap: anywhere; }
-.notice { border: 1px solid #1a1a1a; padding: .3rem .8rem; font-weight: 600; }
-.answer { font-size: 1.15rem; border-left: 6px solid #0072B2; background: #eef5fa;
-  padding: .6rem 1rem; }
-.unsure { border-left-color: #8a5a00; background: #fdf4e3; }
-.answer p, .warning p { margin: .2rem 0; }
-.warning { border-left: 6px solid #b23c00; background: #fdeee6; padding: .5rem 1rem;
-  margin: .6rem 0; }
-figure { margin: 1rem 0; }
-.row { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: center; }
-.row figure { min-width: 0; }
-figcaption { font-size: .9rem; color: #333; margin-top: .2rem; overflow-wrap: anywhere; }
-svg { max-width: 100%; height: auto; display: block; stroke-linejoin: round; }
-table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; }
-caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
-th, td { border: 1px solid #b0b0b0; padding: .2rem .6rem; text-align: left; vertical-align: top;
-  overflow-wrap: anywhere; }
-thead th { background: #f0f0f0; overflow-wrap: normal; }
-tbody th { font-weight: 600; }
-td.n { text-align: right; white-space: nowrap; }
-@page { size: A4 landscape; margin: 10mm; }
-@media print {
-  body { font-size: 10pt; max-width: none; padding: 0; }
-  h2, h3 { break-after: avoid; }
-  figure, table, .answer, .warning { break-inside: avoid; }
-  svg { max-height: 175mm; }
-  section.case { break-before: page; }
-  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-}
-"""
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("metaecg.figures"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
-def page(title: str, sections: Iterable[tuple[str, str]], *, case: bool = False) -> str:
-    """A whole page.
+class Drawing(NamedTuple):
+    """A figure as inline SVG, and what is written below it."""
 
-    Args:
-      title: its name.
-      sections: (heading, HTML) of each part; the heading is escaped, the HTML is not.
-      case: whether each section but the last starts a page of paper.
-
-    Returns:
-      HTML that needs no other file.
-    """
-    parts = list(sections)
-    body = "".join(
-        f"<section{' class=case' if case and 0 < i < len(parts) - 1 else ''} "
-        f'aria-labelledby="s{i}"><h2 id="s{i}">{escape(heading)}</h2>{html}</section>\n'
-        for i, (heading, html) in enumerate(parts)
-    )
-    before, *figures = body.split("<figure>")
-    numbered = (f"<figure>{html}".replace(_OWN, f"f{i}-") for i, html in enumerate(figures))
-    body = "".join((before, *numbered))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<link rel=icon href=data:,>\n"  # or browsers ask the network for one
-        f"<title>{escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n"
-        f'<header><h1>{escape(title)}</h1><p class="notice" role="note">{NOTICE}</p></header>\n'
-        f"<main>\n{body}</main>\n<footer><p>{NOTICE}</p></footer>\n</body>\n</html>\n"
-    )
+    svg: Markup
+    caption: str = ""
 
 
-def figure(drawn: Figure, alt: str, caption: str = "") -> str:
+class Table(NamedTuple):
+    """A table whose first column heads its rows and whose last `numbers` columns are numbers."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    numbers: int = 0
+    caption: str = ""
+
+
+Content = Drawing | Table | str | Sequence[Drawing]
+"""What a section holds: figures, tables, paragraphs, and figures side by side."""
+
+
+def page(title: str, sections: Iterable[tuple[str, Sequence[Content]]]) -> str:
+    """A page of sections, each a heading and what is below it: HTML that needs no other file."""
+    return render("page.html", title=title, sections=list(sections))
+
+
+def render(template: str, **values: Any) -> str:
+    """A template with its values, each figure with ids of its own."""
+    html = _TEMPLATES.get_template(template).render(notice=NOTICE, **values)
+    before, *figures = html.split("<figure>")
+    numbered = (f"<figure>{text}".replace(_OWN, f"f{i}-") for i, text in enumerate(figures))
+    return "".join(itertools.chain([before], numbered))
+
+
+def figure(drawn: Figure, alt: str, caption: str = "") -> Drawing:
     """A figure as inline SVG, with a text in its place for those who cannot see it.
 
     Args:
@@ -111,9 +86,7 @@ def figure(drawn: Figure, alt: str, caption: str = "") -> str:
         # The browser has the letters that matplotlib's font has not.
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         drawn.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator")))
-    svg = _lean(file.getvalue(), drawn, alt)
-    caption = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure>{svg}{caption}</figure>\n"
+    return Drawing(Markup(_lean(file.getvalue(), drawn, alt)), caption)
 
 
 def _lean(svg: bytes, drawn: Figure, alt: str) -> str:
@@ -145,43 +118,13 @@ def _lean(svg: bytes, drawn: Figure, alt: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def table(
-    head: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", numbers: int = 0
-) -> str:
-    """A table whose first column heads its rows and whose last `numbers` columns are numbers."""
-    first = len(head) - numbers
-    lines = []
-    for row in rows:
-        cells = [
-            f"<td{' class=n' if i >= first else ''}>{escape(str(cell))}</td>"
-            for i, cell in enumerate(row[1:], 1)
-        ]
-        lines.append(f'<tr><th scope="row">{escape(str(row[0]))}</th>{"".join(cells)}</tr>')
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="wide"><table>{title}<thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>\n"
-    )
-
-
-def side_by_side(*parts: str) -> str:
-    """Parts side by side where there is room."""
-    return f'<div class="row">{"".join(parts)}</div>\n'
-
-
-def items(lines: Iterable[str]) -> str:
-    """A list of plain sentences."""
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>\n"
-
-
-def details(values: Mapping[str, object], caption: str = "") -> str:
+def details(values: Mapping[str, object], caption: str = "") -> Table:
     """A mapping as a table; inner mappings are named 'outer: inner'."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         inner = value if isinstance(value, Mapping) else {"": value}
         rows += [(f"{key}: {name}" if name else key, _words(x)) for name, x in inner.items()]
-    return table(("what", "value"), rows, caption=caption)
+    return Table(("what", "value"), rows, caption=caption)
 
 
 def _words(value: object) -> str:

@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 
+from metaecg.diagnose.answers import Answers
+from metaecg.diagnose.diagnoser import Diagnosis
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.support import Example, Read
 from metaecg.figures import plots
-from metaecg.figures.pages import details, figure, items, page, side_by_side, table
+from metaecg.figures.pages import Content, Drawing, Table, details, figure, page, render
 
 __all__ = ["diagnosis_page", "evaluation_page", "page", "reference_page"]
 
@@ -18,42 +21,58 @@ WORST = 5
 """Classes listed as the worst."""
 
 
-def diagnosis_page(
-    cases: Sequence[tuple[str, Any, np.ndarray, Sequence[str]]],
-    support: Sequence[tuple[str, str, np.ndarray]],
-    provenance: Mapping[str, object],
-    *,
-    hz: float,
-    leads: Sequence[str],
-) -> str:
+def diagnosis_page(answers: Answers, model: Model) -> str:
     """The page of `experiments.diagnose`: each query with its answer and the grounds for it.
 
     Args:
-      cases: (name, `diagnoser.Diagnosis`, signal in mV [samples, leads], what was done to it).
-      support: (name, label, signal in mV [samples, leads]) of the labelled examples, in the order
-        that `Evidence.example` counts.
-      provenance: where model, library and protocol come from, shown as a table.
-      hz: samples per second of all signals.
-      leads: their leads.
+      answers: what was found.
+      model: what found it; its provenance is shown as a table.
 
     Returns:
       Self-contained HTML; about 0.1 MB for each ECG of 10 s at 100 Hz.
     """
-    sections = [("Answers", _overview(cases, support))]
-    for name, diagnosis, signal, notes in cases:
-        html = _answer(diagnosis)
-        html += "".join(
-            f'<div class="warning" role="note"><p><strong>Warning:</strong> {escape(w)}</p></div>'
-            for w in diagnosis.warnings
+    found = list(zip(answers.queries, answers.diagnoses))
+    rows = [
+        (
+            query.name,
+            each.answer or "unsure",
+            ", ".join(each.plausible),
+            f"{max(each.probs):.0%}",
+            len(each.warnings),
         )
-        html += _ecg(signal, hz, leads, name) + _probabilities(diagnosis)
-        html += "<h3>Examples behind the answer</h3>\n"
-        html += _evidence(diagnosis, support, hz, leads)
-        html += "<h3>What was done to the recording</h3>\n"
-        html += items(notes) if notes else "<p>Nothing: it was in the model's form.</p>\n"
-        sections.append((name, html))
-    sections.append(("Where this comes from", details(provenance)))
-    return page("Few-shot ECG diagnosis", sections, case=True)
+        for query, each in found
+    ]
+    head = ("recording", "answer", "plausible", "highest probability", "warnings")
+    known = {key: value for key, value in model.provenance.items() if key != "measured"}
+    return render(
+        "diagnosis.html",
+        title="Few-shot ECG diagnosis",
+        overview=Table(head, rows, numbers=2),
+        examples=answers.support,
+        candidates=Counter(label for _, label in answers.support),
+        warnings=answers.warnings,
+        cases=[_case(query, each, answers.support, model.form) for query, each in found],
+        provenance=details(known),
+    )
+
+
+def _case(
+    query: Read, diagnosis: Diagnosis, support: Sequence[Example], form: Form
+) -> dict[str, Any]:
+    bars, probabilities = _probabilities(diagnosis)
+    return {
+        "name": query.name,
+        "answer": diagnosis.answer,
+        "probability": max(diagnosis.probs),
+        "plausible": diagnosis.plausible,
+        "rate": diagnosis.error_rate,
+        "warnings": diagnosis.warnings,
+        "ecg": _ecg(query.signal, form, query.name),
+        "bars": bars,
+        "probabilities": probabilities,
+        "evidence": _evidence(diagnosis, support, form),
+        "notes": [note.text for note in query.notes],
+    }
 
 
 def evaluation_page(results: Mapping[str, Any], curves: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -71,24 +90,24 @@ def evaluation_page(results: Mapping[str, Any], curves: Sequence[Mapping[str, An
     first = rows[0]["learner"]
     mine = max((row for row in rows if row["learner"] == first), key=lambda row: row["shot"])
     kind = f"{first}, {mine['way']}-way {mine['shot']}-shot"
-    sections = [
+    sections: list[tuple[str, Sequence[Content]]] = [
         ("Scores", _scores(results)),
-        ("Accuracy by shot", _by_shot(rows)),
+        ("Accuracy by shot", [_by_shot(rows)]),
         (f"Classes: {kind}", _classes(mine)),
     ]
     calibrated = [row for row in rows if row["learner"] == first and row.get("reliability")]
     if calibrated:
-        sections.append((f"Calibration: {first}", side_by_side(*map(_reliability, calibrated))))
+        sections.append((f"Calibration: {first}", [[*map(_reliability, calibrated)]]))
     if any("loss" in row for row in curves):
         alt = "Training loss by step"
         if checks := plots.validated(curves):
             last = checks[-1]["validation"]["accuracy"]
             alt = f"Training loss and validation accuracy by step; last validation {last:.1%}"
-        sections.append(("Learning curves", figure(plots.learning_curves(curves), alt, alt)))
+        sections.append(("Learning curves", [figure(plots.learning_curves(curves), alt, alt)]))
     known = {key: results[key] for key in ("command", "seed", "library", "machine", "seconds")
              if key in results}  # fmt: skip
     runs = {name: f"step {run['step']}" for name, run in results.get("runs", {}).items()}
-    sections.append(("Where this comes from", details(known | {"run": runs})))
+    sections.append(("Where this comes from", [details(known | {"run": runs})]))
     title = f"Few-shot accuracy on {results['protocol']}, {results['part']} part"
     return page(title, sections)
 
@@ -123,54 +142,23 @@ def reference_page(
         for row in rows
     ]
     head = ("learner", "shot", "accuracy, ± 95 % over episodes", "over patients")
-    sections = [("Accuracy by shot", _by_shot(rows) + table(head, scores, numbers=3))]
-    sections += [(heading, _classes(row)) for heading, row in classes.items()]
-    sections += [(heading, table(*cells)) for heading, cells in tables.items()]
-    return page(title, [*sections, ("Where this comes from", details(known))])
-
-
-def _overview(cases: Sequence[tuple], support: Sequence[tuple]) -> str:
-    rows = [
-        (name, d.answer or "unsure", ", ".join(d.plausible), f"{max(d.probs):.0%}", len(d.warnings))
-        for name, d, *_ in cases
+    sections: list[tuple[str, Sequence[Content]]] = [
+        ("Accuracy by shot", [_by_shot(rows), Table(head, scores, numbers=3)])
     ]
-    head = ("recording", "answer", "plausible", "highest probability", "warnings")
-    counts = Counter(label for _, label, _ in support)
-    told = ", ".join(f"{label} ({count})" for label, count in counts.items())
-    return (
-        table(head, rows, numbers=2)
-        + f"<p>Told apart by {len(support)} labelled examples: {escape(told)}. No other diagnosis "
-        "can be answered, even where it is the true one.</p>\n"
-    )
+    sections += [(heading, _classes(row)) for heading, row in classes.items()]
+    sections += [(heading, [Table(*cells)]) for heading, cells in tables.items()]
+    return page(title, [*sections, ("Where this comes from", [details(known)])])
 
 
-def _answer(diagnosis: Any) -> str:
-    plausible = ", ".join(diagnosis.plausible) or "none of them"
-    if diagnosis.answer is None and len(diagnosis.plausible) == 1:
-        kind, said = "answer unsure", f"Unsure: {plausible} is not certain enough to be answered."
-    elif diagnosis.answer is None:
-        kind, said = "answer unsure", "Unsure."
-    else:
-        prob = diagnosis.probs[list(diagnosis.labels).index(diagnosis.answer)]
-        kind, said = "answer", f"{diagnosis.answer}, probability {prob:.0%}."
-    return (
-        f'<div class="{kind}" role="note"><p><strong>{escape(said)}</strong></p><p>Plausible: '
-        f"{escape(plausible)}. Answers and lists like these are wrong in about "
-        f"{diagnosis.error_rate:.0%} of recordings like those of the validation, if the true "
-        "diagnosis is among the candidates.</p></div>\n"
-    )
-
-
-def _ecg(signal: np.ndarray, hz: float, leads: Sequence[str], title: str, caption: str = "") -> str:
+def _ecg(signal: np.ndarray, form: Form, title: str, caption: str = "") -> Drawing:
     alt = (
-        f"ECG of {title}: {len(leads)} leads ({', '.join(leads)}), {len(signal) / hz:g} s, drawn "
-        "at 25 mm/s and 10 mm/mV"
+        f"ECG of {title}: {len(form.leads)} leads ({', '.join(form.leads)}), "
+        f"{len(signal) / form.hz:g} s, drawn at 25 mm/s and 10 mm/mV"
     )
-    return figure(plots.ecg(signal, hz, leads, title=title), alt, caption)
+    return figure(plots.ecg(signal, form.hz, form.leads, title=title), alt, caption)
 
 
-def _probabilities(d: Any) -> str:
-    order = np.argsort(-np.asarray(d.probs), kind="stable")
+def _probabilities(d: Diagnosis) -> tuple[Drawing, Table]:
     rows = [
         (
             d.labels[i],
@@ -178,7 +166,7 @@ def _probabilities(d: Any) -> str:
             f"{d.probs[i]:.1%}",
             f"{d.low[i]:.1%} – {d.high[i]:.1%}",
         )
-        for i in order
+        for i in np.argsort(-np.asarray(d.probs), kind="stable")
     ]
     bars = plots.probabilities(d.labels, d.probs, d.low, d.high, marked=d.plausible)
     alt = "Probabilities: " + ", ".join(f"{row[0]} {row[2]} (from {row[3]})" for row in rows)
@@ -187,32 +175,26 @@ def _probabilities(d: Any) -> str:
         "Full bars: plausible; hatched: not. Range and line: the lowest and highest probability "
         "in other orders of the examples, and with any one of them left out."
     )
-    drawn = figure(bars, alt, about)
-    return side_by_side(drawn, table(head, rows, numbers=2))
+    return figure(bars, alt, about), Table(head, rows, numbers=2)
 
 
-def _evidence(diagnosis: Any, support: Sequence[tuple], hz: float, leads: Sequence[str]) -> str:
+def _evidence(diagnosis: Diagnosis, support: Sequence[Example], form: Form) -> list[Drawing]:
     most = sorted(diagnosis.evidence, key=lambda e: (-e.weight, -abs(e.effect)))[:EXAMPLES]
     top = diagnosis.answer or diagnosis.labels[int(np.argmax(diagnosis.probs))]
-    html = []
+    drawn = []
     for evidence in most:
-        name, label, signal = support[evidence.example]
+        example, label = support[evidence.example]
         points = 100 * evidence.effect
         change = f"{abs(points):.1f} points {'lower' if points > 0 else 'higher'}"
-        caption = (
-            f"{label} — {name}: weight {evidence.weight:.0%}; without it the probability of {top} "
-            + (f"would be {change}" if abs(points) >= 0.05 else "would stay the same")
+        title = f"{label} — {example.name}"
+        caption = f"{title}: weight {evidence.weight:.0%}; without it the probability of {top} " + (
+            f"would be {change}" if abs(points) >= 0.05 else "would stay the same"
         )
-        html.append(_ecg(signal, hz, leads, f"{label} — {name}", caption))
-    if not html:
-        return "<p>None was named.</p>\n"
-    return (
-        "<p>Weight: share of the answer by likeness to the recording. What the probability is "
-        "without an example was computed with it left out.</p>\n" + "".join(html)
-    )
+        drawn.append(_ecg(example.signal, form, title, caption))
+    return drawn
 
 
-def _scores(results: Mapping[str, Any]) -> str:
+def _scores(results: Mapping[str, Any]) -> list[Content]:
     rows = []
     for row in results["rows"]:
         low, high = row.get("accuracy_patients95", (None, None))
@@ -231,13 +213,14 @@ def _scores(results: Mapping[str, Any]) -> str:
         )
     head = ("learner", "episode", "episodes", "accuracy", "over patients", "macro-AUROC", "ECE",
             "first − this")  # fmt: skip
-    return table(head, rows, numbers=6) + (
-        "<p>± is a 95 % interval over episodes. 'Over patients' resamples the patients, and is the "
-        "one to quote for others. 'First − this' is paired on the same episodes.</p>\n"
-    )
+    return [
+        Table(head, rows, numbers=6),
+        "± is a 95 % interval over episodes. 'Over patients' resamples the patients, and is the "
+        "one to quote for others. 'First − this' is paired on the same episodes.",
+    ]
 
 
-def _by_shot(rows: Sequence[Mapping[str, Any]]) -> str:
+def _by_shot(rows: Sequence[Mapping[str, Any]]) -> Drawing:
     series = plots.by_shot(rows)
     alt = "Accuracy by shot: " + "; ".join(
         f"{name} " + ", ".join(f"{p[0]}-shot {p[1]:.1%}" for p in points)
@@ -248,7 +231,7 @@ def _by_shot(rows: Sequence[Mapping[str, Any]]) -> str:
     return figure(drawn, alt, f"Intervals of 95 % over {over}.")
 
 
-def _classes(row: Mapping[str, Any]) -> str:
+def _classes(row: Mapping[str, Any]) -> list[Content]:
     names, matrix = list(row["per_class"]), np.asarray(row["confusion"])
     asked = np.flatnonzero(matrix.sum(axis=1))  # as `per_class` lists them
     matrix = matrix[np.ix_(asked, asked)]
@@ -267,14 +250,14 @@ def _classes(row: Mapping[str, Any]) -> str:
     bars = plots.per_class_bars(recalls, reference=1 / row["way"])
     grid = plots.confusion(matrix, names)
     alt = f"Confusion matrix of {len(names)} classes; share answered rightly: {listed}"
-    return (
-        table(head, rows, caption="Worst classes", numbers=3)
-        + figure(bars, f"Recall by class: {listed}", "Share of each class answered rightly.")
-        + figure(grid, alt, "Rows the truth, columns the answer, in % of the row.")
-    )
+    return [
+        Table(head, rows, numbers=3, caption="Worst classes"),
+        figure(bars, f"Recall by class: {listed}", "Share of each class answered rightly."),
+        figure(grid, alt, "Rows the truth, columns the answer, in % of the row."),
+    ]
 
 
-def _reliability(row: Mapping[str, Any]) -> str:
+def _reliability(row: Mapping[str, Any]) -> Drawing:
     bins = row["reliability"]
     kind = f"{row['way']}-way {row['shot']}-shot"
     values = [

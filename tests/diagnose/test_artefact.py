@@ -1,5 +1,6 @@
 """The exported file: the same numbers without the training code, and nothing from damaged files."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,13 +18,14 @@ from metaecg.diagnose import artefact
 from metaecg.diagnose.artefact import ArtefactError
 from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.diagnoser import Diagnoser
-from metaecg.diagnose.predictor import freeze
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor
 from metaecg.episodes import tasks
 
 SAMPLES, LEADS = 24, 2
-RECORD = {"hz": 100.0, "samples": SAMPLES, "leads": ["I", "II"]}
-ROW = Row(2, 1.0, 2.0, 0.5, 5.0, scores=(0.0, 0.7), risks=(0.1, 0.1))
-CALIBRATION = Calibration((ROW,), (0.0,) * 8, (1.0,) * 8, 5.0)
+FORM = Form(100.0, SAMPLES, ("I", "II"))
+ROW = Row(2, 1.0, 2.0, 0.5, scores=(0.0, 0.7), risks=(0.1, 0.1), counts=(90.0, 80.0))
+CALIBRATION = Calibration((ROW, ROW._replace(way=3, shot=2.0)), (0.0,) * 8, (1.0,) * 8, 5.0)
 SIGNALS = np.random.default_rng(0).normal(size=(9, SAMPLES, LEADS)).astype(np.float32)
 SUPPORT = [(str(i), label, SIGNALS[i]) for i, label in enumerate("ABBACA")]
 LIMITS = {
@@ -48,8 +50,8 @@ def build(name):
 
 def write(path, name="protonet", **options):
     learner, variables = build(name)
-    kept = {"record": RECORD, "provenance": {"step": 7}, **LIMITS[name], **options}
-    artefact.write(path, learner, variables, CALIBRATION, **kept)
+    model = Model(Predictor.of(learner, variables), CALIBRATION, FORM, {"step": 7})
+    artefact.write(path, model, learner, variables, **options)
     return path
 
 
@@ -61,18 +63,14 @@ def file(tmp_path_factory):
 @pytest.mark.parametrize("name", LIMITS)
 def test_what_was_written_diagnoses_as_the_learner_does(name, tmp_path):
     read = artefact.read(write(tmp_path / "a.metaecg", name))
-    assert (read.frozen.slots, read.frozen.longest, read.frozen.ordered) == tuple(
-        LIMITS[name].values()
-    )
+    assert read.predictor.limits._asdict() == LIMITS[name]
     assert read.calibration == CALIBRATION
-    assert read.record == RECORD
-    assert read.provenance == {"step": 7}
-    frozen = freeze(*build(name), **LIMITS[name])
+    assert read.form == FORM
+    assert read.provenance["step"] == 7
+    assert read.provenance["file"] == "a.metaecg"
+    made = read._replace(predictor=Predictor.of(*build(name)))
     for examples in (SUPPORT, SUPPORT[:2]):  # two ways, two counts
-        mine, theirs = (
-            Diagnoser(f, CALIBRATION, orders=2).fit(examples)(SIGNALS[8])
-            for f in (read.frozen, frozen)
-        )
+        mine, theirs = (Diagnoser(m, orders=2).fit(examples)(SIGNALS[8]) for m in (read, made))
         np.testing.assert_allclose(mine.probs, theirs.probs, atol=1e-6)
         np.testing.assert_allclose(mine.evidence, theirs.evidence, atol=1e-5)
 
@@ -86,7 +84,7 @@ def test_half_precision_is_smaller_and_close(file, tmp_path):
                 sum(archive.getinfo(n).file_size for n in archive.namelist() if ".npy" in n)
             )
     assert sizes[1] < sizes[0]
-    one, other = (np.asarray(artefact.read(p).frozen.embed(SIGNALS)) for p in (file, half))
+    one, other = (np.asarray(artefact.read(p).predictor.embed(SIGNALS)) for p in (file, half))
     assert one.dtype == other.dtype == np.float32
     assert 0 < np.abs(one - other).max() < 1e-2
 
@@ -114,7 +112,7 @@ for name in ("flax", "optax", "orbax", "absl", "metaecg"):
 import metaecg.diagnose.artefact, metaecg.diagnose.diagnoser
 for name in ("flax", "optax", "orbax", "absl", "experiments", "metaecg.learners"):
     assert name not in sys.modules, name
-assert metaecg.diagnose.artefact.read(sys.argv[1]).frozen.ordered
+assert metaecg.diagnose.artefact.read(sys.argv[1]).predictor.limits.ordered
 print(json.dumps(np.asarray(said).tolist()))
 """
 
@@ -153,7 +151,7 @@ def test_every_damaged_byte_is_noticed(file, tmp_path):
         except ArtefactError as error:
             said.append(str(error))
         else:  # a date or a flag of the archive, which carries nothing
-            assert read.fingerprint == whole.fingerprint
+            assert read.provenance["artefact"] == whole.provenance["artefact"]
     assert len(said) > 40
     assert all(str(damaged) in line and "\n" not in line for line in said)
     for length in (0, 10, len(content) // 2, len(content) - 5):
@@ -211,8 +209,51 @@ def test_no_folder_of_this_machine_is_in_the_file(file):
 
 def test_learners_that_adapt_cannot_be_exported(tmp_path):
     learner = learners.maml(Tiny(norm=False), way=3)
+    model = artefact.read(write(tmp_path / "protonet"))
     with pytest.raises(ArtefactError, match="export one that does not adapt its encoder"):
-        artefact.write(
-            tmp_path / "a", learner, build("protonet")[1], CALIBRATION, record=RECORD,
-            provenance={}, **LIMITS["protonet"],
-        )  # fmt: skip
+        artefact.write(tmp_path / "a", model, learner, build("protonet")[1])
+
+
+def test_another_calibration_is_written_and_all_else_stays(file, tmp_path):
+    whole = artefact.read(file)
+    other = CALIBRATION._replace(strange=7.0)
+    artefact.recalibrate(
+        file, tmp_path / "b", whole._replace(calibration=other, provenance={"step": 8})
+    )
+    read = artefact.read(tmp_path / "b")
+    assert read.calibration == other
+    assert (read.form, read.predictor.limits) == (whole.form, whole.predictor.limits)
+    assert read.provenance["step"] == 8
+    with zipfile.ZipFile(file) as one, zipfile.ZipFile(tmp_path / "b") as two:
+        for name in one.namelist():
+            assert "manifest" in name or one.read(name) == two.read(name)
+
+
+def test_calibrations_of_version_0_1_are_read(file, tmp_path):
+    with zipfile.ZipFile(file) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    for row in manifest["calibration"]["rows"]:
+        del row["counts"]
+        row["far"] = 3.0
+    text = json.dumps(manifest)
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    old = rewritten(file, tmp_path / "old", manifest_json=text, manifest_sha256=seal)
+    assert artefact.read(old).calibration.rows[0] == ROW._replace(counts=())
+
+
+@pytest.mark.parametrize(
+    ("version", "flatbuffers", "said"),
+    [
+        ("0.6.2", True, r"needs jax 0\.10 or newer .*0\.6\.2 is installed: pip install --upgrade"),
+        ("0.10.0", False, r"package flatbuffers, which is not installed: pip install flatbuffers"),
+    ],
+)
+def test_an_installation_that_cannot_run_it_is_told_what_to_install(
+    file, monkeypatch, version, flatbuffers, said
+):
+    monkeypatch.setattr(jax, "__version__", version)
+    found = object() if flatbuffers else None
+    monkeypatch.setattr(artefact.importlib.util, "find_spec", lambda _: found)
+    with pytest.raises(ArtefactError, match=said) as raised:
+        artefact.read(file)
+    assert "\n" not in str(raised.value)

@@ -1,6 +1,7 @@
 """A diagnoser against slow references: prediction by the learner itself, fitting anew, by hand."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +12,35 @@ from tiny import Tiny
 from metaecg import learners
 from metaecg.diagnose.calibration import Calibration, Row, calibrated, closeness
 from metaecg.diagnose.diagnoser import Diagnoser
-from metaecg.diagnose.predictor import freeze, readings
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor, readings
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
-from metaecg.types import Episode
+from metaecg.types import Episode, Limits
 
 SAMPLES, LEADS, SLOTS, LONGEST = 24, 2, 3, 8
 LEVELS = np.linspace(0, 1, 11)
 # Nothing is unusual; sets hold labels from 0.3 on; answers are wrong at (1 − p)/2.
-ROW = Row(3, 1.0, 2.0, 0.5, 1e9, scores=tuple(0.7 * LEVELS), risks=tuple((1 - LEVELS) / 2))
-CALIBRATION = Calibration((ROW._replace(scores=(0.7,) * 3),), (0.0,) * 8, (1.0,) * 8, 1e9)
+ROW = Row(3, 1.0, 2.0, 0.5, tuple(0.7 * LEVELS), tuple((1 - LEVELS) / 2), (999.0,) * 11)
+FORM = Form(100.0, SAMPLES, ("I", "II"))
+
+
+def calibration(row):
+    """The same numbers for two and three candidates with one to nine examples of each."""
+    rows = [row._replace(way=way, shot=shot) for way in (2, 3) for shot in (1.0, 9.0)]
+    return Calibration(tuple(rows), (0.0,) * 8, (1.0,) * 8, 1e9)
+
+
+CALIBRATION = calibration(ROW._replace(scores=(0.7,) * 3))
+
+
+def model(predictor, fitted=CALIBRATION):
+    return Model(predictor, fitted, FORM, {})
 
 
 @functools.cache
 def build(name):
-    """Returns prediction jitted, and the frozen learner."""
+    """Returns prediction jitted, and the predictor."""
     learner = {
         "snail": lambda: learners.snail(
             Tiny(), way=SLOTS, length=LONGEST + 1, attention=((4, 3), (4, 3)), filters=4
@@ -44,10 +59,8 @@ def build(name):
         lambda x: np.asarray(x) + rng.normal(0, 0.3, x.shape).astype(np.float32), variables.params
     )
     variables = variables._replace(params=params)
-    snail = name == "snail"
-    limits = {"slots": SLOTS, "longest": LONGEST, "ordered": True} if snail else {}
     predict = functools.partial(jax.jit(learner.predict), *variables)
-    return predict, freeze(learner, variables, **limits)
+    return predict, Predictor.of(learner, variables)
 
 
 @pytest.fixture(scope="module", params=["snail", "protonet", "supervised"])
@@ -84,11 +97,11 @@ def reference(predict, examples, order, places, query):
 
 
 def test_probabilities_are_the_learners_averaged_over_orders(built):
-    predict, frozen = built
+    predict, predictor = built
     examples = support("BAABBC")  # one, two and three of a label
-    found = Diagnoser(frozen, CALIBRATION, orders=4).fit(examples)(list(QUERIES[:2]))
-    read = readings(frozen, 6, 3, 4, np.random.default_rng(0))
-    assert len(read.support) == (4 if frozen.ordered else 1)
+    found = Diagnoser(model(predictor), orders=4).fit(examples)(list(QUERIES[:2]))
+    read = readings(predictor, 6, 3, 4, np.random.default_rng(0))
+    assert len(read.support) == (4 if predictor.limits.ordered else 1)
     for diagnosis, query in zip(found, QUERIES):
         each = np.stack([reference(predict, examples, o, p, query) for o, p in zip(*read)])
         assert diagnosis.labels == ("B", "A", "C")
@@ -99,9 +112,9 @@ def test_probabilities_are_the_learners_averaged_over_orders(built):
 
 def test_the_range_is_that_of_fits_without_any_one_example_whose_label_has_others(protonet):
     examples = support("AABBBC")
-    diagnosis = Diagnoser(protonet, CALIBRATION).fit(examples)(QUERIES[0])
+    diagnosis = Diagnoser(model(protonet)).fit(examples)(QUERIES[0])
     without = [
-        Diagnoser(protonet, CALIBRATION).fit(examples[:i] + examples[i + 1 :])(QUERIES[0])
+        Diagnoser(model(protonet)).fit(examples[:i] + examples[i + 1 :])(QUERIES[0])
         for i in range(5)
     ]
     each = np.stack([diagnosis.probs, *(d.probs for d in without)])
@@ -111,7 +124,7 @@ def test_the_range_is_that_of_fits_without_any_one_example_whose_label_has_other
 
 
 def test_one_query_or_several_get_the_same_answer(built):
-    diagnoser = Diagnoser(built[1], CALIBRATION).fit(support("AABB"))
+    diagnoser = Diagnoser(model(built[1])).fit(support("AABB"))
     together = diagnoser(np.stack([*QUERIES, *signals(14, 3)]))  # more than one block
     assert len(together) == 19
     for query, other in zip(QUERIES[:2], together):
@@ -125,7 +138,7 @@ def test_one_query_or_several_get_the_same_answer(built):
 def test_the_support_is_embedded_once(protonet):
     seen = []
     counting = protonet._replace(embed=lambda x: seen.append(len(x)) or protonet.embed(x))
-    diagnoser = Diagnoser(counting, CALIBRATION).fit(support("AABB"))
+    diagnoser = Diagnoser(model(counting)).fit(support("AABB"))
     diagnoser(QUERIES[0])
     diagnoser(QUERIES[1])
     assert seen == [4, 1, 1]
@@ -133,20 +146,20 @@ def test_the_support_is_embedded_once(protonet):
 
 def test_effects_are_what_fitting_without_the_example_changes(protonet):
     examples = support("AABBBC")
-    diagnosis = Diagnoser(protonet, CALIBRATION).fit(examples)(QUERIES[0])
+    diagnosis = Diagnoser(model(protonet)).fit(examples)(QUERIES[0])
     top = diagnosis.labels[int(diagnosis.probs.argmax())]
     for evidence in diagnosis.evidence:
         rest = [e for i, e in enumerate(examples) if i != evidence.example]
-        without = Diagnoser(protonet, CALIBRATION).fit(rest)(QUERIES[0])
+        without = Diagnoser(model(protonet)).fit(rest)(QUERIES[0])
         left = dict(zip(without.labels, without.probs)).get(top, 0.0)
         assert evidence.effect == pytest.approx(diagnosis.probs.max() - left, abs=1e-5)
 
 
 def test_weights_share_each_labels_probability_by_closeness(built):
-    frozen, examples = built[1], support("ABBAAC")
-    found = Diagnoser(frozen, CALIBRATION).fit(examples)(QUERIES)
-    embedded = np.asarray(frozen.embed(np.stack([x for _, _, x in examples])))
-    for diagnosis, query in zip(found, np.asarray(frozen.embed(QUERIES))):
+    predictor, examples = built[1], support("ABBAAC")
+    found = Diagnoser(model(predictor)).fit(examples)(QUERIES)
+    embedded = np.asarray(predictor.embed(np.stack([x for _, _, x in examples])))
+    for diagnosis, query in zip(found, np.asarray(predictor.embed(QUERIES))):
         weights = [e.weight for e in sorted(diagnosis.evidence)]
         assert sum(weights) == pytest.approx(1)
         assert [e.weight for e in diagnosis.evidence] == sorted(weights, reverse=True)
@@ -158,8 +171,8 @@ def test_weights_share_each_labels_probability_by_closeness(built):
 def test_unsure_unless_one_label_is_plausible_and_certain_enough(protonet):
     def ask(risk, query=QUERIES[0]):
         row = ROW._replace(scores=(0.7,) * 3, risks=(risk,) * 11)
-        made = CALIBRATION._replace(rows=(row,))
-        return Diagnoser(protonet, made, error_rate=0.1).fit(support("AAB"))(query)
+        made = calibration(row)
+        return Diagnoser(model(protonet, made), error_rate=0.1).fit(support("AAB"))(query)
 
     near = support("AAB")[2][2] * 0.98 + 0.02 * QUERIES[0]
     certain = ask(0.05, near)
@@ -169,40 +182,89 @@ def test_unsure_unless_one_label_is_plausible_and_certain_enough(protonet):
     assert certain.error_rate == 0.1
     assert ask(0.2, near).answer is None  # wrong too often at any certainty
     loose = ROW._replace(scores=(1.0,) * 3, risks=(0.0,) * 11)
-    made = CALIBRATION._replace(rows=(loose,))
-    both = Diagnoser(protonet, made).fit(support("AAB"))(near)
+    made = calibration(loose)
+    both = Diagnoser(model(protonet, made)).fit(support("AAB"))(near)
     assert both.plausible == ("B", "A")
     assert both.answer is None
 
 
-def warned(diagnosis, *words):
-    return [w for w in diagnosis.warnings if all(word in w for word in words)]
+def warned(said, *words):
+    return [w for w in said.warnings if all(word in w for word in words)]
 
 
 def test_warnings_on_examples_and_copies(protonet):
     examples = support("AABB")
-    plain = Diagnoser(protonet, CALIBRATION).fit(examples)
+    plain = Diagnoser(model(protonet)).fit(examples)
     assert plain(QUERIES[0]).warnings == ()
     copy = plain(1.001 * examples[2][2] + 0.3)  # another gain and offset
     assert warned(copy, "among the examples, as 2.csv (B)")
-    single = Diagnoser(protonet, CALIBRATION).fit(examples[:3])
-    assert warned(single(QUERIES[0]), "B has a single example")
-    twice = Diagnoser(protonet, CALIBRATION).fit([*examples, ("again", "A", examples[0][2])])
-    assert warned(twice(QUERIES[0]), "0.csv and again are the same recording, given twice as A")
-    torn = Diagnoser(protonet, CALIBRATION).fit([*examples, ("again", "A", examples[3][2])])
-    assert warned(torn(QUERIES[0]), "3.csv and again", "once as B", "once as A", "correct")
+    single = Diagnoser(model(protonet)).fit(examples[:3])
+    assert warned(single, "B has a single example")
+    twice = Diagnoser(model(protonet)).fit([*examples, ("again", "A", examples[0][2])])
+    assert warned(twice, "0.csv and again are the same recording, given twice as A")
+    torn = Diagnoser(model(protonet)).fit([*examples, ("again", "A", examples[3][2])])
+    assert warned(torn, "3.csv and again", "once as B", "once as A", "correct")
 
 
-def test_warnings_on_recordings_unlike_all_others(protonet):
+def test_what_holds_for_the_examples_is_not_said_with_every_query(protonet):
+    single = Diagnoser(model(protonet)).fit(support("AAB"))
+    assert len(single.warnings) == 1
+    assert [d.warnings for d in single(QUERIES)] == [()] * 5
+
+
+def test_a_warning_on_recordings_unlike_all_that_was_trained_on(protonet):
     strange = CALIBRATION._replace(strange=0.0)
-    far = CALIBRATION._replace(rows=(ROW._replace(far=0.0),))
-    for made, words in ((strange, "unlike those the model was trained on"), (far, "none of the")):
-        (found,) = Diagnoser(protonet, made).fit(support("AABB"))(QUERIES[0]).warnings
-        assert words in found
+    (found,) = Diagnoser(model(protonet, strange)).fit(support("AABB"))(QUERIES[0]).warnings
+    assert "unlike those the model was trained on" in found
+
+
+def unstated(diagnosis):
+    """Nothing is answered, nothing excluded, no rate stated, and the reader is told why."""
+    assert diagnosis.answer is None
+    assert diagnosis.error_rate is None
+    assert sorted(diagnosis.plausible) == sorted(diagnosis.labels)
+    return True
+
+
+def test_no_rate_is_stated_where_leads_are_missing(protonet):
+    sure = ROW._replace(scores=(0.0,) * 3, risks=(0.0,) * 11)
+    examples = support("AABB")
+    near = examples[0][2] * 0.9 + 0.1 * QUERIES[0]
+    fitted = Diagnoser(model(protonet, calibration(sure))).fit(examples)
+    whole, partial = fitted([near, near * [1, 0]])
+    assert (whole.answer, whole.error_rate) == ("A", 0.1)
+    assert unstated(partial)
+    assert warned(partial, "II missing or flat", "no rate of errors can be stated")
+    flat = [(name, label, signal * [1, 0]) for name, label, signal in examples[:1]]
+    fitted = Diagnoser(model(protonet, calibration(sure))).fit(flat + examples[1:])
+    assert unstated(fitted(near))
+    assert warned(fitted, "missing or flat in 1 of 4 examples, such as 0.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("ABCD", "there are 4 candidates, and the calibration was fitted for 2 to 3"),
+        ("AB" * 10, "about 10 examples of each of 2 candidates, .* fitted for 1 to 9"),
+    ],
+)
+def test_no_rate_is_stated_outside_of_what_was_fitted(protonet, labels, said):
+    fitted = Diagnoser(model(protonet)).fit(support(labels))
+    assert re.search(said, fitted.warnings[0])
+    assert unstated(fitted(QUERIES[0]))
+
+
+def test_a_transposed_recording_is_refused(built):
+    fitted = Diagnoser(model(built[1])).fit(support("AB"))
+    for query in (QUERIES[0].T, np.stack([q.T for q in QUERIES])):
+        with pytest.raises(MetaecgError, match=r"\[samples, leads\] \(24, 2\); transpose it"):
+            fitted(query)
+    with pytest.raises(MetaecgError, match="transpose it"):
+        fitted.fit([(name, label, signal.T) for name, label, signal in support("AB")])
 
 
 def test_an_answer_that_turns_with_the_order_is_said():
-    frozen = build("protonet")[1]
+    predictor = build("protonet")[1]
 
     def by_first(task):  # votes for the label of the record read first
         slots = np.take_along_axis(task.labels.argmax(-1), task.support[:, -1:], 1)
@@ -210,8 +272,8 @@ def test_an_answer_that_turns_with_the_order_is_said():
         odds = odds - np.log(np.exp(odds).sum(-1, keepdims=True))
         return np.repeat(odds[:, None], task.query.shape[1], 1)
 
-    turning = frozen._replace(classify=by_first, ordered=True)
-    diagnosis = Diagnoser(turning, CALIBRATION, orders=8).fit(support("AABB"))(QUERIES[0])
+    turning = predictor._replace(classify=by_first, limits=Limits(ordered=True))
+    diagnosis = Diagnoser(model(turning), orders=8).fit(support("AABB"))(QUERIES[0])
     (found,) = diagnosis.warnings
     assert "depends on the order" in found
     assert "of 8 orders" in found
@@ -219,28 +281,32 @@ def test_an_answer_that_turns_with_the_order_is_said():
 
 
 def test_errors_name_what_to_change():
-    frozen = build("snail")[1]
-    unfit = Diagnoser(frozen, CALIBRATION)
+    predictor = build("snail")[1]
+    unfit = Diagnoser(model(predictor))
     with pytest.raises(MetaecgError, match="no labelled examples yet; call fit"):
         unfit(QUERIES[0])
     with pytest.raises(MetaecgError, match="no labelled example; give some"):
         unfit.fit([])
     with pytest.raises(MetaecgError, match="all 3 examples are of one diagnosis, A"):
         unfit.fit(support("AAA"))
-    with pytest.raises(MetaecgError, match="4 diagnoses are given, this model tells at most 3"):
+    with pytest.raises(
+        MetaecgError, match="4 diagnoses are given, this model distinguishes at most 3"
+    ):
         unfit.fit(support("ABCD"))
     with pytest.raises(MetaecgError, match=r"9 examples .* at most 8; give up to 4 of each"):
         unfit.fit(support("AAAAABBBB"))
-    with pytest.raises(MetaecgError, match=r"odd: shape \(3, 2\)"):
+    with pytest.raises(MetaecgError, match=r"odd: shape \(3, 2\).* \(24, 2\)"):
         unfit.fit([*support("AB"), ("odd", "A", np.zeros((3, 2)))])
     with pytest.raises(MetaecgError, match=r"hole: there are missing samples \(NaN\)"):
         unfit.fit([*support("AB"), ("hole", "A", np.full((SAMPLES, LEADS), np.nan))])
     fitted = unfit.fit(support("AB"))
-    with pytest.raises(MetaecgError, match="3 samples of 2 leads, unlike the examples"):
+    with pytest.raises(
+        MetaecgError, match=r"the query: shape \(3, 2\), and this model reads .* \(24, 2\)"
+    ):
         fitted(np.zeros((3, 2), np.float32))
     with pytest.raises(MetaecgError, match=r"the query: .*NaN"):
         fitted(np.full((SAMPLES, LEADS), np.inf))
     with pytest.raises(MetaecgError, match="error_rate 0: must be between 0 and 1"):
-        Diagnoser(frozen, CALIBRATION, error_rate=0)
+        Diagnoser(model(predictor), error_rate=0)
     with pytest.raises(MetaecgError, match="choose a learner that does not adapt its encoder"):
-        freeze(learners.maml(Tiny(norm=False), way=3), None)
+        Predictor.of(learners.maml(Tiny(norm=False), way=3), None)

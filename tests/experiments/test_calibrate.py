@@ -1,18 +1,22 @@
 """experiments.calibrate and experiments.export on a run of a tiny learner."""
 
+import dataclasses
+import errno
 import json
 
 import jax
 import numpy as np
 import pytest
+from absl import flags
 from tiny import Tiny
 
 from experiments import calibrate, diagnose, export
 from experiments.configs import quickstart
-from experiments.runs import build, trained
+from experiments.runs import build, models, trained
 from metaecg import evaluate, learners
 from metaecg.data import Library, protocols, save
-from metaecg.diagnose import artefact
+from metaecg.diagnose import answers, artefact, fitting, measuring
+from metaecg.diagnose.support import Read
 from metaecg.errors import MetaecgError
 from metaecg.evaluate import draw_episodes
 
@@ -68,34 +72,36 @@ def run(library, monkeypatch):
     variables = jax.jit(learner.init)(jax.random.key(0), build.example_task(64, 2, 3))
     loaded = trained.Trained(config, facts, learner, variables, 7)
     monkeypatch.setattr(trained, "load", lambda _: loaded)
-    monkeypatch.setattr(calibrate, "SHOTS", (1, 3, 50))  # no class has 50
-    monkeypatch.setattr(calibrate, "WAYS", (2, 5))  # nor the validation 5 classes
+    monkeypatch.setattr(fitting, "SHOTS", (1, 3, 50))  # no class has 50
+    monkeypatch.setattr(fitting, "WAYS", (2, 5))  # nor the validation 5 classes
     monkeypatch.setattr(evaluate, "draw_episodes", drawn_once)
     return loaded
 
 
 def test_the_calibration_is_fitted_once_for_these_weights(run, library, tmp_path, monkeypatch):
-    first = calibrate.ready(tmp_path)
+    first = models.load(tmp_path).model
     assert [row[:2] for row in first.calibration.rows] == [(2, 1), (2, 3)]
-    assert first.record["bandpass"] == [0.5, 40.0]
+    assert first.form.bandpass == (0.5, 40.0)
     assert first.provenance["trained_on"] == list("ABC")
     assert first.provenance["calibrated_on"] == library[0].fingerprint
     run.config.library = "gone"
-    assert calibrate.ready(tmp_path).calibration == first.calibration
+    assert models.load(tmp_path).model.calibration == first.calibration
     params = jax.tree.map(lambda x: x + 0.1, run.variables.params)
     other = run._replace(variables=run.variables._replace(params=params))
     monkeypatch.setattr(trained, "load", lambda _: other)
     with pytest.raises(MetaecgError, match=r"run's library: .*gone.*--library=LIBRARY"):
-        calibrate.ready(tmp_path)
-    again = calibrate.ready(tmp_path, str(library[1] / "library"))
+        models.load(tmp_path)
+    again = models.load(tmp_path, str(library[1] / "library")).model
     assert again.calibration != first.calibration
-    (tmp_path / calibrate.FILE).write_text("{")
+    (tmp_path / models.FILE).write_text("{")
     with pytest.raises(MetaecgError, match=r"calibration\.json: damaged; delete it"):
-        calibrate.ready(tmp_path)
+        models.load(tmp_path)
 
 
 def test_unseen_diagnoses_are_measured(run, library, tmp_path):
-    rows = calibrate.measure(calibrate.ready(tmp_path), library[0], episodes=20, error_rate=0.2)
+    part = protocols.split(library[0], protocols.load(run.config.protocol), "test")
+    model = models.load(tmp_path).model
+    rows = measuring.measure_part(model, library[0], part, fitting.Plan(20, 2, 1), 0.2)
     assert [(row["way"], row["shot"]) for row in rows] == [(2, 1), (2, 3)]
     assert all(0 <= row["coverage"] <= 1 <= row["set_size"] <= row["way"] for row in rows)
     assert calibrate.table(rows, 0.2).count("\n") == 1 + len(rows)
@@ -109,13 +115,13 @@ def test_an_export_diagnoses_as_its_run(run, library, tmp_path):
     read = artefact.read(output)
     assert read.provenance["step"] == 7
     assert read.provenance["half"] is True
-    models = [diagnose.load(str(tmp_path), None), diagnose.load(None, str(output))]
+    loaded = [diagnose.load(str(tmp_path), None), diagnose.load(None, str(output))]
     records = [
-        diagnose.Read(str(r), str(r), library[0].millivolts(r).astype(np.float32), 100.0, ())
+        Read(str(r), str(r), library[0].millivolts(r).astype(np.float32), 100.0, ())
         for r in range(72, 96)
     ]
     support = [(record, "GH"[i >= 12]) for i, record in enumerate(records) if i % 12 < 10]
-    one, other = (diagnose.diagnose(model, support, records[10:12])[0] for model in models)
+    one, other = (answers.diagnose(model, support, records[10:12]).diagnoses[0] for model in loaded)
     np.testing.assert_allclose(one.probs, other.probs, atol=0.02)
     assert one.labels == ("G", "H")
 
@@ -135,4 +141,65 @@ def test_a_library_of_another_form_is_refused(run, library, tmp_path):
     trained.check_form(run, library[0])
     run.facts["record"]["hz"] = 500.0
     with pytest.raises(MetaecgError, match="the run was trained on 500 Hz, 64 samples"):
-        calibrate.ready(tmp_path)
+        models.load(tmp_path)
+
+
+@pytest.mark.parametrize("band", [(5e-05, 40.0), (0.05, 150.0), (1e-3, 1e2)])
+def test_a_band_pass_is_known_whatever_its_numbers(library, band):
+    said = (f"band-pass {band[0]:g}–{band[1]:g} Hz, zero phase",)
+    assert models.form_of(dataclasses.replace(library[0], processing=said)).bandpass == band
+
+
+def test_a_run_that_cannot_be_written_is_exported_and_diagnoses(run, tmp_path, monkeypatch, capsys):
+    """By root as well, for whom no folder is read-only."""
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    (tmp_path / "run").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(models.Path, "write_text", refuse)
+        export.export(tmp_path / "run", tmp_path / "tiny.metaecg")
+        assert diagnose.load(str(tmp_path / "run"), None).calibration.rows
+    assert "cannot be written (Read-only file system)" in capsys.readouterr().out
+    assert artefact.read(tmp_path / "tiny.metaecg").calibration.rows
+
+
+def measured(**given):
+    """What `calibrate` does with flags."""
+    calibrate.define_flags()
+    flags.FLAGS(["calibrate", *(f"--{name}={value}" for name, value in given.items())])
+    calibrate.main([])
+
+
+def test_an_artefact_is_measured_on_an_archive_and_fitted_anew(run, library, tmp_path, capsys):
+    made, folder = library
+    export.export(tmp_path, tmp_path / "a.metaecg")
+    given = {"artefact": tmp_path / "a.metaecg", "library": folder / "library", "episodes": 20}
+    measured(**given, protocol=folder / "protocol.json", refit=tmp_path / "b.metaecg")
+    assert "| 2 | 1 |" in capsys.readouterr().out
+    one, two = (artefact.read(tmp_path / name) for name in ("a.metaecg", "b.metaecg"))
+    assert one.calibration != two.calibration
+    assert two.provenance["calibrated_on"] == made.fingerprint
+    assert two.provenance["measured"]["test"]["episodes"] == 20
+    # Another archive under equivalent names of classes that were trained on is refused.
+    other = json.loads((folder / "protocol.json").read_text())
+    other |= {"train": ["G"], "test": ["A", "H"], "validation": []}
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    with pytest.raises(MetaecgError, match=r"trained on 1 of the classes .* A \(there A\)"):
+        measured(**given, protocol=tmp_path / "other.json")
+    form = dataclasses.replace(made, hz=50.0)
+    with pytest.raises(MetaecgError, match=r"library: 50 Hz.*the model reads 100 Hz"):
+        calibrate.unchecked(one, form, protocols.load(run.config.protocol), "test")
+
+
+def test_flags_that_contradict_each_other_are_refused(tmp_path):
+    for given, said in (
+        ({}, "name a model by --workdir or by --artefact"),
+        ({"workdir": "a", "artefact": "b"}, "name a model by --workdir or by --artefact"),
+        ({"workdir": "a", "protocol": "b"}, "--protocol belongs to --artefact"),
+        ({"workdir": "a", "refit": "b"}, "--refit belongs to --artefact"),
+        ({"artefact": "none"}, "--artefact needs --library"),
+    ):
+        with pytest.raises(MetaecgError, match=said):
+            measured(**given)

@@ -15,18 +15,21 @@ import wfdb
 from tiny import Tiny
 
 from experiments import diagnose
-from experiments.diagnose import Given, answer
 from metaecg import learners
-from metaecg.diagnose import artefact
+from metaecg.data.readers.given import Given
+from metaecg.diagnose import answers, artefact
+from metaecg.diagnose.answers import answer
 from metaecg.diagnose.calibration import Calibration, Row
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
 
 HZ, SAMPLES = 100, 1000
 LEADS = ("I", "II", "III", "V1", "V6")
-RECORD = {"hz": 100.0, "samples": SAMPLES, "leads": list(LEADS), "scale": 0.001, "bandpass": None}
-ROW = Row(2, 3.0, 10.0, 5.0, 1e9, scores=(0.0, 0.6), risks=tuple(np.linspace(0.5, 0, 11)))
-CALIBRATION = Calibration((ROW,), (0.0,) * 8, (1.0,) * 8, 1e9)
+FORM = Form(100.0, SAMPLES, LEADS)
+ROW = Row(2, 1.0, 10.0, 5.0, (0.0, 0.6), tuple(np.linspace(0.5, 0, 11)), (999.0,) * 11)
+CALIBRATION = Calibration((ROW, ROW._replace(shot=30.0)), (0.0,) * 8, (1.0,) * 8, 1e9)
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +41,8 @@ def file(tmp_path_factory):
     example = tasks.Task(records, jnp.zeros((1, 2, 2)), rows, rows, rows, jnp.ones(1))
     variables = jax.jit(learner.init)(jax.random.key(0), example)
     path = tmp_path_factory.mktemp("artefact") / "tiny.metaecg"
-    artefact.write(
-        path, learner, variables, CALIBRATION, record=RECORD, provenance={"learner": "protonet"},
-        slots=None, longest=None, ordered=False,
-    )  # fmt: skip
+    model = Model(Predictor.of(learner, variables), CALIBRATION, FORM, {"learner": "protonet"})
+    artefact.write(path, model, learner, variables)
     return path
 
 
@@ -78,9 +79,18 @@ def case(tmp_path):
     return tmp_path / "support", write(tmp_path / "query.csv", ecg(1.9, 7))
 
 
-def only(model, case, given=diagnose.NOTHING):
+NOTHING = Given()
+
+
+def only(model, case, given=NOTHING):
     support, query = case
     return answer(model, support, [str(query)], given).diagnoses[0]
+
+
+def told(model, case):
+    """All warnings: about the query, and about the examples."""
+    found = answer(model, case[0], [str(case[1])])
+    return [*found.diagnoses[0].warnings, *found.warnings]
 
 
 def test_one_record_in_three_formats_has_one_answer(model, case, tmp_path):
@@ -213,7 +223,7 @@ def absurd_hz(support, query):
 
 ERRORS = {
     empty_folder: "no sub-folder in it; put the recordings of each diagnosis into a sub-folder",
-    one_class: "all 2 examples are of one diagnosis, fast; give examples of what it is to be told",
+    one_class: "all 2 examples are of one diagnosis, fast; give examples of what it is to be dist",
     class_without_recordings: "empty: no recording in it",
     unreadable_file: "query.csv: ",
     thousandfold_units: "looks like µV read as mV",
@@ -251,8 +261,8 @@ def test_an_error_says_what_is_wrong(spoil, model, case):
 
 @pytest.mark.parametrize("spoil", WARNINGS, ids=lambda f: f.__name__)
 def test_a_warning_says_what_to_look_at(spoil, model, case):
-    assert only(model, case).warnings == ()
-    warnings = only(model, spoiled(spoil, case)).warnings
+    assert told(model, case) == []
+    warnings = told(model, spoiled(spoil, case))
     assert any(re.search(WARNINGS[spoil], warning) for warning in warnings), warnings
 
 
@@ -266,8 +276,7 @@ def test_names_in_any_encoding_are_read_and_shown(model, case):
     other = query.rename(query.with_name(os.fsdecode(b"caf\xe9.csv")))
     found = answer(model, support, [str(other)])
     assert found.diagnoses[0].labels == ("slow", "\\xdcberleitung")
-    text = diagnose.as_text(found.diagnoses[0], found.queries[0], found.support)
-    content = diagnose.as_json(found.diagnoses[0], found.queries[0], found.support)
+    text, content = answers.as_text(found), answers.as_json(found, {})
     for shown in (text, json.dumps(content, ensure_ascii=False)):
         assert "caf\\xe9.csv" in shown.replace("\\\\", "\\")
         shown.encode("utf-8")
@@ -292,14 +301,40 @@ def test_what_files_do_not_say_is_asked_for_and_taken(model, case):
     bare = (support, query.with_suffix(".npy"))
     with pytest.raises(MetaecgError, match=r"give --hz .*--units .*--leads"):
         only(model, bare)
-    told = only(model, bare, Given(100.0, "uV", LEADS))
-    np.testing.assert_allclose(told.probs, only(model, case).probs, atol=1e-3)
+    given = only(model, bare, Given(100.0, "uV", LEADS))
+    np.testing.assert_allclose(given.probs, only(model, case).probs, atol=1e-3)
+
+
+def test_each_thing_is_said_once(model, case):
+    """Twenty examples without V6 give one line, not twenty with every query."""
+    support, query = case
+    for label, rate in (("slow", 0.8), ("fast", 1.9)):
+        for i in range(10):
+            write(support / label / f"{i}.csv", ecg(rate, i)[:, :4], LEADS[:4])
+    other = write(query.with_name("other.csv"), ecg(0.8, 9))
+    found = answer(model, support, [str(query), str(other)])
+    assert [d.warnings for d in found.diagnoses] == [(), ()]
+    (said,) = [w for w in found.warnings if "MISSING LEADS V6" in w]
+    assert said.startswith("20 of 20 examples, 0.csv (fast), 1.csv (fast), 2.csv (fast) and 17")
+    text = answers.as_text(found)
+    assert text.count("MISSING LEADS") == 1
+    assert "in about" not in text  # no rate is stated
+    content = answers.as_json(found, {})
+    assert [d["error_rate"] for d in content["diagnoses"]] == [None, None]
+    assert content["warnings"] == list(found.warnings)
+
+
+@pytest.mark.parametrize("spoil", [missing_leads, flat_lead])
+def test_an_ecg_with_leads_missing_is_answered_unsure_and_without_a_rate(spoil, model, case):
+    diagnosis = only(model, spoiled(spoil, case))
+    assert (diagnosis.answer, diagnosis.error_rate) == (None, None)
+    assert set(diagnosis.plausible) == {"slow", "fast"}
 
 
 def test_models_that_are_not_there(tmp_path, monkeypatch):
     with pytest.raises(MetaecgError, match="--workdir and --artefact are both given"):
         diagnose.load("a", "b")
-    monkeypatch.setattr(diagnose.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(artefact.resources, "files", lambda _: tmp_path)
     with pytest.raises(MetaecgError, match="no diagnoser comes with this installation"):
         diagnose.load(None, None)
 
@@ -307,7 +342,7 @@ def test_models_that_are_not_there(tmp_path, monkeypatch):
 def test_the_diagnoser_of_the_package_is_used(file, tmp_path, monkeypatch):
     (tmp_path / "shipped").mkdir()
     (tmp_path / "shipped" / "tiny.metaecg").write_bytes(file.read_bytes())
-    monkeypatch.setattr(diagnose.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(artefact.resources, "files", lambda _: tmp_path)
     assert diagnose.load(None, None).provenance["file"] == "tiny.metaecg"
 
 
@@ -329,7 +364,7 @@ def test_the_command_prints_and_writes_what_it_found(file, case, tmp_path):
     for shown in ("query.csv: ", "plausible", "most weight: ", "not a medical device"):
         assert shown in done.stdout
     results = json.loads(output.read_text("utf-8"))
-    assert results["provenance"]["artefact"] == artefact.read(file).fingerprint
+    assert results["provenance"]["artefact"] == artefact.read(file).provenance["artefact"]
     assert [r["label"] for r in results["support"]] == ["fast", "fast", "slow", "slow"]
     (found,) = results["diagnoses"]
     assert sum(p["probability"] for p in found["probabilities"].values()) == pytest.approx(1)

@@ -4,36 +4,26 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from metaecg.data.readers.notes import Note
+from metaecg.diagnose.answers import Answers
+from metaecg.diagnose.calibration import Calibration
+from metaecg.diagnose.diagnoser import Diagnosis, Evidence
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor
+from metaecg.diagnose.support import Read
 from metaecg.figures import pages, report
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+CSS = (Path(pages.__file__).parent / "templates" / "page.css").read_text("utf-8")
 CHROME = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-
-
-class Evidence(NamedTuple):
-    example: int
-    weight: float
-    effect: float
-
-
-class Diagnosis(NamedTuple):
-    labels: tuple
-    probs: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    answer: str | None
-    plausible: tuple
-    error_rate: float
-    evidence: tuple
-    warnings: tuple
 
 
 class Reader(HTMLParser):
@@ -72,7 +62,22 @@ def ecg(seed=0, samples=1000):
     return beats[:, None] * rng.uniform(-1, 1.5, 12) + rng.normal(0, 0.03, (samples, 12))
 
 
-SUPPORT = [(f"{label}/{k}.csv", label, ecg(k)) for label in ("AFIB", "<WPW>") for k in range(2)]
+def recorded(name, signal, *notes):
+    return Read(name, name, signal, 100.0, tuple(map(Note, notes)))
+
+
+def diagnosis_page(cases, support, provenance=None, hz=100.0, warnings=()):
+    """Cases of (query, diagnosis)."""
+    queries, diagnoses = zip(*cases)
+    known = Calibration((), (), (), 0.0)
+    form = Form(hz, len(queries[0].signal), LEADS)
+    model = Model(Predictor(lambda x: x, lambda x: x), known, form, provenance or {})
+    return report.diagnosis_page(Answers(support, queries, diagnoses, warnings), model)
+
+
+SUPPORT = [
+    (recorded(f"{label}/{k}.csv", ecg(k)), label) for label in ("AFIB", "<WPW>") for k in range(2)
+]
 SURE = Diagnosis(
     ("AFIB", "<WPW>"), np.float32([0.2, 0.8]), np.float32([0.1, 0.7]), np.float32([0.3, 0.9]),
     "<WPW>", ("<WPW>",), 0.1,
@@ -86,9 +91,12 @@ UNSURE = SURE._replace(
 
 @pytest.fixture(scope="module")
 def diagnosed():
-    cases = [("a&b.edf", SURE, ecg(7), ()), ("c.csv", UNSURE, ecg(8), ("500 Hz to 100 Hz",))]
+    cases = [
+        (recorded("a&b.edf", ecg(7)), SURE),
+        (recorded("c.csv", ecg(8), "500 Hz to 100 Hz"), UNSURE),
+    ]
     provenance = {"model": {"fingerprint": "ab" * 32}, "leads": LEADS, "rate": 0.1234567}
-    return report.diagnosis_page(cases, SUPPORT, provenance, hz=100.0, leads=LEADS)
+    return diagnosis_page(cases, SUPPORT, provenance, warnings=["all examples are <flat>"])
 
 
 def results():
@@ -176,11 +184,16 @@ def test_unsure_of_a_single_plausible_diagnosis_says_why():
     probs = np.array([0.9, 0.1])
     grounds = (Evidence(0, 1.0, 0.1),)
     only = Diagnosis(("LQT", "WPW"), probs, probs, probs, None, ("LQT",), 0.1, grounds, ())
-    html = report.diagnosis_page(
-        [("q", only, ecg(), ())], [("a", "LQT", ecg(1))], {}, hz=100, leads=LEADS
-    )
+    html = diagnosis_page([(recorded("q", ecg()), only)], [(recorded("a", ecg(1)), "LQT")])
     said = "Unsure: LQT is not certain enough to be answered. Plausible: LQT."
     assert said in Reader(html).text
+
+
+def test_where_no_rate_can_be_stated_none_is():
+    without = UNSURE._replace(error_rate=None)
+    said = Reader(diagnosis_page([(recorded("q", ecg()), without)], SUPPORT)).text
+    assert "Unsure. No rate of errors can be stated, so that no candidate is excluded." in said
+    assert "are wrong in about" not in said
 
 
 def test_the_diagnosis_says_what_was_answered_and_why(diagnosed):
@@ -190,6 +203,7 @@ def test_the_diagnosis_says_what_was_answered_and_why(diagnosed):
     assert "wrong in about 10% of recordings like those of the validation" in said
     assert "Unsure. Plausible: AFIB, <WPW>." in said
     assert "Warning: far from all examples & <odd>" in said
+    assert said.count("Warning: all examples are <flat>") == 1
     assert "<WPW> yes 80.0% 70.0% – 90.0% AFIB no 20.0% 10.0% – 30.0%" in said
     first = "<WPW> — <WPW>/0.csv: weight 60%; without it the probability of <WPW> would be "
     assert first + "31.0 points lower" in said
@@ -215,8 +229,8 @@ def test_the_diagnosis_says_what_was_answered_and_why(diagnosed):
 
 def test_a_page_of_a_query_and_its_examples_is_small():
     sharp = np.random.default_rng(0).normal(0, 0.3, (5000, 12))  # nothing to simplify, 500 Hz
-    support = [(name, label, sharp) for name, label, _ in SUPPORT]
-    html = report.diagnosis_page([("a", SURE, sharp, ())], support, {}, hz=500.0, leads=LEADS)
+    support = [(recorded(read.name, sharp), label) for read, label in SUPPORT]
+    html = diagnosis_page([(recorded("a", sharp), SURE)], support, hz=500.0)
     assert len(html.encode()) < 2e6
 
 
@@ -251,14 +265,14 @@ def test_the_evaluation_does_with_what_older_results_hold():
 def test_text_of_a_figure_is_text_and_escaped():
     drawn = Figure(figsize=(1, 1))
     drawn.text(0, 0, "<i> & 心 id='x'")
-    html = pages.page("<t>", [("<h>", pages.figure(drawn, 'a "quoted" <alt>', "<caption>"))])
+    html = pages.page("<t>", [("<h>", [pages.figure(drawn, 'a "quoted" <alt>', "<caption>")])])
     page = Reader(html)
     assert page.all("svg")[0]["aria-label"] == 'a "quoted" <alt>'
     assert "<i> & 心 id='x'" in page.text
     assert "<caption>" in page.text
     assert page.all("svg")[0]["width"] == "25.40mm"
     assert html == pages.page(
-        "<t>", [("<h>", pages.figure(drawn, 'a "quoted" <alt>', "<caption>"))]
+        "<t>", [("<h>", [pages.figure(drawn, 'a "quoted" <alt>', "<caption>")])]
     )
 
 
@@ -270,7 +284,7 @@ def test_colours_of_text_contrast_with_what_is_behind():
         )
         return linear @ [0.2126, 0.7152, 0.0722]
 
-    behind = re.findall(r"background: (#\w{6})\b", pages._CSS)
+    behind = re.findall(r"background: (#\w{6})\b", CSS)
     assert len(behind) == 4
     for text in ("#1a1a1a", "#333333"):
         for colour in (*behind, "#ffffff"):
