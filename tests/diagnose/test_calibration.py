@@ -142,12 +142,13 @@ def test_answers_are_wrong_at_the_rate_stated_whatever_few_they_were_fitted_on(q
     for seed in range(10):
         embeddings, episodes = world(seed, episodes=queries // 5)
         fitted = fit_calibration(PREDICTOR, embeddings, [episodes], embeddings)
-        other, asked = world(1000 + seed, episodes=100)
+        other, asked = world(1000 + seed, episodes=500)
         found = measure(model(fitted), other, asked, error_rate=0.1)
         if found["answered"]:
             wrong.append(found["wrong_answers"])
     assert len(wrong) == (0 if queries == 50 else 10)
-    assert all(rate < 0.12 for rate in wrong)
+    # Each bound holds with a confidence of 95 %: two or more of ten fail in 9 % of such tests.
+    assert sum(rate > 0.1 for rate in wrong) <= 2
 
 
 def test_a_row_lies_between_the_shots_and_the_ways_fitted():
