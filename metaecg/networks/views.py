@@ -27,8 +27,8 @@ class View(NamedTuple):
 VIEWS: dict[str, View] = {
     "raw": View(0.6, 1.0),
     "kernels": View(0.85, 1.0),
-    "differences": View(0.75, 1.0),
-    "beat": View(0.85, 0.8),
+    "differences": View(0.75, 0.7),
+    "beat": View(0.85, 0.5),
     "beat_kernels": View(0.85, 1.0),
     "rhythm": View(0.5, 0.4),
 }
