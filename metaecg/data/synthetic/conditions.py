@@ -472,13 +472,13 @@ CONDITIONS: tuple[Condition, ...] = (
         SINUS._replace(pr=(0.075, 0.112)),
         NORMAL._replace(
             qrs=(
-                (0.20, 0.105, 0.20, 0.13, 0.14),
-                (0.36, 0.090, 0.38, 0.25, 0.20),  # delta
-                (0.60, 0.085, 1.20, 0.75, -0.10),
-                (0.74, 0.080, 0.40, 0.20, -0.75),
-                (0.88, 0.060, -0.15, -0.08, -0.25),
+                (0.20, 0.130, 0.10, 0.065, 0.07),  # delta: rises ever faster, without a step
+                (0.42, 0.105, 0.27, 0.175, 0.16),
+                (0.62, 0.100, 1.20, 0.75, -0.10),
+                (0.77, 0.075, 0.40, 0.20, -0.75),
+                (0.89, 0.055, -0.15, -0.08, -0.25),
             ),
-            duration=(0.118, 0.150),
+            duration=(0.126, 0.156),
             st=(-0.05, -0.04, 0.0),
             t=(-0.06, -0.02, 0.18),
         ),
@@ -520,7 +520,8 @@ CONDITIONS: tuple[Condition, ...] = (
         duration=(0.094, 0.114),
         st=(-0.11, -0.03, 0.09),
         t=(-0.24, 0.02, 0.26),
-        severity=(0.8, 1.25),
+        severity=(1.0, 1.2),
+        gain=(1.1, 1.2),
     ),
     _waves(
         "HVOLT",
@@ -534,7 +535,8 @@ CONDITIONS: tuple[Condition, ...] = (
             (0.81, 0.085, -0.38, -0.20, -0.50),
         ),
         t=(0.40, 0.32, 0.22),
-        severity=(0.8, 1.25),
+        severity=(1.0, 1.2),
+        gain=(1.1, 1.2),
     ),
     _waves(
         "SEHYP",
@@ -556,14 +558,15 @@ CONDITIONS: tuple[Condition, ...] = (
         "[AHA-5] R V1 above 0.7 mV, R/S in V1 above 1, right axis",
         p_right=(0.05, 0.14, 0.08),
         qrs=(
-            (0.18, 0.080, 0.08, -0.05, 0.18),
-            (0.43, 0.105, 0.15, 0.85, 0.60),
-            (0.60, 0.105, -0.62, 0.45, 0.55),
+            (0.18, 0.080, 0.08, -0.05, 0.22),
+            (0.43, 0.105, 0.15, 0.85, 0.85),
+            (0.60, 0.105, -0.62, 0.45, 0.75),
             (0.81, 0.085, -0.55, -0.12, 0.05),
         ),
         duration=(0.088, 0.112),
         st=(0.02, -0.03, -0.09),
         t=(0.30, 0.08, -0.28),
+        severity=(1.0, 1.15),
     ),
     _waves(
         "LAO/LAE",
@@ -580,9 +583,10 @@ CONDITIONS: tuple[Condition, ...] = (
         "right atrial overload/enlargement",
         "hypertrophy",
         "[AHA-5] P above 0.25 mV in II",
-        p_right=(0.06, 0.26, 0.14),
+        p_right=(0.06, 0.33, 0.16),
         p_left=(0.05, 0.07, -0.03),
         p_spread=0.026,
+        severity=(1.0, 1.2),
     ),
     # --- ischaemia and repolarisation ---------------------------------------------------------
     _waves(
@@ -787,9 +791,10 @@ CONDITIONS: tuple[Condition, ...] = (
             (0.90, 0.085, -0.12, -0.05, 0.05, 0.30),
         ),
         duration=(0.098, 0.118),
-        st=(0.0, 0.0, 0.0, 0.28),
+        st=(0.0, 0.0, 0.0, 0.38),
         sag=(0.0, 0.0, 0.0, 0.06),
-        t=(0.30, 0.26, 0.10, -0.55),
+        t=(0.30, 0.26, 0.10, -1.15),
+        severity=(0.9, 1.2),
     ),
     _waves(
         "LNGQT",
@@ -845,6 +850,6 @@ CONDITIONS: tuple[Condition, ...] = (
         "low QRS voltages in the frontal and horizontal leads",
         "voltage",
         "[AHA-2] limb leads below 0.5 mV, chest leads below 1 mV",
-        gain=(0.24, 0.36),
+        gain=(0.16, 0.24),
     ),
 )

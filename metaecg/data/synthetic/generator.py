@@ -33,7 +33,7 @@ __all__ = [
     "plan",
 ]
 
-VERSION = 1
+VERSION = 2
 """To be raised by whatever changes a signal: a library is identified by it and by its arguments."""
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")

@@ -528,3 +528,46 @@ def test_a_synthetic_library_is_identified_by_its_arguments(tmp_path):
     signals.write_bytes(b"\0" + signals.read_bytes()[1:])
     with pytest.raises(LibraryError, match=r"signals\.npy"):
         open_library(tmp_path / "a")
+
+
+LIMBS, CHEST = ("I", "II", "III", "aVR", "aVL", "aVF"), ("V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def _span(found, leads):
+    return np.max(
+        [found[f"R {v}"] + np.maximum(found[f"S {v}"], found[f"Q {v}"]) for v in leads], 0
+    )
+
+
+# What a statement is by definition, so that every record has it.
+CRITERIA = {
+    "LVOLT": lambda m: (_span(m, LIMBS) < 0.5) & (_span(m, CHEST) < 1.0),
+    "RVH": lambda m: (m["R V1"] > 0.7) & (m["R V1"] > m["S V1"]) & (m["axis"] > 90),
+    "LVH": lambda m: m["S V1"] + m["R V5"] > 3.5,
+    "HVOLT": lambda m: m["S V1"] + m["R V5"] > 3.5,
+    "RAO/RAE": lambda m: m["p"] > 0.25,
+    "BRU": lambda m: (m["ST V1"] >= 0.2) & (m["ST V2"] >= 0.2) & (m["T V1"] < 0) & (m["T V2"] < 0),
+}
+
+
+@pytest.mark.parametrize("code", CRITERIA)
+def test_records_meet_the_criterion_of_their_statement(code):
+    """64 other patients; at most one of them may be lost to the noise of the measurement."""
+    keys = jax.random.split(jax.random.key(1234 + CODES.index(code)), 64)
+    draw = jax.jit(jax.vmap(lambda key, condition: synthetic.generate(key, condition, hz=HZ)))
+    ecgs = np.asarray(draw(keys, jnp.full(64, CODES.index(code), jnp.int32)))
+    rows = [measure(ecg) for ecg in ecgs]
+    found = {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "beat"}
+    assert (~CRITERIA[code](found)).sum() <= 1
+
+
+def test_the_delta_wave_is_a_slur_and_no_step():
+    """Along the direction of R the potential rises ever faster until R's own upstroke is over."""
+    qrs = np.array(CONDITIONS[CODES.index("WPW")].waves.qrs)
+    along = qrs[np.abs(qrs[:, 2]).argmax(), 2:5]
+    share = np.linspace(-0.05, 0.5, 120)  # of the QRS duration
+    bells = np.exp(-0.5 * ((share[:, None] - qrs[:, 0]) / qrs[:, 1]) ** 2)
+    speed = np.diff(bells @ (qrs[:, 2:5] @ along) / np.linalg.norm(along)) / np.diff(share)
+    assert (speed > 0).all()
+    assert (np.diff(speed) > -0.05 * speed[1:]).all()
+    assert speed.max() > 4 * speed[60]
