@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
 
-from experiments import evaluate, train
+from experiments import compare_learners, evaluate, train
 from experiments.configs import quickstart
 from experiments.runs import build, trained, workdir
 from experiments.stress import toy
@@ -135,49 +134,55 @@ def test_runs_are_named_by_what_tells_them_apart(tmp_path):
         evaluate._names([folders[0], folders[1], tmp_path / "a" / "0" / "." / "maml"])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["--ensemble=there", "--probes=ridge"],
-            "--ensemble needs one of --probes=whit",
-        ),
-        (["--output=results.md"], "--output=results.md: give a name that ends in .json"),
-        (["--repeats=3"], "--repeats is of detection: give --detection as well"),
-        (["--output=no/where.json"], "there is no folder no"),
-        (["--shots=one"], "--shots=one: write numbers from 1 on"),
-        (["--shots=5,1,5"], "--shots=5,1,5: write every number once"),
-    ],
-)
-def test_evaluate_refuses_before_it_measures(run, arguments, message):
-    command = [sys.executable, "-m", "experiments.evaluate", f"--workdir={run}", *arguments]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert said.returncode == 1
-    assert message in said.stderr
-    assert "Traceback" not in said.stderr
+def refused(command, *arguments):
+    """What a command is refused with, run in this process with these flags."""
+    command.define_flags()
+    flags.FLAGS(["command", *arguments])
+    with pytest.raises(MetaecgError) as caught:
+        command.main([])
+    return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("argument", "message"),
-    [
-        ("--ways=five", "--ways=five: write numbers from 2 on"),
-        ("--shots=", "--shots=: write numbers from 1 on"),
-        ("--probes=rigde", "--probes: no probe 'rigde'; there are centroid"),
-        ("--part=validation", "--part=validation: protocol ptbxl_21_5 has no such part"),
-    ],
-)
-def test_reference_refuses_before_it_trains(argument, message):
-    command = [
-        sys.executable,
-        "-m",
-        "experiments.compare_learners",
-        "--library=none",
-        "--output=none",
-    ]
-    command += ["--protocol=ptbxl_21_5", argument]
-    said = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert said.returncode == 1
-    assert message in said.stderr
+def test_evaluate_refuses_before_it_measures(run):
+    for argument, message in {
+        "--ensemble=there": "--ensemble needs one of --probes=whit",
+        "--output=results.md": "--output=results.md: give a name that ends in .json",
+        "--repeats=3": "--repeats is of detection: give --detection as well",
+        "--output=no/where.json": "there is no folder no",
+        "--shots=one": "--shots=one: write numbers from 1 on",
+        "--shots=5,1,5": "--shots=5,1,5: write every number once",
+    }.items():
+        said = refused(evaluate, f"--workdir={run}", "--probes=ridge", argument)
+        assert message in said
+
+
+def test_compare_learners_refuses_before_it_trains():
+    for argument, message in {
+        "--ways=five": "--ways=five: write numbers from 2 on",
+        "--shots=": "--shots=: write numbers from 1 on",
+        "--probes=rigde": "--probes: no probe 'rigde'; there are centroid",
+        "--part=validation": "--part=validation: protocol ptbxl_21_5 has no such part",
+    }.items():
+        given = ("--library=none", "--output=none", "--protocol=ptbxl_21_5", argument)
+        assert message in refused(compare_learners, *given)
+
+
+def test_train_is_given_a_configuration_and_a_folder(settings, tmp_path):
+    assert "--config is needed: one of patent, ptbxl" in refused(train, "--workdir=x")
+    assert "--workdir is needed" in refused(train, "--config=quickstart")
+    wrong = refused(train, "--config=quickstart", "--config.clip=-1", f"--workdir={tmp_path}")
+    assert wrong.startswith("config.clip = -1.0: a number from 0")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_frozen_encoder_of_another_shape_is_refused(settings, run, tmp_path):
+    for other in ("encoder=lstm", "encoder=medium", "encoder_options.norm=group"):
+        with pytest.raises(MetaecgError, match=r"start_from: its encoder has other shapes"):
+            train.train(config(settings, f"{HEAD}{run / 'pretrain'},{other}"), tmp_path / other)
+        # As is one that would go on.
+        thawed = f"{HEAD}{run / 'pretrain'},{other},freeze_encoder=false"
+        with pytest.raises(MetaecgError, match=r"start_from: its encoder has other shapes"):
+            train.train(config(settings, thawed), tmp_path / f"thawed_{other}")
 
 
 def test_without_a_validation_part_the_last_step_is_kept(settings, tmp_path):
