@@ -16,7 +16,7 @@ from metaecg.episodes import tasks
 from metaecg.learners import probes
 from metaecg.networks import Identity
 from metaecg.train import parallel
-from metaecg.train.checkpoints import Checkpoints
+from metaecg.train.checkpoints import Checkpoints, restore_variables
 from metaecg.types import Learner, TrainState, Variables
 
 SNAIL = {"attention": ((4, 3), (4, 3)), "filters": 4}
@@ -255,8 +255,8 @@ def test_answers_survive_a_checkpoint_to_the_bit(name, easy_tasks, tmp_path):
         TrainState(step, made.variables, {}, jnp.int32(0), jnp.int32(0)), {"note": name}
     )
     checkpoints.wait()
-    variables, meta = checkpoints.restore_variables(jax.eval_shape(lambda: made.variables))
     checkpoints.close()
+    variables, meta = restore_variables(tmp_path, jax.eval_shape(lambda: made.variables))
     assert meta["note"] == name
     restored = np.exp(made.predict(*variables, easy_tasks))
     np.testing.assert_array_equal(restored, answers(name, easy_tasks))
