@@ -74,9 +74,9 @@ def fill(key: Array, index: LibraryIndex, classes: Array, eligible: Eligible, ne
     draw_key, search_key, exchange_key = jax.random.split(key, 3)
 
     def search(carry):
-        rows, failed = carry
-        heads = eligible_records(index, classes, index.heads)
-        rows = _search(search_key, index, heads, rows)
+        # Nothing here may be computed before it is known to be needed, which is hardly ever.
+        (rows, failed), chosen, here = lax.optimization_barrier((carry, classes, search_key))
+        rows = _search(here, index, eligible_records(index, chosen, index.heads), rows)
         return _exchange(exchange_key, index, eligible, rows), ~failed
 
     # A loop of one step at most: under `vmap`, `cond` would search for every episode.
