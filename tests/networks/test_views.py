@@ -24,7 +24,7 @@ def library():
 
 
 def fit(module, signals, labels, **options):
-    variables = module.init(jax.random.key(0), jnp.zeros((1, *signals.shape[1:])))
+    variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, *signals.shape[1:])))
     return variables, whitening.fit(module, variables, signals, labels, scale=0.001, **options)
 
 
@@ -36,24 +36,27 @@ def test_any_leads_rate_and_length(leads, hz, seconds):
     signals = library.signals[:8, :, :leads]
     module = views(UNTRAINED, hz=hz, directions=4, dilations=2)
     _, variables = fit(module, signals, library.labels[:8])
-    found = np.asarray(module.apply(variables, signals.astype(np.float32) / 1000))
+    embed = jax.jit(module.apply)
+    found = np.asarray(embed(variables, signals.astype(np.float32) / 1000))
     assert np.isfinite(found).all()
     lengths = [VIEWS[name].weight for name in module.names]
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), np.linalg.norm(lengths), rtol=1e-3)
     for odd in (np.zeros((1, *signals.shape[1:])), np.full((1, *signals.shape[1:]), 7.0)):
-        assert np.isfinite(module.apply(variables, odd.astype(np.float32))).all()
+        assert np.isfinite(embed(variables, odd.astype(np.float32))).all()
 
 
 def test_fitted_views_are_deterministic_alone_or_among_others_and_exported(library):
     module = views("kernels+beat+rhythm", hz=100, directions=8, dilations=2)
     before, variables = fit(module, library.signals, library.labels)
     records = jnp.asarray(library.millivolts(slice(6)))
-    want = np.asarray(jax.jit(module.apply)(variables, records))
-    one = np.concatenate([module.apply(variables, r[None]) for r in records])
+    embed = jax.jit(module.apply)
+    want = np.asarray(embed(variables, records))
+    one = np.concatenate([embed(variables, r[None]) for r in records])
     np.testing.assert_allclose(one, want, atol=2e-3)
     # Nothing is a parameter, so that no optimiser moves it; and training mode changes nothing.
     assert {*variables} == {*before} == {"fitted"}
-    trained, state = module.apply(variables, records, train=True, mutable=["fitted"])
+    train = jax.jit(lambda v, x: module.apply(v, x, train=True, mutable=["fitted"]))
+    trained, state = train(variables, records)
     np.testing.assert_allclose(trained, want, atol=2e-3)
     jax.tree.map(np.testing.assert_array_equal, state["fitted"], variables["fitted"])
 
@@ -73,12 +76,12 @@ def test_a_trained_encoder_is_one_view_among_others(library):
     before, variables = fit(module, library.signals, library.labels)
     assert {*before} == {"params", "batch_stats", "fitted"}
     jax.tree.map(np.testing.assert_array_equal, before["params"], variables["params"])
-    assert module.apply(variables, records).shape == (6, 16 + len(rhythm.NAMES))
+    assert jax.eval_shape(module.apply, variables, records).shape == (6, 16 + len(rhythm.NAMES))
 
     def loss(params):
         return (module.apply({**variables, "params": params}, records) ** 3).sum()
 
-    gradients = jax.tree.leaves(jax.grad(loss)(variables["params"]))
+    gradients = jax.tree.leaves(jax.jit(jax.grad(loss))(variables["params"]))
     assert all(np.isfinite(g).all() for g in gradients)
     assert any(np.abs(g).max() > 0 for g in gradients)
 
@@ -122,7 +125,7 @@ def test_rhythm_is_finite_whatever_is_found(kind):
         signals += np.random.default_rng(0).normal(size=signals.shape).astype(np.float32)
     for place in {"one beat": (250,), "two beats": (150, 350)}.get(kind, ()):
         signals[:, place - 2 : place + 3, 0] = (0.3, 0.8, 1, 0.8, 0.3)
-    numbers = np.asarray(rhythm.rhythm(find_beats(jnp.asarray(signals))))
+    numbers = np.asarray(jax.jit(lambda x: rhythm.rhythm(find_beats(x)))(signals))
     assert numbers.shape == (2, len(rhythm.NAMES))
     assert np.isfinite(numbers).all()
     assert (numbers == 0).all() == (kind in ("zero", "noise"))
