@@ -68,7 +68,7 @@ def test_update_rules_take_optimisers_that_need_the_loss(name, rule):
     optimizer = chains[name]() if name in chains else alias(name)
 
     def loss(params, state, tasks, key):
-        return jnp.mean((tasks.records - params["w"]) ** 2), (state, {})
+        return jnp.mean((tasks.records - params["w"][None, None]) ** 2), (state, {})
 
     learner = Learner(lambda key, tasks: Variables({"w": jnp.zeros(2)}, {}), None, loss)
     one = jnp.zeros((2, 4), jnp.int32)
