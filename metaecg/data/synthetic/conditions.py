@@ -536,7 +536,7 @@ CONDITIONS: tuple[Condition, ...] = (
         ),
         t=(0.40, 0.32, 0.22),
         severity=(1.0, 1.2),
-        gain=(1.1, 1.2),
+        gain=(1.25, 1.35),
     ),
     _waves(
         "SEHYP",
