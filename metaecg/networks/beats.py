@@ -124,6 +124,7 @@ def find_peaks(signals: Array) -> Peaks:
     beat's height, which is the median, over stretches of 1.5 s, of the greatest value. Where it is
     the greatest within 0.4 s, so that it is no T wave, 0.25 is enough. Peaks of noise are found as
     well, and are left out where they neither rise clearly above the rest nor resemble each other.
+    Where fewer than half of the stretches hold a beat, below some 20 beats a minute, none is found.
     """
     height = envelope(signals)
     records, samples = height.shape

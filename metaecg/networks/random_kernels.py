@@ -98,7 +98,7 @@ class RandomKernels(nn.Module):
                 found = _quantiles(values, quantiles[n])
                 biases.value = biases.value.at[n].set(found)
             above = values[:, :, None] > biases.value[n][None, None]
-            shares.append(above.astype(x.dtype).mean(axis=1).reshape(len(x), -1))
+            shares.append(above.astype(x.dtype).mean(axis=1).reshape(x.shape[0], -1))
         return jnp.concatenate(shares, axis=-1)
 
 

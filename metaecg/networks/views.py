@@ -111,7 +111,7 @@ class Views(nn.Module):
         if {"beat", "beat_kernels", "rhythm"} & {*self.names}:
             seen = beats.find_beats(x)
         if "beat" in self.names:
-            beat = seen.median.reshape(len(x), -1)
+            beat = seen.median.reshape(x.shape[0], -1)
             found["beat"] = jnp.sign(beat) * jnp.sqrt(jnp.abs(beat))
         if "beat_kernels" in self.names:
             found["beat_kernels"] = self.beat_kernels(seen.median, fit=fit)

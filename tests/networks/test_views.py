@@ -118,14 +118,17 @@ def test_rhythm_of_known_beats():
     assert found["size of the median beat"] == pytest.approx(0.7)
 
 
-@pytest.mark.parametrize("kind", ["zero", "noise", "one beat", "two beats"])
+@pytest.mark.parametrize("kind", ["zero", "noise", "one beat", "two beats", "three beats"])
 def test_rhythm_is_finite_whatever_is_found(kind):
     signals = np.zeros((2, 500, 1), np.float32)
     if kind == "noise":
         signals += np.random.default_rng(0).normal(size=signals.shape).astype(np.float32)
-    for place in {"one beat": (250,), "two beats": (150, 350)}.get(kind, ()):
+    for place in {"one beat": (250,), "two beats": (100, 250), "three beats": (100, 250, 400)}.get(
+        kind, ()
+    ):
         signals[:, place - 2 : place + 3, 0] = (0.3, 0.8, 1, 0.8, 0.3)
     numbers = np.asarray(jax.jit(lambda x: rhythm.rhythm(find_beats(x)))(signals))
     assert numbers.shape == (2, len(rhythm.NAMES))
     assert np.isfinite(numbers).all()
-    assert (numbers == 0).all() == (kind in ("zero", "noise"))
+    # Beats in fewer than half of the stretches of 1.5 s are too few to know one by.
+    assert (numbers == 0).all() == (kind in ("zero", "noise", "one beat"))
