@@ -37,104 +37,112 @@ from metaecg.errors import MetaecgError
 COMMON = Target(100.0, 10.0, steps.STANDARD_LEADS)
 """What the diagnoser that comes with the package and the configurations read."""
 
-SOURCE = flags.DEFINE_enum(
-    "source",
-    None,
-    ["ptbxl", "wfdb", "csv", "synthetic"],
-    "What the recordings are; csv is for single files, each CSV, TSV, NPY, NPZ, EDF or DICOM.",
-    required=True,
-)
-INPUT = flags.DEFINE_string("input", None, "The folder of the recordings; none if synthetic.")
-OUTPUT = flags.DEFINE_string("output", None, "The folder of the library to make.", required=True)
-HZ = flags.DEFINE_float(
-    "hz",
-    None,
-    "Samples per second to store. The default is 100 for ptbxl and synthetic, else the commonest "
-    "rate of the recordings. The diagnoser that comes with the package and the configurations "
-    "read 100.",
-)
-SECONDS = flags.DEFINE_float(
-    "seconds",
-    None,
-    "The length to store, from the start of each recording. The default is 10 for ptbxl and "
-    "synthetic, else the commonest length of the recordings.",
-)
-CUT = flags.DEFINE_float(
-    "cut",
-    None,
-    "Cuts each recording into pieces of this many seconds, which become records of one patient "
-    "with the labels of the recording.",
-)
-LEADS = flags.DEFINE_list(
-    "leads",
-    None,
-    "The leads to store, by name. The default is the 12 standard ones where the recordings have "
-    "them or they can be computed, else the commonest. Limb leads are computed from two others.",
-)
-BANDPASS = flags.DEFINE_list(
-    "bandpass", None, "The low and the high cut in Hz, such as 0.5,40. The default is none."
-)
-LABELS = flags.DEFINE_string(
-    "labels",
-    None,
-    "'folders' (the names of the sub-folders; the default for csv), 'header' (the Dx comment of "
-    "wfdb; its default), or a CSV file with columns path, label and, if known, patient.",
-)
-EQUIVALENT_CODES = flags.DEFINE_enum(
-    "equivalent_codes",
-    None,
-    ["keep", "merge"],
-    "Whether equivalent codes of several code systems, such as AF, AFIB and 164889003, are kept as "
-    "separate classes (the default) or merged into one.",
-)
-FILE_HZ = flags.DEFINE_float(
-    "file_hz",
-    None,
-    "For csv: samples per second of files that do not say.",
-    lower_bound=SLOWEST,
-    upper_bound=FASTEST,
-)
-UNITS = flags.DEFINE_enum(
-    "units",
-    None,
-    list(VOLTAGES),
-    "For csv: the unit of files that do not say.",
-    case_sensitive=False,
-)
-FILE_LEADS = flags.DEFINE_list(
-    "file_leads", None, "For csv: the names of the leads, in order, of files that do not say."
-)
-STRICT = flags.DEFINE_bool("strict", False, "Stop at the first record that cannot be used.")
-OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace the library if there is one.")
-WORKERS = flags.DEFINE_integer(
-    "workers", None, "Processes that read. The default is one a core.", lower_bound=1
-)
-LIMIT = flags.DEFINE_integer("limit", None, "Import the first recordings only.", lower_bound=1)
-PATIENTS = flags.DEFINE_integer(
-    "patients", None, "For synthetic: how many patients. The default is 2000.", lower_bound=1
-)
-SEED = flags.DEFINE_integer(
-    "seed", None, "For synthetic: the seed of the generator. The default is 0.", lower_bound=0
-)
+FLAGS = flags.FLAGS
 
 _ONLY_FOR = (
-    (("ptbxl", "wfdb", "csv"), (INPUT, BANDPASS, LIMIT, EQUIVALENT_CODES)),
-    (("wfdb", "csv"), (LABELS, CUT)),
-    (("csv",), (FILE_HZ, UNITS, FILE_LEADS)),
-    (("synthetic",), (PATIENTS, SEED)),
+    (("ptbxl", "wfdb", "csv"), ("input", "bandpass", "limit", "equivalent_codes")),
+    (("wfdb", "csv"), ("labels", "cut")),
+    (("csv",), ("file_hz", "units", "file_leads")),
+    (("synthetic",), ("patients", "seed")),
 )
+
+
+@command_line.defines_flags
+def define_flags() -> None:
+    flags.DEFINE_enum(
+        "source",
+        None,
+        ["ptbxl", "wfdb", "csv", "synthetic"],
+        "What the recordings are; csv is for single files, each CSV, TSV, NPY, NPZ, EDF or DICOM.",
+    )
+    flags.DEFINE_string("input", None, "The folder of the recordings; none if synthetic.")
+    flags.DEFINE_string("output", None, "The folder of the library to make.")
+    flags.DEFINE_float(
+        "hz",
+        None,
+        "Samples per second to store. The default is 100 for ptbxl and synthetic, else the "
+        "commonest rate of the recordings. The diagnoser that comes with the package and the "
+        "configurations read 100.",
+    )
+    flags.DEFINE_float(
+        "seconds",
+        None,
+        "The length to store, from the start of each recording. The default is 10 for ptbxl and"
+        " synthetic, else the commonest length of the recordings.",
+    )
+    flags.DEFINE_float(
+        "cut",
+        None,
+        "Cuts each recording into pieces of this many seconds, which become records of one "
+        "patient with the labels of the recording.",
+    )
+    flags.DEFINE_list(
+        "leads",
+        None,
+        "The leads to store, by name. The default is the 12 standard ones where the recordings "
+        "have them or they can be computed, else the commonest. Limb leads are computed from "
+        "two others.",
+    )
+    flags.DEFINE_list(
+        "bandpass", None, "The low and the high cut in Hz, such as 0.5,40. The default is none."
+    )
+    flags.DEFINE_string(
+        "labels",
+        None,
+        "'folders' (the names of the sub-folders; the default for csv), 'header' (the Dx "
+        "comment of wfdb; its default), or a CSV file with columns path, label and, if known, "
+        "patient.",
+    )
+    flags.DEFINE_enum(
+        "equivalent_codes",
+        None,
+        ["keep", "merge"],
+        "Whether equivalent codes of several code systems, such as AF, AFIB and 164889003, are "
+        "kept as separate classes (the default) or merged into one.",
+    )
+    flags.DEFINE_float(
+        "file_hz",
+        None,
+        "For csv: samples per second of files that do not say.",
+        lower_bound=SLOWEST,
+        upper_bound=FASTEST,
+    )
+    flags.DEFINE_enum(
+        "units",
+        None,
+        list(VOLTAGES),
+        "For csv: the unit of files that do not say.",
+        case_sensitive=False,
+    )
+    flags.DEFINE_list(
+        "file_leads", None, "For csv: the names of the leads, in order, of files that do not say."
+    )
+    flags.DEFINE_bool("strict", False, "Stop at the first record that cannot be used.")
+    flags.DEFINE_bool("overwrite", False, "Replace the library if there is one.")
+    flags.DEFINE_integer(
+        "workers", None, "Processes that read. The default is one a core.", lower_bound=1
+    )
+    flags.DEFINE_integer("limit", None, "Import the first recordings only.", lower_bound=1)
+    flags.DEFINE_integer(
+        "patients", None, "For synthetic: how many patients. The default is 2000.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "seed", None, "For synthetic: the seed of the generator. The default is 0.", lower_bound=0
+    )
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    if FLAGS.source is None or FLAGS.output is None:
+        raise MetaecgError("--source and --output are needed (see --help)")
     start = time.perf_counter()
     for sources, given in _ONLY_FOR:
-        for flag in given:
-            if flag.value is not None and SOURCE.value not in sources:
+        for name in given:
+            if FLAGS[name].value is not None and FLAGS.source not in sources:
                 raise MetaecgError(
-                    f"--{flag.name} does not apply to --source={SOURCE.value}; leave it out"
+                    f"--{name} does not apply to --source={FLAGS.source}; leave it out"
                 )
-    done = _generate() if SOURCE.value == "synthetic" else _import()
+    done = _generate() if FLAGS.source == "synthetic" else _import()
     seconds = time.perf_counter() - start
     print(_summary(lib.open_library(_output(), verify=False), done, seconds))
 
@@ -146,27 +154,27 @@ def _generate() -> Imported:
     if unknown := [lead for lead in target.leads if lead not in steps.STANDARD_LEADS]:
         raise MetaecgError(f"--leads: {unknown[0]!r} is none of {', '.join(steps.STANDARD_LEADS)}")
     library = synthetic.library(
-        patients=PATIENTS.value or 2000,
-        seed=SEED.value or 0,
+        patients=FLAGS.patients or 2000,
+        seed=FLAGS.seed or 0,
         hz=target.hz,
         seconds=target.seconds,
         leads=target.leads,
     )
-    writing.save(library, _output(), overwrite=OVERWRITE.value)
+    writing.save(library, _output(), overwrite=FLAGS.overwrite)
     return Imported(Counter(), 0, ())
 
 
 def _import() -> Imported:
-    if not INPUT.value:
-        raise MetaecgError(f"--source={SOURCE.value} needs --input, the folder of the recordings")
-    writing.check_free(_output(), overwrite=OVERWRITE.value)  # before the work, not after it
-    source = _open(Path(INPUT.value).expanduser())
-    source = source._replace(items=source.items[: LIMIT.value])
+    if not FLAGS.input:
+        raise MetaecgError(f"--source={FLAGS.source} needs --input, the folder of the recordings")
+    writing.check_free(_output(), overwrite=FLAGS.overwrite)  # before the work, not after it
+    source = _open(Path(FLAGS.input).expanduser())
+    source = source._replace(items=source.items[: FLAGS.limit])
     options = Options(
-        WORKERS.value or os.cpu_count() or 1,
-        STRICT.value,
-        EQUIVALENT_CODES.value == "merge",
-        OVERWRITE.value,
+        FLAGS.workers or os.cpu_count() or 1,
+        FLAGS.strict,
+        FLAGS.equivalent_codes == "merge",
+        FLAGS.overwrite,
     )
     return importing.make_library(
         _output(),
@@ -180,43 +188,43 @@ def _import() -> Imported:
 
 
 def _open(folder: Path) -> Source:
-    if SOURCE.value == "ptbxl":
-        return ptbxl.open_folder(folder, HZ.value or 100.0)
-    if SOURCE.value == "wfdb":
-        return wfdb_folder.open_folder(folder, LABELS.value or "header")
-    given = Given(FILE_HZ.value, UNITS.value, FILE_LEADS.value)
-    return recording_folder.open_folder(folder, LABELS.value or "folders", given)
+    if FLAGS.source == "ptbxl":
+        return ptbxl.open_folder(folder, FLAGS.hz or 100.0)
+    if FLAGS.source == "wfdb":
+        return wfdb_folder.open_folder(folder, FLAGS.labels or "header")
+    given = Given(FLAGS.file_hz, FLAGS.units, FLAGS.file_leads)
+    return recording_folder.open_folder(folder, FLAGS.labels or "folders", given)
 
 
 def _output() -> Path:
-    if not OUTPUT.value:
+    if not FLAGS.output:
         raise MetaecgError("--output is empty: give the folder of the library to make")
-    return Path(OUTPUT.value).expanduser()  # no shell expands --output=~/library
+    return Path(FLAGS.output).expanduser()  # no shell expands --output=~/library
 
 
 def _target(usual: Target) -> Target:
     target = usual
-    if HZ.value is not None:
-        target = target._replace(hz=HZ.value)
-    if CUT.value is not None and SECONDS.value is not None:
+    if FLAGS.hz is not None:
+        target = target._replace(hz=FLAGS.hz)
+    if FLAGS.cut is not None and FLAGS.seconds is not None:
         raise MetaecgError("--cut and --seconds both say how long a record is; give one of them")
-    if CUT.value is not None:
-        target = target._replace(seconds=CUT.value, cut=True)
-    if SECONDS.value is not None:
-        target = target._replace(seconds=SECONDS.value)
-    if LEADS.value is not None:
-        target = target._replace(leads=tuple(map(steps.lead_name, LEADS.value)))
-    if BANDPASS.value is not None:
+    if FLAGS.cut is not None:
+        target = target._replace(seconds=FLAGS.cut, cut=True)
+    if FLAGS.seconds is not None:
+        target = target._replace(seconds=FLAGS.seconds)
+    if FLAGS.leads is not None:
+        target = target._replace(leads=tuple(map(steps.lead_name, FLAGS.leads)))
+    if FLAGS.bandpass is not None:
         try:
-            low, high = map(float, BANDPASS.value)
+            low, high = map(float, FLAGS.bandpass)
         except ValueError:
             raise MetaecgError(
-                f"--bandpass={','.join(BANDPASS.value)}: give two numbers in Hz, such as 0.5,40"
+                f"--bandpass={','.join(FLAGS.bandpass)}: give two numbers in Hz, such as 0.5,40"
             ) from None
         target = target._replace(bandpass=(low, high))
     # The product first: what is not finite has no number of samples.
     if not 0.5 < target.hz * target.seconds < MOST_SAMPLES / max(1, len(target.leads)):
-        length = "cut" if CUT.value is not None else "seconds"
+        length = "cut" if FLAGS.cut is not None else "seconds"
         raise MetaecgError(
             f"--hz={target.hz:g} --{length}={target.seconds:g}: both must be positive, and a "
             f"record has at most {MOST_SAMPLES} samples of all leads"
@@ -235,7 +243,7 @@ def _summary(library: lib.Library, done: Imported, seconds: float) -> str:
         lines.append(f"{totals[c]:8d}  {code}" + (f"  {name}" if name != code else ""))
     lines += [
         "",
-        f"{OUTPUT.value}: {len(library)} records of {library.patients.max() + 1} patients, "
+        f"{FLAGS.output}: {len(library)} records of {library.patients.max() + 1} patients, "
         f"{(totals > 0).sum()} statements, {length:g} s at {library.hz:g} Hz, "
         f"leads {' '.join(library.leads)}",
         f"quarantined {done.quarantined} (quarantine.csv), with remarks "
@@ -271,4 +279,5 @@ def _stop(*_) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _stop)
+    define_flags()
     command_line.run(main)

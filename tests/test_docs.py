@@ -28,7 +28,7 @@ def test_examples_in_docstrings_run(name, tmp_path, monkeypatch):
 
 
 def test_some_modules_have_examples():
-    assert {"metaecg.episodes.sampling", "metaecg.train.meta"} <= set(WITH_EXAMPLES)
+    assert {"metaecg.episodes.sequences", "metaecg.train.meta"} <= set(WITH_EXAMPLES)
 
 
 def test_the_reference_builds_without_a_warning(tmp_path):

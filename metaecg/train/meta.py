@@ -121,6 +121,8 @@ def meta_optimise(
       (θ*, state).
 
     Example:
+      >>> import jax.numpy as jnp
+      >>> import optax
       >>> theta_star, _ = meta_optimise(jnp.float32(0), jnp.array([1.0, 1.0]), optax.sgd(0.5))
       >>> float(theta_star)
       0.75

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import wfdb
 from hypothesis import strategies as st
-from test_recordings import (
+from recording_files import (
     HZ,
     LEADS,
     MV,

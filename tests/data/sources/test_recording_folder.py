@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from test_recordings import CSV, HZ, LEADS, MV, write_csv, write_edf, write_npy, write_wfdb
+from recording_files import CSV, HZ, LEADS, MV, write_csv, write_edf, write_npy, write_wfdb
 
 from metaecg.data.form import Target
 from metaecg.data.readers.recordings import Given

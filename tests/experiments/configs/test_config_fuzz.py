@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from experiments import train
 from experiments.configs import settings
 from experiments.configs.table import TABLE
-from experiments.runs import build
+from experiments.runs import build, stages
 from experiments.stress import fuzz, stored
 from metaecg.errors import MetaecgError
 from metaecg.train import batches, training_step
@@ -107,13 +106,13 @@ def traced(stage, frozen_features=8):
     if stage.combinations and isinstance(run.draw, batches.EpisodeDraw):
         part = build.with_combinations(part, stage.combinations)
     if isinstance(run.draw, batches.EpisodeDraw):
-        train.evaluate.draw_episodes(
+        stages.evaluate.draw_episodes(
             part.data, jax.random.key(0), 2, way=stage.way, shot=stage.shot, query=stage.query
         )
-    first, key = train._first(run.draw, part.data), jax.random.key(0)
-    init = functools.partial(training_step.init, run.learner, run.update, run.draw)
+    first, key = stages._first(run.draw, part.data), jax.random.key(0)
+    init = functools.partial(training_step.init, run.learner, run.update, run.draw.of_batch)
     state = jax.eval_shape(init, first, key)
-    step = functools.partial(training_step.train_step, draw=run.draw, update=run.update)
+    step = functools.partial(training_step.train_step, draw=run.draw.of_batch, update=run.update)
     after, metrics = jax.eval_shape(step, state, first, key)
     assert jax.tree.map(lambda x: x.shape, after) == jax.tree.map(lambda x: x.shape, state)
     assert metrics["loss"].shape == ()
