@@ -1,14 +1,15 @@
 """Measures how well a model's stated rates hold, on the test part of a protocol or another part.
 
     python -m experiments.calibrate --workdir=DIR [--library=LIBRARY] [--error_rate=0.1]
-    python -m experiments.calibrate --artefact=FILE|none --library=LIBRARY [--protocol=PROTOCOL]
+    python -m experiments.calibrate [--artefact=FILE] --library=LIBRARY [--protocol=PROTOCOL]
         [--refit=NEW_FILE]
 
 A trained run is calibrated on the validation part of its protocol if it is not yet, and
 WORKDIR/calibration.json keeps the calibration and what was measured. With --artefact, an exported
-model is measured on an archive of one's own; `none` names the diagnoser that comes with the
-package. --refit fits its calibration on the validation part of that library and protocol first, and
-writes the model with the new calibration to NEW_FILE.
+model is measured on an archive of one's own; with neither --workdir nor --artefact, the diagnoser
+that comes with the package is. --refit fits its calibration on the validation part of that library
+and protocol first, and writes the model with the new calibration to NEW_FILE. What could not be
+compared with what the model was trained on is said first.
 """
 
 from pathlib import Path
@@ -16,10 +17,9 @@ from typing import Any
 
 from absl import flags
 
-from experiments.runs import command_line
+from experiments.runs import ancestry, command_line
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
-from metaecg.data.sources.statements import canonical
 from metaecg.diagnose import artefact, fitting, measuring
 from metaecg.diagnose.fitting import Plan
 from metaecg.diagnose.model import Model
@@ -50,12 +50,12 @@ def table(rows: list[dict[str, Any]], error_rate: float) -> str:
     return "\n".join(lines)
 
 
-def unchecked(model: Model, library: Library, rules: protocols.Protocol, part: str) -> str:
+def unchecked(model: Model, library: Library, rules: protocols.Protocol, part: str) -> list[str]:
     """Asserts that a model may be measured on a part; returns what could not be checked.
 
     Raises:
-      MetaecgError: the library's records have another form than the model reads, or the model was
-        trained on a class of the part or on an equivalent one.
+      MetaecgError: the library's records have another form than the model reads, or the model or
+        one that it started from was trained on classes, patients or recordings of the part.
     """
     form = model.form
     wanted = (form.hz, form.samples, list(form.leads))
@@ -67,29 +67,20 @@ def unchecked(model: Model, library: Library, rules: protocols.Protocol, part: s
         raise MetaecgError(
             f"library: {words[0]}; the model reads {words[1]}: prepare the library alike"
         )
-    seen = {canonical(code): code for code in model.provenance.get("trained_on", ())}
-    classes = protocols.split(library, rules, part).classes
-    shared = [code for code in classes if canonical(code) in seen]
-    if shared:
-        raise MetaecgError(
-            f"the model was trained on {len(shared)} of the classes to be measured, such as "
-            f"{shared[0]} (there {seen[canonical(shared[0])]}); name a --protocol without them"
-        )
-    where = (library.fingerprint, rules.name)
-    if "trained_on" not in model.provenance:
-        return "note: the model does not say what it was trained on; nothing could be checked"
-    if where != (model.provenance.get("library"), model.provenance.get("protocol")):
-        return (
-            "note: the classes were not trained on; whether the patients were cannot be checked, "
-            "for the model was trained on another library or by another protocol"
-        )
-    return ""
+    return ancestry.check(
+        ancestry.of_provenance(model.provenance),
+        library,
+        [protocols.split(library, rules, part)],
+        name="the model",
+        remedy="name a --protocol without them",
+        seen=rules.oracle,
+    )
 
 
 @command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
-    flags.DEFINE_string("artefact", None, "file made by experiments.export; none: the package's")
+    flags.DEFINE_string("artefact", None, "file made by metaecg export")
     flags.DEFINE_string("library", None, "library to measure on; of a run, its own if left out")
     flags.DEFINE_string("protocol", None, "protocol of --artefact; the model's own if left out")
     flags.DEFINE_enum("part", "test", ["test", "validation"], "part to measure on")
@@ -99,8 +90,8 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    if (FLAGS.workdir is None) == (FLAGS.artefact is None):
-        raise MetaecgError("name a model by --workdir or by --artefact (see --help)")
+    if FLAGS.workdir is not None and FLAGS.artefact is not None:
+        raise MetaecgError("name a model by --workdir or by --artefact, not by both")
     if not 0 < FLAGS.error_rate < 1:
         raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
     given = [name for name in ("protocol", "refit") if FLAGS[name].value is not None]
@@ -115,34 +106,43 @@ def _measure_run() -> None:
     folder = Path(FLAGS.workdir).expanduser()
     run, model, kept = models.load(folder, FLAGS.library)
     library, rules = models.open_alike(run, FLAGS.library), protocols.load(run.config.protocol)
-    measured = _measure(model, library, rules, run.config.query)
+    remarks = unchecked(model, library, rules, FLAGS.part)
+    _say(remarks)
+    measured = {"unchecked": remarks, **_measure(model, library, rules, run.config.query)}
     models.keep(folder / models.FILE, {**kept, FLAGS.part: measured})
     print(f"\n{FLAGS.part} part of {rules.name}; kept in {folder / models.FILE}")
 
 
 def _measure_artefact() -> None:
     if FLAGS.library is None:
-        raise MetaecgError("--artefact needs --library: the archive to measure on")
-    path = artefact.shipped_path() if FLAGS.artefact == "none" else Path(FLAGS.artefact)
+        raise MetaecgError("an exported model needs --library: the archive to measure on")
+    path = Path(FLAGS.artefact) if FLAGS.artefact else artefact.shipped_path()
     model = artefact.read(path.expanduser())
     library = open_library(Path(FLAGS.library).expanduser())
     name = FLAGS.protocol or model.provenance.get("protocol")
     if not name:
         raise MetaecgError("--protocol: the model does not name its own; name one")
     rules = protocols.load(name)
-    if said := unchecked(model, library, rules, FLAGS.part):
-        print(said)
+    remarks = unchecked(model, library, rules, FLAGS.part)
     if FLAGS.refit:
-        unchecked(model, library, rules, "validation")
+        remarks += unchecked(model, library, rules, "validation")
+    remarks = list(dict.fromkeys(remarks))
+    _say(remarks)
+    if FLAGS.refit:
         fitted = fitting.calibrate(model.predictor, library, rules, Plan(FLAGS.episodes))
         model = model._replace(calibration=fitted)
-    measured = _measure(model, library, rules, Plan().query)
+    measured = {"unchecked": remarks, **_measure(model, library, rules, Plan().query)}
     if FLAGS.refit:
         output = Path(FLAGS.refit).expanduser()
         known = {k: v for k, v in model.provenance.items() if k not in ("artefact", "file")}
         known |= {"calibrated_on": library.fingerprint, "measured": {FLAGS.part: measured}}
         artefact.recalibrate(path.expanduser(), output, model._replace(provenance=known))
         print(f"\nwritten to {output}")
+
+
+def _say(remarks: list[str]) -> None:
+    for remark in remarks:
+        print(f"note: {remark}")
 
 
 def _measure(

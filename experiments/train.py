@@ -51,7 +51,7 @@ def main(_) -> None:
         print("the protocol has no validation part: the last step is kept")
     else:
         print(f"best validation {metric} {meta['best']:.3f} at step {meta.get('best_step')}")
-    print(f"next: python -m experiments.evaluate --workdir={FLAGS.workdir}")
+    print(f"next: metaecg evaluate --workdir={FLAGS.workdir}")
 
 
 if __name__ == "__main__":

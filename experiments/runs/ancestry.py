@@ -105,7 +105,7 @@ def _seen(fields: dict[str, Any] | None) -> overlap.Seen | None:
 
 def of_provenance(provenance: dict[str, Any]) -> Ancestry:
     """What is known of an artefact; files of earlier versions name the classes alone."""
-    if "ancestry" in provenance:
+    if provenance.get("ancestry"):
         return from_json(provenance["ancestry"])
     own = Training(
         str(provenance.get("protocol", "")),

@@ -73,6 +73,7 @@ def load(folder: Path, library: str | None = None) -> Ready:
         "protocol_sha256": _protocol_sha256(run),
         "calibrated_on": kept["library"],
         "trained_on": run.facts["classes"]["train"],
+        "ancestry": trained.ancestry_of(run).to_json(),
         "metaecg": metaecg.__version__,
         "jax": jax.__version__,
     }

@@ -135,8 +135,13 @@ def check_unseen(
     seen: bool = False,
 ) -> list[str]:
     """`ancestry.check` of a run: of it and of all that it started from."""
-    known = trained.ancestry or lineage.of_earlier_version(trained.facts, trained.config)
+    known = ancestry_of(trained)
     return lineage.check(known, library, splits, name=name, remedy=remedy, seen=seen)
+
+
+def ancestry_of(trained: Trained) -> lineage.Ancestry:
+    """What a run and its ancestors were trained on, as far as it is known."""
+    return trained.ancestry or lineage.of_earlier_version(trained.facts, trained.config)
 
 
 def untrained(trained: Trained, seed: int = 0) -> Trained:

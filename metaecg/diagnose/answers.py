@@ -95,7 +95,8 @@ def as_json(answers: Answers, provenance: dict[str, Any]) -> dict[str, Any]:
     return {
         "note": NOTICE,
         "error_rate": answers.error_rate,
-        "provenance": provenance,
+        # What the model was trained on, recording by recording, is in its own file.
+        "provenance": {key: value for key, value in provenance.items() if key != "ancestry"},
         "support": [
             {"recording": r.path, "label": label, "notes": [note.text for note in r.notes]}
             for r, label in answers.support

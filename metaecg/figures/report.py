@@ -43,7 +43,9 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
         for query, each in found
     ]
     head = ("recording", "answer", "plausible", "highest probability", "warnings")
-    known = {key: value for key, value in model.provenance.items() if key != "measured"}
+    known = {
+        key: value for key, value in model.provenance.items() if key not in ("ancestry", "measured")
+    }
     return render(
         "diagnosis.html",
         title="Few-shot ECG diagnosis",

@@ -1,6 +1,7 @@
 """What is in a folder of recordings: the files, and their labels and patients from a CSV file."""
 
 import csv
+import functools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -106,6 +107,7 @@ class Places:
     def __init__(self, folder: Path, paths: Iterable[str], endings: str):
         self.root, self.endings, self.paths = Path(os.path.realpath(folder)), endings, set(paths)
         self.stems: dict[str, list[str]] = {}
+        self._resolve = functools.cache(os.path.realpath)  # a call asks the disk of every folder
         for path in self.paths:
             self.stems.setdefault(PurePosixPath(path).with_suffix("").as_posix(), []).append(path)
 
@@ -116,18 +118,7 @@ class Places:
           MetaecgError: several files have this name without an ending.
         """
         plain = PurePosixPath(text.strip().replace("\\", "/"))
-        tried = [plain.as_posix()]
-        for base in (self.root, beside):
-            # Links in the folder keep their names: parents alone are resolved.
-            path = Path(os.path.realpath(base), plain)
-            path = Path(os.path.normpath(path))
-            parent = Path(os.path.realpath(path.parent), path.name)
-            tried += [
-                p.relative_to(self.root).as_posix()
-                for p in (path, parent)
-                if p.is_relative_to(self.root)
-            ]
-        for name in dict.fromkeys(tried):
+        for name in self._names(plain, beside):
             for short in (name, re.sub(self.endings, "", name)):
                 if short in self.paths:
                     return short
@@ -136,7 +127,17 @@ class Places:
                 raise MetaecgError(f"{text[:200]!r} is any of {', '.join(sorted(alike)[:3])}")
             if alike:
                 return alike[0]
-        return re.sub(self.endings, "", tried[0])
+        return re.sub(self.endings, "", plain.as_posix())
+
+    def _names(self, plain: PurePosixPath, beside: Path) -> Iterator[str]:
+        """What a path may be called within the folder; most are found by the first name."""
+        yield plain.as_posix()
+        for base in (self.root, beside):
+            # Links in the folder keep their names: parents alone are resolved.
+            path = Path(os.path.normpath(Path(self._resolve(str(base)), plain)))
+            for p in (path, Path(self._resolve(str(path.parent)), path.name)):
+                if p.is_relative_to(self.root):
+                    yield p.relative_to(self.root).as_posix()
 
 
 def read_labels(file: Path, places: Places) -> dict[str, tuple[str, tuple[str, ...]]]:

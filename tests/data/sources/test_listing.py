@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.sources import recording_folder, source, wfdb_folder
-from metaecg.data.sources.listing import Item, walk
+from metaecg.data.sources.listing import Item, label, walk
 from metaecg.errors import MetaecgError
 
 MISSING = ("", "nan", "NaN", "NAN", "None", "null", "NULL", "NA", "n/a", "N/A", "unknown", "?", "-")
@@ -187,3 +187,16 @@ def test_absolute_paths_elsewhere_and_paths_that_lead_out_stay_refused(tmp_path)
     ]
     assert len(items) == 4
     assert sorted(reasons) == ["no label", *["points outside the folder"] * 3]
+
+
+def test_folders_are_resolved_once_for_all_rows(tmp_path, monkeypatch):
+    (tmp_path / "table.csv").write_text(
+        "path,label\n" + "".join(f"{tmp_path}/a/{n}.csv,X\n" for n in range(500))
+    )
+    asked = []
+    resolve = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path: asked.append(path) or resolve(path))
+    paths = [f"a/{n}.csv" for n in range(500)]
+    items = label(paths, str(tmp_path / "table.csv"), tmp_path)
+    assert {item.codes for item in items} == {("X",)}
+    assert len(asked) < 10

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.runs import ancestry
 from metaecg.data import Library, protocols
+from metaecg.diagnose import artefact
 from metaecg.errors import MetaecgError
 
 CODES = ("AFIB", "CRBBB", "PVC", "NORM", "SR", "LVH")
@@ -143,3 +144,13 @@ def test_what_is_written_is_read(home, tmp_path):
     known = trained_on(home, ["AFIB"], trained_on(library(1), ["PVC"]))
     ancestry.write(tmp_path, known)
     assert ancestry.read(tmp_path) == known
+
+
+def test_what_cannot_be_checked_of_the_shipped_diagnoser_is_said():
+    known = ancestry.of_provenance(artefact.shipped().provenance)
+    snomed = library(3, ("164889003", "X", "Y", "Z", "V", "W"))
+    with pytest.raises(MetaecgError, match=r"1 of the classes .* 164889003 \(as AFIB\)"):
+        check(known, snomed, ["164889003", "X"])
+    said = check(known, snomed, ["X", "Y"])
+    assert any("was not written down" in line for line in said)
+    assert any("could not be checked" in line for line in said)
