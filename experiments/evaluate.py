@@ -4,6 +4,10 @@
         [--probes=ridge,whitened_cosine] [--ensemble=DIR,DIR] [--detection] [--leaks]
         [--orders=8] [--episodes=1000] [--output=FILE.json]
 
+With --artefact=FILE in place of --workdir, or with neither, an exported model or the diagnoser that
+comes with the package is measured on an archive of one's own: --library, --output and mostly
+--protocol are given then.
+
 The same episodes are given to every learner of the table, so that differences are paired. Beside
 the JSON file of all results stands a Markdown file of the tables.
 """
@@ -24,6 +28,7 @@ from experiments.tables.measure import Wanted, measure
 from metaecg import NOTICE
 from metaecg.data import protocols
 from metaecg.data.library import open_library
+from metaecg.diagnose import artefact
 from metaecg.errors import MetaecgError
 from metaecg.figures import report
 from metaecg.learners import probes
@@ -34,6 +39,9 @@ FLAGS = flags.FLAGS
 @command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "The folder of a trained run.")
+    flags.DEFINE_string(
+        "artefact", None, "An exported model; without --workdir, the one of the package."
+    )
     flags.DEFINE_list("compare", [], "Folders of other trained runs for the same table.")
     flags.DEFINE_list(
         "probes", [], f"Probes that read each encoder as well: {', '.join(probes.PROBES)}."
@@ -73,21 +81,24 @@ _OF_EPISODES = (
 )
 """Flags that mean nothing to a run that diagnoses its own training conditions."""
 
-_USED = ("workdir", "library", "protocol", "output")
+_USED = ("workdir", "artefact", "library", "protocol", "output")
 """Flags that every run uses."""
 
 
 def main(_) -> None:
-    if FLAGS.workdir is None:
-        raise MetaecgError("--workdir is needed (see --help)")
     began = time.monotonic()
     _check_flags()
-    folders = [Path(f).expanduser() for f in (FLAGS.workdir, *FLAGS.compare)]
+    given = [FLAGS.workdir] if FLAGS.workdir else []
+    folders = [Path(f).expanduser() for f in (*given, *FLAGS.compare)]
     loaded = {name: trained.load(folder) for name, folder in _names(folders).items()}
+    if not FLAGS.workdir:
+        file = Path(FLAGS.artefact).expanduser() if FLAGS.artefact else artefact.shipped_path()
+        loaded = {file.stem: trained.of_artefact(artefact.read(file)), **loaded}
     joined = {f: trained.load(Path(f).expanduser()) for f in FLAGS.ensemble}
     main_run = next(iter(loaded.values()))
     config = main_run.config
-    loaded[learners.RANDOM] = trained.untrained(main_run)
+    if FLAGS.workdir:
+        loaded[learners.RANDOM] = trained.untrained(main_run)
     if FLAGS.library:
         library = open_library(Path(FLAGS.library).expanduser())
     else:
@@ -104,7 +115,7 @@ def main(_) -> None:
         rows = training_conditions.measure(main_run, library, protocol)
         title = f"held-out patients of the train part of {protocol.name}"
         diagnosed = {"protocol": protocol.name, "conditions": rows}
-        _write(folders[0], diagnosed, training_conditions.table(rows), title)
+        _write(diagnosed, training_conditions.table(rows), title)
         return
     wanted = FLAGS.shots or config.test_shots.split("+")
     found = measure(
@@ -138,7 +149,7 @@ def main(_) -> None:
         "runs": {
             name: {
                 "step": run.step,
-                "parameters": learners.count(run.variables),
+                "parameters": learners.count(run.variables) or None,  # of an export unknown
                 "config": run.config.to_dict(),
             }
             for name, run in {**loaded, **joined}.items()
@@ -146,7 +157,7 @@ def main(_) -> None:
         "seconds": time.monotonic() - began,
         **found,
     }
-    _write(folders[0], results, markdown.report(found), f"{FLAGS.part} part of {protocol.name}")
+    _write(results, markdown.report(found), f"{FLAGS.part} part of {protocol.name}")
 
 
 def _check_flags() -> None:
@@ -161,12 +172,19 @@ def _check_flags() -> None:
         )
     if FLAGS["repeats"].present and not FLAGS.detection:
         raise MetaecgError("--repeats is of detection: give --detection as well")
+    if FLAGS.workdir and FLAGS.artefact:
+        raise MetaecgError("name a model by --workdir or by --artefact, not by both")
+    if not FLAGS.workdir and not (FLAGS.library and FLAGS.output):
+        raise MetaecgError(
+            "without --workdir, an exported model is measured, and needs --library, the archive to "
+            "measure on, and --output=FILE.json"
+        )
     if str(FLAGS.workdir).endswith(".metaecg") and Path(FLAGS.workdir).expanduser().is_file():
         raise MetaecgError(
             f"--workdir={FLAGS.workdir}: is an exported model, not the folder of a training run; "
-            "give the folder that it was exported from"
+            "give it as --artefact"
         )
-    output = Path(FLAGS.output or Path(FLAGS.workdir) / "results.json").expanduser()
+    output = Path(FLAGS.output or Path(FLAGS.workdir, "results.json")).expanduser()
     if output.parent.is_dir() and not os.access(output.parent, os.W_OK):
         raise MetaecgError(
             f"{output.parent}: the results cannot be written there; name another file by "
@@ -179,17 +197,21 @@ def _check_flags() -> None:
             raise MetaecgError(f"--output={FLAGS.output}: there is no folder {output.parent}")
 
 
-def _write(folder: Path, results: dict[str, Any], text: str, title: str) -> None:
+def _write(results: dict[str, Any], text: str, title: str) -> None:
     """Writes results.json and the tables beside it, and prints these."""
     command = f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}"
     results = {"command": command, "machine": machine.facts(), **results, "note": NOTICE}
+    folder = Path(FLAGS.workdir or FLAGS.output).expanduser()
     output = Path(FLAGS.output).expanduser() if FLAGS.output else folder / "results.json"
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     output.with_suffix(".md").write_text(f"# {title}\n\n    {command}\n\n{text}\n", "utf-8")
     print(f"{text}\n\n{title}; details in {output}")
     if "rows" in results:
         page = output.with_name("report.html") if not FLAGS.output else output.with_suffix(".html")
-        page.write_text(report.evaluation_page(results, workdir.metrics(folder)), "utf-8")
+        page.write_text(
+            report.evaluation_page(results, workdir.metrics(folder) if FLAGS.workdir else []),
+            "utf-8",
+        )
         print(f"figures in {page}")
 
 
@@ -206,7 +228,7 @@ def _names(folders: list[Path]) -> dict[str, Path]:
     def last(folder: Path, count: int) -> str:
         return "/".join(folder.parts[-count:])
 
-    longest = max(len(folder.parts) for folder in folders)
+    longest = max((len(folder.parts) for folder in folders), default=0)
     counts = {
         folder: next(
             n

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 
+from experiments.configs import settings
 from experiments.runs import ancestry as lineage
 from experiments.runs import build, workdir
 from metaecg.data import protocols
 from metaecg.data.library import Library
+from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
 from metaecg.train.checkpoints import digest, restore_variables
 from metaecg.types import Learner, Task, Variables
@@ -69,6 +72,33 @@ def load(folder: str | Path) -> Trained:
         params = {**variables.params, "encoder": source.params["encoder"]}
         variables = Variables(params, {**source.state, **variables.state})
     return Trained(config, facts, learner, variables, meta["best_step"], lineage.read(folder))
+
+
+def of_artefact(model: Model) -> Trained:
+    """An exported model as a run: it embeds recordings as they are diagnosed, without offsets."""
+    predictor, form, known = model.predictor, model.form, model.provenance
+    config = settings.default()
+    config.protocol = str(known.get("protocol", ""))
+    facts = {
+        "record": {"hz": form.hz, "samples": form.samples, "leads": list(form.leads)},
+        "library_fingerprint": known.get("library"),
+        "protocol_digest": known.get("protocol_sha256"),
+    }
+
+    def embed(params, state, records):
+        del params, state  # the predictor has its own
+        return predictor.embed(records - jnp.median(records, axis=1, keepdims=True))
+
+    def classify(params, state, tasks):
+        del params, state
+        return predictor.classify(tasks)
+
+    def refuse(*_):
+        raise MetaecgError("an exported model cannot be trained")
+
+    learner = Learner(refuse, classify, refuse, embed, classify, predictor.limits)
+    ancestry = lineage.of_provenance(known)
+    return Trained(config, facts, learner, Variables({}, {}), int(known.get("step", 0)), ancestry)
 
 
 def encoder_digest(variables: Variables) -> str:

@@ -11,6 +11,7 @@ from absl import flags
 from tiny import Tiny
 
 from experiments import calibrate, diagnose, export
+from experiments import evaluate as evaluation
 from experiments.configs import quickstart
 from experiments.runs import build, models, trained
 from metaecg import evaluate, learners
@@ -203,3 +204,24 @@ def test_flags_that_contradict_each_other_are_refused(tmp_path):
     ):
         with pytest.raises(MetaecgError, match=said):
             measured(**given)
+
+
+def test_an_artefact_is_evaluated_by_a_protocol_that_has_a_test_part_alone(
+    run, library, tmp_path, capsys
+):
+    folder = library[1]
+    export.export(tmp_path, tmp_path / "a.metaecg")
+    (tmp_path / "p.json").write_text(json.dumps({"membership": "any", "test": list("GHI")}))
+    output = tmp_path / "results.json"
+    evaluation.define_flags()
+    given = {"artefact": tmp_path / "a.metaecg", "library": folder / "library", "output": output}
+    given |= {"protocol": tmp_path / "p.json", "way": 2, "shots": 1, "query": 2, "episodes": 20}
+    flags.FLAGS(["evaluate", *(f"--{name}={value}" for name, value in given.items())])
+    evaluation.main([])
+    [row] = json.loads(output.read_text())["rows"]
+    assert row["learner"] == "a"
+    assert 0.5 < row["accuracy"] <= 1
+    (tmp_path / "q.json").write_text(json.dumps({"membership": "any", "test": list("AGH")}))
+    flags.FLAGS["protocol"].value = str(tmp_path / "q.json")
+    with pytest.raises(MetaecgError, match="a was trained on 1 of the classes"):
+        evaluation.main([])
