@@ -1,8 +1,10 @@
-"""Examples in docstrings run, the reference covers all modules and builds, the citation is ours."""
+"""Examples in docstrings run, pages name what exists, the reference builds, the citation is ours."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 import yaml
 
 import metaecg
+from experiments.__main__ import COMMANDS
+from experiments.configs import settings
+from experiments.configs.table import TABLE
 
 ROOT = Path(__file__).parents[1]
 MODULES = [m.name for m in pkgutil.walk_packages(metaecg.__path__, "metaecg.")]
@@ -46,6 +51,70 @@ def test_the_reference_builds_without_a_warning(tmp_path):
     assert 'id="metaecg.episodes.sampling.sample_episode"' in pages
     assert (tmp_path / "promises.html").is_file()
     assert (tmp_path / "devices.html").is_file()
+
+
+PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+COMMAND = re.compile(r"(?:python -m experiments\.|metaecg )([a-z_.]+)((?: +[^#\n&|]*)?)")
+ABSL = {"help", "helpfull", "helpshort", "flagfile"}
+
+
+def commands(text):
+    """The commands that a page names, in code alone: (module, its arguments)."""
+    text = text.replace("\\\n", " ")
+    inline = re.findall(r"(?<!`)`([^`]+)`(?!`)", re.sub(r"(?s)```.*?```", "", text))
+    blocks = re.findall(r"(?s)```sh\n(.*?)```", text) + re.findall(r"(?m)^ {4,}(.*)$", text)
+    for code in inline + blocks:
+        for name, rest in COMMAND.findall(code):
+            yield name, rest
+
+
+def flags_of(module):
+    """The flags that a command defines, read without running it."""
+    tree = ast.parse((ROOT / f"experiments/{module.replace('.', '/')}.py").read_text("utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [c for c in calls if isinstance(c.func, ast.Attribute) and c.args]
+    found = {c.args[0].value for c in calls if c.func.attr.startswith("DEFINE_")}
+    if module == "train":
+        found |= {"config", *(f"config.{key}" for key in TABLE)}
+    return found | {f"no{name}" for name in found} | ABSL
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_flags_and_configurations_that_a_page_names_exist(page):
+    wrong = []
+    for name, arguments in commands(page.read_text("utf-8")):
+        room = name.partition(".")[0]
+        if name not in COMMANDS and room not in ("benchmarks", "stress", "tables"):
+            wrong.append(name)
+            continue
+        if not (ROOT / f"experiments/{name.replace('.', '/')}.py").is_file():
+            wrong.append(name)
+            continue
+        for flag, value in re.findall(r"(?:^|\s)--([\w.]+)(?:=(\S*))?", arguments):
+            if flag not in flags_of(name) and flag not in ("config.KEY", "config.key"):
+                wrong.append(f"{name} --{flag}")
+            if flag == "config" and re.fullmatch("[a-z]\\w+", value):
+                if value not in settings.NAMES:
+                    wrong.append(f"--config={value}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_links_that_a_page_names_exist(page):
+    text = page.read_text("utf-8")
+    named = re.findall(r"`((?:metaecg|experiments|tests|docs|colab)/[\w/.]*)[:`]", text)
+    named += re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.py)[:`]", text)
+    missing = [n for n in named if not any((ROOT / top / n).exists() for top in (".", "metaecg"))]
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    missing += [link for link in linked if not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_pages_name_commands_at_all():
+    named = {name for page in PAGES for name, _ in commands(page.read_text("utf-8"))}
+    assert {"train", "evaluate", "prepare", "diagnose", "calibrate", "export"} <= named
+    assert {"benchmarks.sampler", "stress.kill"} <= named
 
 
 def test_the_citation_is_of_this_version():
