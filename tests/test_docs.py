@@ -1,4 +1,4 @@
-"""Examples in docstrings run, pages name what exists, the reference builds, the citation is ours."""
+"""Examples in docstrings run, pages name what exists, the reference builds, and the citation."""
 
 import ast
 import doctest
@@ -65,8 +65,7 @@ def commands(text):
     inline = re.findall(r"(?<!`)`([^`]+)`(?!`)", re.sub(r"(?s)```.*?```", "", text))
     blocks = re.findall(r"(?s)```sh\n(.*?)```", text) + re.findall(r"(?m)^ {4,}(.*)$", text)
     for code in inline + blocks:
-        for name, rest in COMMAND.findall(code):
-            yield name, rest
+        yield from COMMAND.findall(code)
 
 
 def flags_of(module):
@@ -94,9 +93,9 @@ def test_commands_flags_and_configurations_that_a_page_names_exist(page):
         for flag, value in re.findall(r"(?:^|\s)--([\w.]+)(?:=(\S*))?", arguments):
             if flag not in flags_of(name) and flag not in ("config.KEY", "config.key"):
                 wrong.append(f"{name} --{flag}")
-            if flag == "config" and re.fullmatch("[a-z]\\w+", value):
-                if value not in settings.NAMES:
-                    wrong.append(f"--config={value}")
+            by_name = flag == "config" and re.fullmatch("[a-z]\\w+", value)
+            if by_name and value not in settings.NAMES:
+                wrong.append(f"--config={value}")
     assert wrong == []
 
 
