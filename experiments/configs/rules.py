@@ -8,6 +8,8 @@ from collections.abc import Callable
 import ml_collections
 
 from metaecg import learners
+from metaecg.episodes.augmentation import Augmentation, check
+from metaecg.errors import MetaecgError
 from metaecg.networks import has_option
 
 Rule = Callable[[ml_collections.ConfigDict, learners.Entry], str | None]
@@ -180,6 +182,14 @@ def combinations(config, entry) -> str | None:
     return None
 
 
+def augmentation(config, _) -> str | None:
+    try:
+        check(Augmentation(**config.augmentation))
+    except MetaecgError as error:
+        return f"config.{error}"
+    return None
+
+
 RULES: tuple[Rule, ...] = (
     library_given,
     protocol_given,
@@ -195,4 +205,5 @@ RULES: tuple[Rule, ...] = (
     transformer_heads,
     folders_of_hosts,
     combinations,
+    augmentation,
 )

@@ -6,7 +6,7 @@ import pytest
 from absl import flags
 
 from experiments.configs import flags as config_flags
-from experiments.configs import settings
+from experiments.configs import quickstart, settings
 from experiments.configs.table import TABLE
 from experiments.runs import command_line
 from metaecg.errors import MetaecgError
@@ -240,3 +240,12 @@ def test_flags_of_several_commands_can_be_defined_in_one_process(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["test"])
     evaluate.define_flags()
     assert "config" not in flags.FLAGS
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [("augmentation.lead_dropout=1", "lead_dropout"), ("augmentation.warp=0.1", "warp needs crop")],
+)
+def test_an_augmentation_that_cannot_be_done_is_refused_before_any_work(changed, said):
+    with pytest.raises(MetaecgError, match=rf"config\.augmentation.*{said}"):
+        settings.validate(quickstart.get_config(f"library=x,{changed}"))

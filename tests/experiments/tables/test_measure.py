@@ -97,6 +97,14 @@ def test_an_ensemble_of_an_encoder_and_itself_answers_as_by_itself(runs, places)
     assert rows[-1]["brier"] == pytest.approx(rows[1]["brier"], abs=1e-5)
 
 
+def test_every_run_of_an_ensemble_is_checked_against_leaks(runs, places):
+    one = runs["matching"]
+    leaky = one._replace(facts={**one.facts, "classes": {"train": list("GA")}})
+    more = {"probes": ["whitened_cosine"], "ensemble": {"fine": one, "leaky": leaky}}
+    with pytest.raises(MetaecgError, match="leaky was trained on 1 of the classes"):
+        measure({"one": one}, *places, **OPTIONS, **more)
+
+
 def test_leaks_and_detection_have_a_row_for_every_learner(found):
     assert [row["leak"] for row in found["leaks"][:3]] == [None, "records", "patients"]
     assert len(found["leaks"]) == 3 * (len(found["rows"]) - 1)
