@@ -26,7 +26,7 @@
 # what it does on recordings of people is in the README.*
 
 # %%
-# On Colab: install from the repository.
+# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
 import subprocess
 import sys
 

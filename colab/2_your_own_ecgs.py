@@ -25,7 +25,7 @@
 # *Research software, not a medical device.*
 
 # %%
-# On Colab: install from the repository.
+# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
 import subprocess
 import sys
 

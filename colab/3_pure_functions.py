@@ -22,7 +22,7 @@
 # **How long it takes.** About three minutes on two CPU cores.
 
 # %%
-# On Colab: install from the repository.
+# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
 import subprocess
 import sys
 

@@ -23,7 +23,7 @@
 # 100 Hz; `experiments/configs/patent.py` trains on the source's own, 30 s at 200 Hz [0042].
 
 # %%
-# On Colab: install from the repository.
+# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
 import subprocess
 import sys
 

@@ -1,1 +1,1 @@
-"""How fast, against what others do in the same run, and how near to what the machine can."""
+"""Benchmarks: how fast, beside others in the same run, and how near to the limit of the machine."""

@@ -1,1 +1,1 @@
-"""Trials: what is too slow for the test suite, run by hand; each prints what it found."""
+"""Stress programs: what is too slow for the tests, run by hand; each prints what it found."""
