@@ -18,7 +18,16 @@ from absl import flags
 
 from experiments.configs import ptbxl
 from experiments.configs import settings as config_settings
-from experiments.runs import build, command_line, loop, machine, opening, stages, trained, workdir
+from experiments.runs import (
+    build,
+    command_line,
+    loop,
+    machine,
+    stages,
+    trained,
+    training_data,
+    workdir,
+)
 from experiments.tables import learners, markdown, measure, repeats
 from metaecg import NOTICE
 from metaecg.data import protocols
@@ -119,9 +128,9 @@ def train_all(
         )
         where = folder / _file(name)
         print(f"{protocol}, seed {seed}: {name}, {config.steps} steps")
-        raw = raw or opening.open_parts(config)
+        raw = raw or training_data.open_parts(config)
         if config.freeze_encoder and embedded is None:
-            embedded = opening.embed(raw, config, runs[ENCODER])
+            embedded = training_data.embed(raw, config, runs[ENCODER])
         data = embedded if config.freeze_encoder and embedded else raw
         stages.train_stage(config, where, data, sigterm)
         runs[name] = trained.load(where)

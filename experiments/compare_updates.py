@@ -21,7 +21,7 @@ import optax
 from absl import flags
 
 from experiments.configs import settings as config_settings
-from experiments.runs import build, command_line, loop, opening, stages, trained
+from experiments.runs import build, command_line, loop, stages, trained, training_data
 from metaecg import episodes
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
@@ -63,7 +63,7 @@ def tasks_per_step(config: ml_collections.ConfigDict) -> int:
 
 
 def measure(
-    config: ml_collections.ConfigDict, folder: Path, data: opening.Opened
+    config: ml_collections.ConfigDict, folder: Path, data: training_data.Opened
 ) -> dict[str, Any]:
     """Trains by one rule; returns its last validation scores, seconds and memory."""
     began = time.monotonic()
@@ -81,7 +81,7 @@ def measure(
     }
 
 
-def _memory(config: ml_collections.ConfigDict, data: opening.Opened) -> int:
+def _memory(config: ml_collections.ConfigDict, data: training_data.Opened) -> int:
     """Bytes that the compiled step needs beside data and state."""
     run, part = _run(config, data), data.parts["train"].data
     key = jax.random.key(0)
@@ -93,12 +93,12 @@ def _memory(config: ml_collections.ConfigDict, data: opening.Opened) -> int:
     return analysis.temp_size_in_bytes if analysis else 0
 
 
-def _run(config: ml_collections.ConfigDict, data: opening.Opened) -> build.Experiment:
+def _run(config: ml_collections.ConfigDict, data: training_data.Opened) -> build.Experiment:
     part = data.parts["train"]
     return build.experiment(config, len(part.classes), part.data.index)
 
 
-def follow(config: ml_collections.ConfigDict, data: opening.Opened):
+def follow(config: ml_collections.ConfigDict, data: training_data.Opened):
     """One trajectory from random parameters, kept whole, as `plots.trajectory` shows it.
 
     Returns:
@@ -178,7 +178,7 @@ def main(_) -> None:
     base.update({"learner": "snail", "freeze_encoder": True, "start_from": FLAGS.start_from})
     defaults = config_settings.default()
     base.update({"shot": 5, "inner": defaults.inner, "meta": defaults.meta})
-    data = opening.embed(opening.open_parts(base), base, source)
+    data = training_data.embed(training_data.open_parts(base), base, source)
     chosen = {k: v for k, v in RULES.items() if not FLAGS.only or k in FLAGS.only}
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in chosen}
     for seed in range(FLAGS.seeds):

@@ -15,7 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments.runs import command_line
-from metaecg.data.readers.given import FASTEST, SLOWEST, UNITS, Given
+from metaecg.data.readers.given_by_user import FASTEST, SLOWEST, UNITS, Given
 from metaecg.diagnose import answers, artefact
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError

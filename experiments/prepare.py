@@ -25,10 +25,10 @@ from experiments.runs import command_line
 from metaecg.data import library as lib
 from metaecg.data import signal as steps
 from metaecg.data import writing
-from metaecg.data.form import Target
-from metaecg.data.readers.given import FASTEST, SLOWEST, Given
-from metaecg.data.readers.given import UNITS as VOLTAGES
+from metaecg.data.readers.given_by_user import FASTEST, SLOWEST, Given
+from metaecg.data.readers.given_by_user import UNITS as VOLTAGES
 from metaecg.data.readers.wfdb import MOST_SAMPLES
+from metaecg.data.record_form import Target
 from metaecg.data.sources import importing, ptbxl, recording_folder, wfdb_folder
 from metaecg.data.sources.importing import Imported, Options
 from metaecg.data.sources.source import Source

@@ -15,7 +15,7 @@ import yaml
 import metaecg
 from experiments.__main__ import COMMANDS
 from experiments.configs import settings
-from experiments.configs.table import TABLE
+from experiments.configs.settings_table import TABLE
 
 ROOT = Path(__file__).parents[1]
 MODULES = [m.name for m in pkgutil.walk_packages(metaecg.__path__, "metaecg.")]

@@ -34,7 +34,7 @@ BEYOND = ("data", "diagnose", "figures", "train.checkpoints", "train.parallel")
 ONLY_IN = {
     "orbax": ("train.checkpoints",),
     "wfdb": ("data.readers",),
-    "scipy": ("data", "evaluate.intervals", "diagnose.fitting"),
+    "scipy": ("data", "evaluate.patient_intervals", "diagnose.fitting"),
     "pyedflib": ("data.readers",),
     "pydicom": ("data.readers",),
     "matplotlib": ("figures",),
@@ -74,7 +74,7 @@ CORE = [m for m in MODULES if "." in m and not within(m, BEYOND)]
 
 def test_modules_are_found_and_every_room_is_known():
     assert {room(module) for module in MODULES} == {"", *ROOMS}
-    assert "metaecg.networks.blocks" in imports("metaecg.networks.snail")
+    assert "metaecg.networks.snail_blocks" in imports("metaecg.networks.snail")
     assert "metaecg.losses" in imports("metaecg.learners.heads")
     assert {"metaecg.episodes.sampling", "metaecg.train.meta", "metaecg.networks.snail"} <= {*CORE}
 

@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments.benchmarks import timing
-from experiments.runs import build, command_line, opening
+from experiments.runs import build, command_line, training_data
 from experiments.stress.memory import own_memory
 from metaecg.train import training_step
 
@@ -50,7 +50,7 @@ def start(config: str, workdir: Path, cache: Path) -> dict:
 
 def bare(config, steps: int) -> float:
     """Seconds of the compiled step called by itself, the results of each waited for at the end."""
-    data = opening.open_parts(config)
+    data = training_data.open_parts(config)
     part = data.parts["train"]
     run = build.experiment(config, len(part.classes), part.data.index)
     key = jax.random.key(config.seed)

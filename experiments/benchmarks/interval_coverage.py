@@ -19,8 +19,8 @@ from tqdm import tqdm
 from experiments.runs import command_line
 from experiments.tables import markdown
 from metaecg.episodes import evaluation_sets
-from metaecg.evaluate import detection, intervals
-from metaecg.evaluate.intervals import Estimate
+from metaecg.evaluate import detection, patient_intervals
+from metaecg.evaluate.patient_intervals import Estimate
 from metaecg.types import Episode, LibraryIndex
 
 FLAGS = flags.FLAGS
@@ -121,7 +121,7 @@ def accuracies(library: Sample, shot: int, seed: int) -> tuple[Estimate, Estimat
     drawn = evaluation_sets.balanced(library.members, seed, FLAGS.episodes, **size)
     first, second = (right(library.records[:, view], drawn) for view in _VIEWS)
     who = np.asarray(library.members.patients)
-    one, gap = (intervals.over_patients(y, drawn, who) for y in (first, first - second))
+    one, gap = (patient_intervals.over_patients(y, drawn, who) for y in (first, first - second))
     return one, gap
 
 

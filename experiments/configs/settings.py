@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import ml_collections
 
 from experiments.configs.rules import RULES
-from experiments.configs.table import TABLE, Setting
+from experiments.configs.settings_table import TABLE, Setting
 from metaecg.errors import MetaecgError
 from metaecg.learners import LEARNERS
 

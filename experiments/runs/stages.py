@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.configs import settings
 from experiments.runs import ancestry, build, loop, trained, validators, workdir
-from experiments.runs.opening import Opened, embed, open_parts
+from experiments.runs.training_data import Opened, embed, open_parts
 from metaecg import episodes, evaluate
 from metaecg.episodes import sequences
 from metaecg.train import batches, parallel, streaming, training_step

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from experiments.runs import command_line
 from experiments.stress.recordings import Manifest, PtbXl, Record
-from experiments.stress.stored import Config, Opened, Protocol
+from experiments.stress.stored_files import Config, Opened, Protocol
 from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.errors import MetaecgError
 

@@ -22,10 +22,10 @@ import scipy.io
 import wfdb
 
 from experiments.stress import mutations
-from metaecg.data.form import Target
 from metaecg.data.readers.lead_names import upright_name
 from metaecg.data.readers.wfdb import read_signal
 from metaecg.data.readers.wfdb_header import read_header, unverified
+from metaecg.data.record_form import Target
 from metaecg.data.sources import ptbxl, wfdb_folder
 from metaecg.data.sources.listing import Item
 from metaecg.data.sources.source import read_item

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from metaecg.evaluate.detection import SCORES
-from metaecg.evaluate.intervals import FEW
+from metaecg.evaluate.patient_intervals import FEW
 
 Row = dict[str, Any]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.runs import build, opening, trained, validators
+from experiments.runs import build, trained, training_data, validators
 from experiments.tables import markdown
 from metaecg.data import protocols
 from metaecg.data.library import Library
@@ -21,7 +21,7 @@ def measure(
     """
     part = build.part(library, protocol, "train")
     rows = training_conditions.part_by_patient(part.data.index)
-    held_out = opening.held_out(library, part, rows.test)
+    held_out = training_data.held_out(library, part, rows.test)
     for line in trained.check_unseen(run, library, [held_out], name="the run", remedy=""):
         print(line)
     known, test = (training_conditions.take(part.data, r) for r in (rows.train, rows.test))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metaecg import NOTICE
-from metaecg.data.readers.given import Given
+from metaecg.data.readers.given_by_user import Given
 from metaecg.diagnose import support as files
 from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
 from metaecg.diagnose.model import Model

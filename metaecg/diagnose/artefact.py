@@ -81,7 +81,7 @@ def write(
         "record": model.form.to_json(),
         "calibration": model.calibration.to_json(),
         "provenance": model.provenance,
-        "members": {name: _sha256(content) for name, content in members.items()},
+        "members": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
     }
     _write(path, manifest, members)
 
@@ -101,7 +101,7 @@ def recalibrate(path: Path, output: Path, model: Model) -> None:
 
 def _write(path: Path, manifest: dict[str, Any], members: dict[str, bytes]) -> None:
     text = json.dumps(manifest, ensure_ascii=False, indent=1).encode()
-    members = {_MANIFEST: text, _SEAL: _sha256(text).encode(), **members}
+    members = {_MANIFEST: text, _SEAL: hashlib.sha256(text).hexdigest().encode(), **members}
     unfinished = path.with_name(path.name + ".partial")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -248,11 +248,11 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, bytes], str]:
                     f"{path}: version {manifest['version']} of the format, this program reads "
                     f"{VERSION}; install another metaecg or export the model again"
                 )
-            if _sha256(text) != archive.read(_SEAL).decode():
+            if hashlib.sha256(text).hexdigest() != archive.read(_SEAL).decode():
                 raise zipfile.BadZipFile(f"{_MANIFEST} differs from its sha256")
             members = {name: archive.read(name) for name in manifest["members"]}
         for name, content in members.items():
-            if _sha256(content) != manifest["members"][name]:
+            if hashlib.sha256(content).hexdigest() != manifest["members"][name]:
                 raise zipfile.BadZipFile(f"{name} differs from its sha256")
     except (ArtefactError, OSError):
         raise
@@ -262,7 +262,7 @@ def _open(path: Path) -> tuple[dict[str, Any], dict[str, bytes], str]:
         if not zipfile.is_zipfile(path):
             raise ArtefactError(f"{path}: not made by experiments.export, or cut short") from None
         raise _damaged(path, error) from None
-    return manifest, members, _sha256(text)
+    return manifest, members, hashlib.sha256(text).hexdigest()
 
 
 _FOREIGN = (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError)
@@ -298,7 +298,3 @@ def _check_installation(path: Path, manifest: dict[str, Any]) -> None:
 
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -14,7 +14,7 @@ from metaecg.diagnose import remarks
 from metaecg.diagnose.calibration import Row, calibrated, closeness, plausible, sure
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Reading, log_probs, readings, without_each
-from metaecg.episodes.orders import mean_over_orders
+from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.errors import MetaecgError
 
 Example = tuple[str, str, np.ndarray]

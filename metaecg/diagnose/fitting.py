@@ -20,7 +20,7 @@ from metaecg.diagnose.calibration import (
     closeness,
 )
 from metaecg.diagnose.predictor import Predictor, Reading, log_probs, readings
-from metaecg.episodes.orders import mean_over_orders
+from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.errors import MetaecgError
 from metaecg.train.batches import Data
 from metaecg.types import Episode, LibraryIndex, Limits

@@ -11,7 +11,7 @@ from metaecg.data.library import Library
 from metaecg.diagnose.calibration import calibrated, plausible, sure
 from metaecg.diagnose.fitting import Plan, draw, embed, over_orders, surprise
 from metaecg.diagnose.model import Model
-from metaecg.episodes.orders import mean_over_orders
+from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.types import Episode
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metaecg.data.readers import recognise, recordings
-from metaecg.data.readers.given import Given
+from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.notes import Note
 from metaecg.diagnose.model import Form
 from metaecg.errors import MetaecgError

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from metaecg.episodes.feasibility import check_feasible
-from metaecg.episodes.filling import Eligible, eligible_records, fill
+from metaecg.episodes.slot_filling import Eligible, eligible_records, fill
 from metaecg.types import Array, Episode, LibraryIndex
 
 _CLASS_SETS = 10_000  # are drawn before the library is given up

@@ -5,7 +5,7 @@ predictions = evaluate.predict(learner, variables, data, episodes, slots=5)
 scores = evaluate.summarise(predictions, classes)
 """
 
-from metaecg.evaluate import detection, intervals, statistics, training_conditions
+from metaecg.evaluate import detection, patient_intervals, statistics, training_conditions
 from metaecg.evaluate.predictions import Predictions, draw_episodes, embed, predict
 from metaecg.evaluate.scores import (
     over_orders,
@@ -20,10 +20,10 @@ __all__ = [
     "detection",
     "draw_episodes",
     "embed",
-    "intervals",
     "over_orders",
     "paired_difference",
     "paired_over_patients",
+    "patient_intervals",
     "predict",
     "reuse",
     "statistics",

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg.errors import MetaecgError
-from metaecg.evaluate.intervals import Estimate, estimate
+from metaecg.evaluate.patient_intervals import Estimate, estimate
 from metaecg.types import Array, Learner, LibraryIndex, Task, Variables
 
 SCORES = ("auroc", "auprc", "auprc_balanced")

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg import losses
-from metaecg.episodes.orders import mean_over_orders
+from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.evaluate import statistics
-from metaecg.evaluate.intervals import Estimate, over_patients
+from metaecg.evaluate.patient_intervals import Estimate, over_patients
 from metaecg.evaluate.predictions import Predictions
 from metaecg.types import Episode
 

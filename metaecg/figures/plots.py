@@ -4,17 +4,26 @@ Every function returns a `matplotlib.figure.Figure` and touches no global state,
 a notebook, in a server and without a display: ``plots.ecg(…).savefig("ecg.png")``.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from metaecg.figures.ecg_paper import MM, ecg, plain
+from metaecg.figures.method_plots import attention, episode, trajectory
+from metaecg.figures.style import (
+    BLACK,
+    BLUE,
+    COLOURS,
+    DASHES,
+    GREEN,
+    MARKERS,
+    RED,
+    one_plot,
+    styled,
+)
 
 __all__ = [
     "attention",
@@ -29,41 +38,8 @@ __all__ = [
     "trajectory",
 ]
 
-# Okabe & Ito (2008): told apart with every common colour blindness, and in grey by lightness.
-BLUE, ORANGE, GREEN, RED, SKY, PINK, BLACK = COLOURS = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000",
-)  # fmt: skip
-_MARKERS = "osD^vPX"
-_DASHES = ("-", "--", ":")  # after seven, colours and markers come again
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-}
-P = ParamSpec("P")
 
-
-def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(_STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
-
-
-def _one(width: float = 150, height: float = 90) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width * MM, height * MM), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-@_styled
+@styled
 def shots_curve(
     series: Mapping[str, Sequence[tuple[int, float, float, float]]], *, chance: float | None = None
 ) -> Figure:
@@ -75,7 +51,7 @@ def shots_curve(
       chance: accuracy of guessing, drawn as a line.
     """
     columns = 2 if max(map(len, series)) < 36 else 1  # of the legend, which stands below
-    figure, axes = _one(height=70 + 5 * (len(series) + 1) / columns)
+    figure, axes = one_plot(height=70 + 5 * (len(series) + 1) / columns)
     apart = min(0.06, 0.5 / len(series))
     shots = sorted({point[0] for points in series.values() for point in points})
     for i, (name, points) in enumerate(series.items()):
@@ -85,9 +61,9 @@ def shots_curve(
         errors = np.abs(np.array([[p[1] - p[2], p[3] - p[1]] for p in points])).T
         style: dict[str, Any] = {
             "color": COLOURS[i % 7],
-            "marker": _MARKERS[i % 7],
+            "marker": MARKERS[i % 7],
             "markersize": 5,
-            "linestyle": _DASHES[i // 7 % 3],
+            "linestyle": DASHES[i // 7 % 3],
         }
         axes.errorbar(x, y, errors, label=plain(name), capsize=3, linewidth=1.2, **style)
     if chance is not None:
@@ -115,13 +91,13 @@ def by_shot(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[int, floa
     return series
 
 
-@_styled
+@styled
 def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
     """A confusion matrix [classes, classes] of counts, rows the truth; shown as shares of a row."""
     matrix = np.asarray(matrix, float)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = max(90.0, 7.0 * len(labels) + 40)
-    figure, axes = _one(side + 20, side)
+    figure, axes = one_plot(side + 20, side)
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=max(shares.max(), 1e-9))
     names = [plain(label) for label in labels]
     axes.set_xticks(range(len(labels)), names, rotation=90)
@@ -138,7 +114,7 @@ def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def calibration(
     confidence: np.ndarray, accuracy: np.ndarray, count: np.ndarray, *, title: str = ""
 ) -> Figure:
@@ -175,7 +151,7 @@ def validated(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if "accuracy" in row.get("validation", {})]
 
 
-@_styled
+@styled
 def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss (nats) and validation accuracy by step.
 
@@ -208,7 +184,7 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def per_class_bars(
     scores: Mapping[str, float],
     *,
@@ -225,7 +201,7 @@ def per_class_bars(
       name: of that line.
     """
     order = sorted(scores, key=lambda c: (scores[c], c))
-    figure, axes = _one(150, 20 + 5.5 * len(order))
+    figure, axes = one_plot(150, 20 + 5.5 * len(order))
     axes.barh(range(len(order)), [scores[c] for c in order], color=BLUE, height=0.7)
     for i, c in enumerate(order):
         axes.text(scores[c] + 0.01, i, f"{scores[c]:.0%}", size=8, va="center")
@@ -240,7 +216,7 @@ def per_class_bars(
     return figure
 
 
-@_styled
+@styled
 def probabilities(
     labels: Sequence[str],
     probs: np.ndarray,
@@ -258,7 +234,7 @@ def probabilities(
       marked: classes drawn in full, such as the plausible ones; the others are hatched.
     """
     order = np.argsort(probs, kind="stable")
-    figure, axes = _one(125, 22 + 8.0 * len(labels))
+    figure, axes = one_plot(125, 22 + 8.0 * len(labels))
     for row, i in enumerate(order):
         strong = labels[i] in marked
         hatch = "" if strong else "////"  # told apart without colour, too
@@ -273,112 +249,4 @@ def probabilities(
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.grid(False, axis="y")
-    return figure
-
-
-@_styled
-def episode(
-    support: np.ndarray,
-    query: np.ndarray,
-    hz: float,
-    labels: Sequence[str],
-    *,
-    truth: str = "",
-    lead: str = "II",
-) -> Figure:
-    """An episode at a glance: a row of examples for each class, and the query below.
-
-    Args:
-      support: [way, shot, samples] of one lead in mV.
-      query: [samples] of the same lead.
-      hz: samples per second.
-      labels: the classes.
-      truth: what the query is, if it is to be told.
-      lead: name of the lead.
-    """
-    way, shot, samples = support.shape
-    figure = Figure(figsize=(180 * MM, 22 * (way + 1) * MM), layout="constrained")
-    grid = figure.subplots(way + 1, shot, sharex=True, sharey=True, squeeze=False)
-    time = np.arange(samples) / hz
-    for c in range(way):
-        for k in range(shot):
-            # Not in black, which is the query's.
-            grid[c, k].plot(time, support[c, k], color=COLOURS[c % 6], linewidth=0.7)
-        grid[c, 0].set_ylabel(plain(labels[c]), rotation=0, ha="right", va="center", weight="bold")
-    for axes in grid[-1, 1:]:
-        axes.set_axis_off()
-    grid[-1, 0].plot(time, query, color=BLACK, linewidth=0.7)
-    grid[-1, 0].set_ylabel("query", rotation=0, ha="right", va="center", weight="bold")
-    if truth:
-        grid[-1, 0].set_title(f"truth: {plain(truth)}", size=8, loc="left", pad=2)
-    for axes in grid[:-1, :].ravel():
-        axes.tick_params(labelbottom=False)
-    figure.supxlabel("time (s)", size=9)
-    figure.supylabel(f"lead {lead} (mV)", size=9)
-    return figure
-
-
-@_styled
-def trajectory(
-    distance: np.ndarray,
-    loss_before: np.ndarray,
-    loss_after: np.ndarray,
-    *,
-    star: float | None = None,
-) -> Figure:
-    """A trajectory of meta-parameters: how far θ_i is from θ_0, and its group's loss.
-
-    Args:
-      distance: [n], ‖θ_i − θ_0‖ for i = 1 … n.
-      loss_before, loss_after: [n], loss of group i at θ_{i−1} and at θ_i.
-      star: ‖θ* − θ_0‖, marked where given.
-    """
-    groups = np.arange(1, len(distance) + 1)
-    figure = Figure(figsize=(150 * MM, 110 * MM), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True)
-    marks = {"marker": "o", "markersize": 3, "linewidth": 1.2}
-    top.plot([0, *groups], [0.0, *distance], color=BLUE, label="θ$_i$", **marks)
-    if star is not None:
-        line = {"color": RED, "linewidth": 1, "linestyle": "--"}
-        top.axhline(star, **line)
-        top.plot(groups[-1], star, color=RED, marker="*", markersize=13, label="θ*", linestyle="")
-    top.set(ylabel="distance from θ$_0$ (L2 norm)", ylim=(0, None))
-    top.legend(loc="lower right", bbox_to_anchor=(0.93, 0))
-    bottom.plot(groups, loss_before, color=ORANGE, label="before, at θ$_{i-1}$", **marks)
-    bottom.plot(groups, loss_after, color=BLUE, label="after, at θ$_i$", **marks)
-    bottom.set(xlabel="sample group i", ylabel="loss of group i (nats)")
-    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
-    bottom.legend()
-    return figure
-
-
-@_styled
-def attention(
-    weights: np.ndarray, support: Sequence[str], queries: Sequence[str] = ("query",)
-) -> Figure:
-    """Attention of queries to the support: weights [queries, support], sorted by class.
-
-    Args:
-      weights: shares, rows sum to at most 1; [support] for one query.
-      support: class of each example.
-      queries: names of the rows.
-    """
-    weights = np.atleast_2d(weights)
-    order = sorted(range(len(support)), key=lambda i: support[i])
-    names = [support[i] for i in order]
-    figure, axes = _one(40 + max(60, 5 * len(names)), 38 + 6 * len(weights))
-    image = axes.imshow(weights[:, order], cmap="cividis", vmin=0, aspect="auto")
-    groups = [i for i in range(len(names)) if i == 0 or names[i] != names[i - 1]]
-    for i in groups[1:]:
-        axes.axvline(i - 0.5, color="white", linewidth=2)
-    ends = [*groups[1:], len(names)]
-    middles = [(a + b - 1) / 2 for a, b in zip(groups, ends)]
-    axes.set_xticks(
-        middles, [plain(names[i]) for i in groups], rotation=90 if len(groups) > 6 else 0
-    )
-    axes.set_yticks(range(len(weights)), [plain(query) for query in queries])
-    axes.tick_params(length=0)
-    axes.grid(False)
-    axes.set_xlabel("labelled examples by class")
-    figure.colorbar(image, label="weight")
     return figure

@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
-from metaecg.networks.blocks import AttentionBlock, Streams, TCBlock
 from metaecg.networks.closed_form import in_use, prototype_similarity, unit
+from metaecg.networks.snail_blocks import AttentionBlock, Streams, TCBlock
 from metaecg.types import Array, Task
 
 CLOSED_FORMS = ("prototypes", "none")

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metaecg.networks.blocks import Streams
+from metaecg.networks.snail_blocks import Streams
 from metaecg.types import Array, Task
 
 

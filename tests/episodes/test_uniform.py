@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from metaecg import episodes
-from metaecg.episodes import filling
+from metaecg.episodes import slot_filling
 from metaecg.types import LibraryIndex
 
 
@@ -142,11 +142,11 @@ def searched(index, classes, need, count):
 
     def one(key):
         search_key, exchange_key = jax.random.split(key)
-        heads = filling.eligible_records(index, classes, index.heads)
-        eligible = filling.eligible_records(index, classes, jnp.diff(index.starts))
+        heads = slot_filling.eligible_records(index, classes, index.heads)
+        eligible = slot_filling.eligible_records(index, classes, jnp.diff(index.starts))
         rows = jnp.zeros((len(classes), need), jnp.int32)
-        rows = filling._search(search_key, index, heads, rows)
-        return filling._exchange(exchange_key, index, eligible, rows)
+        rows = slot_filling._search(search_key, index, heads, rows)
+        return slot_filling._exchange(exchange_key, index, eligible, rows)
 
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), count)))
 

@@ -140,12 +140,12 @@ def test_differences_over_patients_are_those_of_intervals():
     patients = np.array([0, 1, 2, 3, 7, 8, 7, 9])
     gap = np.array([[0.0, 1.0], [0.0, 0.0]])
     found = evaluate.paired_over_patients(a, b, patients)
-    assert found == evaluate.intervals.over_patients(gap, EPISODES, patients)
+    assert found == evaluate.patient_intervals.over_patients(gap, EPISODES, patients)
     assert found.value == 0.25
     assert found.deviation > 0
     assert evaluate.paired_over_patients(a, a, patients).p == 1
     summary = evaluate.summarise(a, ("a", "b", "c"), patients)
-    right = evaluate.intervals.over_patients(a.correct, EPISODES, patients)
+    right = evaluate.patient_intervals.over_patients(a.correct, EPISODES, patients)
     assert summary["accuracy_patients95"] == right.interval
 
 

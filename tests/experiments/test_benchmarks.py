@@ -6,7 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.benchmarks import diagnosis, growth, limit, sampler, timing, training_step
+from experiments.benchmarks import (
+    diagnosis,
+    library_growth,
+    machine_limit,
+    sampler,
+    timing,
+    training_step,
+)
 
 
 def test_contenders_take_turns_and_warming_up_does_not_count():
@@ -74,13 +81,13 @@ def test_a_sampler_that_is_not_there_is_named(capsys):
 
 def test_exponents_of_known_laws():
     sizes = [10, 20, 40]
-    assert growth.exponent(sizes, [3 * n**2 for n in sizes]) == pytest.approx(2)
-    assert growth.exponent(sizes, [0.5] * 3) == pytest.approx(0)
+    assert library_growth.exponent(sizes, [3 * n**2 for n in sizes]) == pytest.approx(2)
+    assert library_growth.exponent(sizes, [0.5] * 3) == pytest.approx(0)
 
 
 def test_operations_of_a_matrix_product_are_two_a_term():
-    program, run = limit.compiled(lambda x: x @ x, np.ones((64, 64), np.float32))
-    assert limit.flops(program) == pytest.approx(2 * 64**3, rel=0.01)
+    program, run = machine_limit.compiled(lambda x: x @ x, np.ones((64, 64), np.float32))
+    assert machine_limit.flops(program) == pytest.approx(2 * 64**3, rel=0.01)
     assert run().shape == (64, 64)
 
 

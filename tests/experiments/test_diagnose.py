@@ -16,7 +16,7 @@ from tiny import Tiny
 
 from experiments import diagnose
 from metaecg import learners
-from metaecg.data.readers.given import Given
+from metaecg.data.readers.given_by_user import Given
 from metaecg.diagnose import answers, artefact
 from metaecg.diagnose.answers import answer
 from metaecg.diagnose.calibration import Calibration, Row

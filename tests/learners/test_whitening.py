@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.configs import settings
-from experiments.runs import build, opening, stages, trained
+from experiments.runs import build, stages, trained, training_data
 from experiments.stress import toy
 from metaecg import evaluate
 from metaecg.errors import MetaecgError
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_device")
 def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
     config = changed(toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8")
     stages.train(config, tmp_path / "run")
-    part = opening.open_parts(config).parts["train"]
+    part = training_data.open_parts(config).parts["train"]
     first = trained.load(tmp_path / "run" / "pretrain")
     plain = build.learner(build.unwhitened(config), 3)
     raw = np.asarray(evaluate.embed(plain, first.variables, part.data))
@@ -48,7 +48,7 @@ def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path)
     given += f",pretrain.steps=0,head.steps=0,start_from={tmp_path / 'run'}"
     head = changed(f"{given},learner=matching,whiten=true,freeze_encoder=true")
     stages.train(head, tmp_path / "head")
-    part = opening.open_parts(head).parts["train"]
+    part = training_data.open_parts(head).parts["train"]
     plain = build.learner(build.unwhitened(head), 3)
     source = trained.load(tmp_path / "run").variables
     known = probes.base(evaluate.embed(plain, source, part.data), part.data.index)

@@ -12,7 +12,7 @@ from jax.test_util import check_grads
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
 from metaecg.networks import Snail
-from metaecg.networks.blocks import AttentionBlock, CausalConv, Streams, TCBlock
+from metaecg.networks.snail_blocks import AttentionBlock, CausalConv, Streams, TCBlock
 from metaecg.types import Episode, Task
 
 WAY, SUPPORT, FEATURES = 3, 6, 5

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metaecg.data import form
+from metaecg.data import record_form
 from metaecg.data import signal as steps
 from metaecg.data.readers import csv, dicom, edf, npy, wfdb
-from metaecg.data.readers.given import Given, fill_in
+from metaecg.data.readers.given_by_user import Given, fill_in
 from metaecg.data.readers.leads import complete
 from metaecg.data.readers.notes import Note
 from metaecg.data.readers.raw import Part, Raw, RecordError
@@ -101,7 +101,8 @@ def adapt(
 
     Args:
       recording: what `read` returned.
-      hz, leads, samples, bandpass, scale: as the model's library has them, see `form.Target`.
+      hz, leads, samples, bandpass, scale: as the model's library has them; see
+        `record_form.Target`.
 
     Returns:
       float32 [samples, leads] in mV, and the recording's notes with all that was done.
@@ -110,7 +111,7 @@ def adapt(
       RecordError: it has none of the leads, or cannot be brought into this form.
     """
     wanted = [steps.lead_name(lead) for lead in leads]
-    target = form.Target(hz, samples / hz, tuple(wanted), bandpass, scale)
+    target = record_form.Target(hz, samples / hz, tuple(wanted), bandpass, scale)
     signal, names, notes = complete(recording.signal, recording.leads, wanted)
     missing = [lead for lead in wanted if lead not in names]
     if len(missing) == len(wanted):
@@ -126,7 +127,7 @@ def adapt(
         notes.append(Note(f"constant offset removed: {', '.join(listed)}"))
     zeros = np.zeros((len(signal), len(missing)))
     try:
-        units, done = form.transform(
+        units, done = record_form.transform(
             np.concatenate([signal, zeros], axis=1),
             recording.hz,
             ["mV"] * (len(names) + len(missing)),

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metaecg.data.form import Target
 from metaecg.data.readers.raw import RecordError
+from metaecg.data.record_form import Target
 from metaecg.data.sources.listing import Item
 from metaecg.data.sources.source import Outcome, Reader, Source, read_item
 from metaecg.data.sources.statements import canonical, look_up

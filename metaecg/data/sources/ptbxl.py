@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from metaecg.data import signal as steps
-from metaecg.data.form import Target
+from metaecg.data.record_form import Target
 from metaecg.data.sources import wfdb_folder
 from metaecg.data.sources.listing import Item, read_csv
 from metaecg.data.sources.source import Source

@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from metaecg.data.form import Recorded, Target
 from metaecg.data.readers import recordings
-from metaecg.data.readers.given import Given
+from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.readers.recognise import FORMATS, among, recognise
 from metaecg.data.readers.recordings import Recording
 from metaecg.data.readers.wfdb_header import check_file
+from metaecg.data.record_form import Recorded, Target
 from metaecg.data.sources import source
 from metaecg.data.sources.listing import Item, label, walk
 from metaecg.data.sources.source import Form, Outcome, Source

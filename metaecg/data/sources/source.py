@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from metaecg.data import signal as steps
-from metaecg.data.form import Recorded, Target, pieces, transform
 from metaecg.data.readers.leads import LIMB
 from metaecg.data.readers.raw import RecordError
+from metaecg.data.record_form import Recorded, Target, pieces, transform
 from metaecg.data.sources.listing import Item, known
 from metaecg.data.sources.statements import Statement
 from metaecg.errors import MetaecgError

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from metaecg.data.form import Recorded, Target
 from metaecg.data.readers.lead_names import upright_name
 from metaecg.data.readers.wfdb import read_signal
 from metaecg.data.readers.wfdb_header import count_samples, read_header, remarks
+from metaecg.data.record_form import Recorded, Target
 from metaecg.data.sources import source
 from metaecg.data.sources.listing import Item, label, walk
 from metaecg.data.sources.source import Form, Outcome, Source

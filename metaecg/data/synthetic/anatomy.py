@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metaecg.data.synthetic.chance import Deviates
+from metaecg.data.synthetic.random_deviates import Deviates
 
 # Dower et al. 1980, J Electrocardiol 13:91: leads I, II, V1 … V6 on a dipole (left, inferior,
 # anterior). The fourth column is the near field.

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metaecg.data.synthetic.chance import Deviates, Sines
 from metaecg.data.synthetic.conditions import Rhythm
+from metaecg.data.synthetic.random_deviates import Deviates, Sines
 
 START = -2.5  # s; the first activation, so that a record begins in the midst of things
 FASTEST = 3.6  # cycles per second, of the fastest row of the table

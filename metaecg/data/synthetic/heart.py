@@ -12,9 +12,9 @@ import numpy as np
 
 from metaecg.data.synthetic.anatomy import ELECTRODES, PLACES, PLAY, make_patient, put_on
 from metaecg.data.synthetic.beats import Beats, beat_times, cycles, flutter_hz, ventricular_origin
-from metaecg.data.synthetic.chance import Deviates, Sines
+from metaecg.data.synthetic.condition_arrays import DIPOLES, NORMAL_WAVES, look_up
 from metaecg.data.synthetic.conditions import Waves
-from metaecg.data.synthetic.rows import DIPOLES, NORMAL_WAVES, look_up
+from metaecg.data.synthetic.random_deviates import Deviates, Sines
 
 # P that climbs from the junction: negative in II, III and aVF.
 _RETROGRADE_P = np.array([[0.00, -0.10, 0.03, 0.0], [0.02, -0.07, 0.03, 0.0]], np.float32)

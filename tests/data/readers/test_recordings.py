@@ -21,7 +21,7 @@ from recording_files import (
     write_wfdb,
 )
 
-from metaecg.data import form
+from metaecg.data import record_form
 from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.readers.recognise import find
@@ -391,9 +391,9 @@ def test_what_is_in_the_form_already_comes_back_as_it_is():
 
 def test_adapting_equals_what_prepare_does(tmp_path):
     path = write_wfdb(tmp_path)
-    target = form.Target(100.0, 5.0, ("II", "I"), (0.5, 40.0))
+    target = record_form.Target(100.0, 5.0, ("II", "I"), (0.5, 40.0))
     raw = MV, HZ, ["mV"] * 3, LEADS
-    expected, _ = form.transform(*raw, target)
+    expected, _ = record_form.transform(*raw, target)
     adapted, _ = adapt(read(path), hz=100, leads=("II", "I"), samples=500, bandpass=(0.5, 40.0))
     np.testing.assert_array_equal(adapted, expected.astype(np.float32) * np.float32(0.001))
 

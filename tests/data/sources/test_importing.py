@@ -7,8 +7,8 @@ import pytest
 import wfdb
 
 from metaecg.data import library
-from metaecg.data.form import Target, transform
 from metaecg.data.readers.raw import RecordError
+from metaecg.data.record_form import Target, transform
 from metaecg.data.signal import STANDARD_LEADS, SignalError
 from metaecg.data.sources import importing
 from metaecg.data.sources.importing import Options, import_records

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from metaecg.data.form import Target
+from metaecg.data.record_form import Target
 from metaecg.data.signal import STANDARD_LEADS
 from metaecg.data.sources import ptbxl, wfdb_folder
 from metaecg.data.sources.listing import Item

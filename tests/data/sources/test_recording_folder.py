@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from recording_files import CSV, HZ, LEADS, MV, write_csv, write_edf, write_npy, write_wfdb
 
-from metaecg.data.form import Target
 from metaecg.data.readers.recordings import Given
+from metaecg.data.record_form import Target
 from metaecg.data.sources import wfdb_folder
 from metaecg.data.sources.listing import Item
 from metaecg.data.sources.recording_folder import form, list_folder, read

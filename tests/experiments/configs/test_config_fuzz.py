@@ -11,9 +11,9 @@ import pytest
 from hypothesis import strategies as st
 
 from experiments.configs import settings
-from experiments.configs.table import TABLE
+from experiments.configs.settings_table import TABLE
 from experiments.runs import build, stages
-from experiments.stress import fuzz, stored
+from experiments.stress import fuzz, stored_files
 from metaecg.errors import MetaecgError
 from metaecg.train import batches, training_step
 from metaecg.types import LibraryIndex
@@ -24,7 +24,7 @@ DEFAULT = settings.flat(settings.default())
 @hypothesis.settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @hypothesis.given(st.randoms(use_true_random=False))
 def test_damaged_arguments_never_pass(rng):
-    assert stored.Config(None).attempt(rng) in fuzz.VERDICTS[:-1]
+    assert stored_files.Config(None).attempt(rng) in fuzz.VERDICTS[:-1]
 
 
 def changed(text):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.configs import quickstart
-from experiments.runs import loop, opening, stages, trained, workdir
+from experiments.runs import loop, stages, trained, training_data, workdir
 from experiments.stress import toy
 from experiments.tables import training_conditions
 from metaecg.data import protocols
@@ -50,7 +50,7 @@ def log(folder, name):
 def learn(config, folder):
     """Trains; returns each leaf of the parameters before and after it, and the losses."""
     with loop.SigTerm() as sigterm:
-        data = opening.open_parts(config)
+        data = training_data.open_parts(config)
         job = stages.prepare(config, folder, data)
         before = jax.tree.map(np.asarray, job.begin().variables.params)
         stages.train_stage(config, folder, data, sigterm)
@@ -103,7 +103,7 @@ def test_patients_held_out_by_conditions_are_unknown_to_what_it_starts_from(
     own = more.replace("pretrain.steps=0", "pretrain.steps=2").replace(f",start_from={encoder}", "")
     stages.train(config(settings, own), tmp_path / "run")
     run = trained.load(tmp_path / "run")
-    places = opening.open_parts(run.config)
+    places = training_data.open_parts(run.config)
     rows = training_conditions.measure(run, places.library, protocols.load(run.config.protocol))
     assert [row["condition"] for row in rows] == ["A", "B", "C"]
 
@@ -117,7 +117,7 @@ def rows_drawn(config, folder, data):
 def test_no_stage_and_no_roll_back_draws_what_was_drawn_before(settings, encoder, tmp_path, rule):
     """Neither the stages of a run, nor a run and the one that starts from it."""
     more = f"{QUICK},steps=4,update_rule={rule}"
-    data = opening.open_parts(config(settings, more))
+    data = training_data.open_parts(config(settings, more))
     later = f",learner=protonet,pretrain.steps=0,steps=1,start_from={encoder}"
     stages.train(config(settings, later), tmp_path / "later")
     drawn = [
@@ -133,7 +133,7 @@ def test_no_stage_and_no_roll_back_draws_what_was_drawn_before(settings, encoder
 
 def test_a_roll_back_of_conditions_draws_other_sequences(settings, tmp_path):
     work = config(settings, f"{QUICK},steps=4,labels=conditions,update_rule=trajectory")
-    one, other = rows_drawn(work, tmp_path, opening.open_parts(work))
+    one, other = rows_drawn(work, tmp_path, training_data.open_parts(work))
     assert not (one == other).all(axis=(1, 2)).any()
 
 

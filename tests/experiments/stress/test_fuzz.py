@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from experiments.stress import fuzz, mutations, recordings, stored
+from experiments.stress import fuzz, mutations, recordings, stored_files
 from metaecg.data import library as lib
 from metaecg.data import protocols
 from metaecg.data.files import combine, read_json
-from metaecg.data.form import Target
 from metaecg.data.library import LibraryError
 from metaecg.data.protocols import ProtocolError
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.readers.wfdb import read_signal
 from metaecg.data.readers.wfdb_header import read_header
+from metaecg.data.record_form import Target
 from metaecg.data.sources import ptbxl, wfdb_folder
 from metaecg.data.sources.importing import import_records
 from metaecg.data.sources.listing import Item
@@ -424,14 +424,14 @@ def test_json_that_is_none(tmp_path, text, message):
 @pytest.fixture
 def sealed(tmp_path):
     """A library's folder and a function that changes it so that all sizes and hashes fit."""
-    subject = stored.Opened(tmp_path, True)
+    subject = stored_files.Opened(tmp_path, True)
 
     def sealed(change=lambda about: None, **files):
         content = subject.sound | {name.replace("_", "."): text for name, text in files.items()}
         about = json.loads(content["library.json"])
         change(about["metadata"])
         content["library.json"] = json.dumps(about).encode()
-        content["library.json"] = stored.seal(content)
+        content["library.json"] = stored_files.seal(content)
         for name, text in content.items():
             (subject.folder / name).write_bytes(text)
         return subject.folder

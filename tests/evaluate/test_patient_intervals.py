@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from metaecg.episodes import evaluation_sets
-from metaecg.evaluate import intervals
-from metaecg.evaluate.intervals import Estimate
+from metaecg.evaluate import patient_intervals
+from metaecg.evaluate.patient_intervals import Estimate
 from metaecg.types import Episode, LibraryIndex
 
 
@@ -33,13 +33,13 @@ def test_influences_add_before_they_are_squared():
     """Both roles of patient 0 agree, those of patient 1 cancel."""
     asked, example = np.array([3.0, 2.0, 0.0]), np.array([1.0, -2.0, 1.0])
     noise = np.array([[0.5, 0, 0], [0.25, 0, 0.25]])
-    found = intervals.estimate(0.7, asked, example, noise, chance=4.0)
+    found = patient_intervals.estimate(0.7, asked, example, noise, chance=4.0)
     assert found.deviation**2 == pytest.approx(16 + 0 + 1 - 1 + 4)
     assert found.patients == 3
     # Where chance hides the examples' share, that of the asked remains.
-    hidden = intervals.estimate(0.7, asked, -asked, noise, chance=4.0)
+    hidden = patient_intervals.estimate(0.7, asked, -asked, noise, chance=4.0)
     assert hidden.deviation**2 == pytest.approx(9 + 4 - 0.5 + 4)
-    assert intervals.estimate(1.0, asked * 0, asked * 0, noise * 0, 0.0).interval == (1, 1)
+    assert patient_intervals.estimate(1.0, asked * 0, asked * 0, noise * 0, 0.0).interval == (1, 1)
 
 
 def test_over_patients_equals_the_slow_way():
@@ -71,8 +71,8 @@ def test_over_patients_equals_the_slow_way():
         if serves.any():
             example[i], noise[1, i] = moves.sum(), (moves**2).sum()
     chance = values.mean(1).var(ddof=1) / count
-    slow = intervals.estimate(values.mean(), asked, example, noise, chance)
-    found = intervals.over_patients(values, drawn, np.arange(40))
+    slow = patient_intervals.estimate(values.mean(), asked, example, noise, chance)
+    found = patient_intervals.over_patients(values, drawn, np.arange(40))
     assert found.value == pytest.approx(slow.value)
     assert found.deviation == pytest.approx(slow.deviation)
     assert found.freedom == pytest.approx(slow.freedom)
@@ -81,10 +81,12 @@ def test_over_patients_equals_the_slow_way():
 def test_names_of_patients_and_the_order_of_an_episode_do_not_matter():
     drawn = episodes_of(25, seed=3)
     values = np.random.default_rng(1).random(drawn.query.shape) < 0.6
-    found = intervals.over_patients(values, drawn, np.arange(40))
-    renamed = intervals.over_patients(values, drawn, 7 * np.random.default_rng(2).permutation(40))
+    found = patient_intervals.over_patients(values, drawn, np.arange(40))
+    renamed = patient_intervals.over_patients(
+        values, drawn, 7 * np.random.default_rng(2).permutation(40)
+    )
     turned = Episode(drawn.classes, *(x[:, ::-1] for x in drawn[1:]))
-    for other in (renamed, intervals.over_patients(values[:, ::-1], turned, np.arange(40))):
+    for other in (renamed, patient_intervals.over_patients(values[:, ::-1], turned, np.arange(40))):
         np.testing.assert_allclose(other, found, rtol=1e-9)
 
 
@@ -92,7 +94,9 @@ def test_the_same_answers_for_fewer_patients_are_less_certain():
     drawn = episodes_of(60, seed=4)
     pairs = np.arange(40) // 8 * 4 + np.arange(40) % 4  # two of a class are one patient
     values = ~(pairs % 3 == 0)[drawn.query]  # some patients are always answered wrongly
-    alone, paired = (intervals.over_patients(values, drawn, x) for x in (np.arange(40), pairs))
+    alone, paired = (
+        patient_intervals.over_patients(values, drawn, x) for x in (np.arange(40), pairs)
+    )
     assert paired.patients == 20
     assert paired.deviation > 1.2 * alone.deviation
 
@@ -101,7 +105,8 @@ def test_asking_the_same_patients_again_does_not_narrow_the_interval_without_end
     hard = np.arange(40) % 3 == 0
     few, many = (episodes_of(count, seed=5) for count in (100, 800))
     one, other = (
-        intervals.over_patients(~hard[drawn.query], drawn, np.arange(40)) for drawn in (few, many)
+        patient_intervals.over_patients(~hard[drawn.query], drawn, np.arange(40))
+        for drawn in (few, many)
     )
     assert other.deviation > 0.7 * one.deviation
     assert other.deviation > 0.05  # forty patients of whom a third fail: √(1/3 · 2/3 / 40) = .075

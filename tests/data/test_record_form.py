@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from metaecg.data.form import Recorded, Target, pieces, transform
 from metaecg.data.readers.recordings import Recording, adapt
+from metaecg.data.record_form import Recorded, Target, pieces, transform
 from metaecg.data.signal import STANDARD_LEADS, SignalError
 
 RNG = np.random.default_rng(0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from metaecg.episodes.orders import mean_over_orders
+from metaecg.episodes.support_orders import mean_over_orders
 
 
 def test_mean_over_orders_literal():

@@ -1,7 +1,7 @@
 """The quickstart by trajectory goes on with encoder and head together.
 
-    metaecg train --config=quickstart_trajectory_on --config.start_from=workdirs/trajectory \\
-        --workdir=workdirs/trajectory_on
+    metaecg train --config=quickstart_trajectory_end_to_end \\
+        --config.start_from=workdirs/trajectory --workdir=workdirs/trajectory_end_to_end
 
 The inner rate must be a tenth of the head's: at .001 the encoder forgets.
 

@@ -1,6 +1,6 @@
 """How the cost of a step grows with way, shot, queries, record length and library size.
 
-    python -m experiments.benchmarks.growth
+    python -m experiments.benchmarks.library_growth
 
 Each quantity is doubled several times, the others held; the exponent is the slope of log seconds
 on log quantity (1: proportional). SNAIL on the `small` encoder; for the size of the library the

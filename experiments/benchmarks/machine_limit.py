@@ -1,6 +1,6 @@
 """The training step's arithmetic, counted, against the best rate the machine reaches.
 
-    python -m experiments.benchmarks.limit [--encoder=small] [--shot=5] [--episodes=4]
+    python -m experiments.benchmarks.machine_limit [--encoder=small] [--shot=5] [--episodes=4]
 
 Floating-point operations are XLA's own count of the compiled step. The machine's rate is measured
 in the same run: a large matrix product, and the convolution of the encoder's own layers with the
