@@ -29,7 +29,14 @@ def fit(module, signals, labels, **options):
 
 
 @pytest.mark.parametrize(
-    ("leads", "hz", "seconds"), [(1, 50, 5), (2, 250, 6), (3, 100, 7), (8, 128, 5), (12, 100, 5)]
+    ("leads", "hz", "seconds"),
+    [
+        (1, 50, 5),
+        pytest.param(2, 250, 6, marks=pytest.mark.slow),
+        pytest.param(3, 100, 7, marks=pytest.mark.slow),
+        pytest.param(8, 128, 5, marks=pytest.mark.slow),
+        (12, 100, 5),
+    ],
 )
 def test_any_leads_rate_and_length(leads, hz, seconds):
     library = generator.library(patients=6, hz=hz, seconds=seconds)
