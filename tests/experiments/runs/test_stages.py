@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -182,3 +183,39 @@ def test_training_runs_in_a_thread_and_takes_text_for_a_folder(settings, tmp_pat
     with ThreadPoolExecutor(1) as pool:
         best = pool.submit(stages.train, work, str(tmp_path / "run")).result()
     assert trained.load(str(tmp_path / "run")).step == best["best_step"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["", ",update_rule=trajectory"])
+def test_a_gradient_that_is_not_clipped_trains(settings, tmp_path, rule):
+    more = f"{QUICK},steps=2,clip=0,inner.clip=0{rule}"
+    config = quickstart.get_config(settings + more)
+    run, before = tmp_path / "run", tmp_path / "before"
+    stages.train(config, run)
+    config.learning_rate, config.meta.rate = 1e-12, 1e-12
+    stages.train(config, before)
+    one, two = (trained.load(folder).variables.params for folder in (run, before))
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), one, two)
+    assert max(jax.tree.leaves(moved)) > 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["", ",update_rule=trajectory"])
+def test_training_runs_where_numbers_have_64_bits(settings, tmp_path, rule):
+    arguments = f"--config=quickstart:{settings}{rule},steps=2"
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.train",
+        arguments,
+        f"--workdir={tmp_path / 'run'}",
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "JAX_ENABLE_X64": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "next: metaecg evaluate" in done.stdout
