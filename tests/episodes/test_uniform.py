@@ -124,7 +124,7 @@ LIBRARIES = {
 def test_all_episodes_of_a_class_set_and_all_class_sets_are_equally_likely(name):
     index = LIBRARIES[name]
     whole = all_episodes(index, 2, 1, 1)
-    seen = drawn_episodes(index, 4_000, 2, 1, 1)
+    seen = drawn_episodes(index, 8_000, 2, 1, 1)
     assert_uniform([classes for classes, _ in seen], whole)
     for chosen, cells in whole.items():
         assert_uniform([each for classes, each in seen if classes == chosen], cells)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -129,6 +130,8 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(start, tmp_path):
         [sys.executable, *start, "--config=quickstart"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True,
         cwd=Path(__file__).parents[3],
+        # What runs the tests in the background may have them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as ran:  # fmt: skip
         assert ran.stdout.readline() == "begun\n"
         time.sleep(0.2)
