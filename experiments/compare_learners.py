@@ -94,7 +94,7 @@ def settings(
     longer: float = 1,
     smoke: bool = False,
 ) -> Any:
-    """The configuration of one learner on one split; its encoder's folder stands beside its own."""
+    """The configuration of one learner on one split; its encoder's folder is beside its own."""
     config = ptbxl.get_config(f"library={library},protocol={protocol},encoder={encoder}")
     config.pretrain.steps = config.head.steps = 0
     if name != ENCODER:

@@ -9,7 +9,7 @@ comes with the package is measured on an archive of one's own: --library, --outp
 --protocol are given then.
 
 The same episodes are given to every learner of the table, so that differences are paired. Beside
-the JSON file of all results stands a Markdown file of the tables.
+the JSON file of all results, a Markdown file holds the tables.
 """
 
 import json
@@ -216,7 +216,7 @@ def _write(results: dict[str, Any], text: str, title: str) -> None:
 
 
 def _names(folders: list[Path]) -> dict[str, Path]:
-    """Folders by as many of their last parts as tell them apart.
+    """Folders by as many of their last parts as distinguish them.
 
     Raises:
       MetaecgError: a folder is given twice.

@@ -175,7 +175,7 @@ class Task(NamedTuple):
       records: float32 [N, samples, leads], mV (or any input that the learner's encoder takes).
       labels: float32 [N, W], one-hot slots, or multi-hot conditions where labels are global.
       support: int32 [S], rows of `records` in the order the context reads them; -1 is padding and
-        stands on the left.
+        is on the left.
       query: int32 [Q], rows of `records`.
       sees: int32 [Q], query r sees `support[:sees[r]]` and itself.
       way: int32 [], slots in use; the logits of the others are masked.

@@ -4,7 +4,7 @@
 
 The same batch of eight episodes (SNAIL on the `small` encoder) on 1, 2, 4 and 8 faked devices and
 in two processes. All of them share the cores of this machine: nothing can be gained here, and what
-a row takes above the first is the price of parting and of summing gradients.
+a row takes above the first is the price of splitting the batch and of summing gradients.
 """
 
 import functools

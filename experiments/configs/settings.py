@@ -101,7 +101,7 @@ def _run(path: Path) -> ml_collections.ConfigDict:
 def with_arguments(
     config: ml_collections.ConfigDict, arguments: str | None
 ) -> ml_collections.ConfigDict:
-    """Applies `key=value,key.inner=value`, as it may stand behind a configuration's name.
+    """Applies `key=value,key.inner=value`, as it may follow a configuration's name.
 
     Raises:
       MetaecgError: there is no such key, or the value is not what it may be.

@@ -37,7 +37,7 @@ class Part(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """All that a configuration stands for."""
+    """All that a configuration describes."""
 
     config: ml_collections.ConfigDict
     learner: Learner

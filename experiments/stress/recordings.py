@@ -238,7 +238,7 @@ class PtbXl:
         codes = [*known, *(code for item in items for code in item.codes or ())]
         expect(all(isinstance(c, str) and c and ";" not in c for c in codes), "no codes")
         expect(all(abs(item.fold) < 2**31 for item in items), "a fold that int32 does not hold")
-        # What is left after damage stands in one row of the file.
+        # What is left after damage is in one row of the file.
         text = content["ptbxl_database.csv"].decode("utf-8-sig")
         rows = list(csv.reader(io.StringIO(text, newline="")))
         for item in items:

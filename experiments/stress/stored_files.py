@@ -96,7 +96,7 @@ def seal(content: dict[str, bytes]) -> bytes:
 
 
 class Protocol:
-    """A protocol's file, and the parting of a library by it."""
+    """A protocol's file, and how it splits a library."""
 
     def __init__(self, folder: Path):
         self.file = folder / "protocol.json"

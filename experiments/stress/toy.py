@@ -1,4 +1,4 @@
-"""A toy run that takes seconds: nine conditions told apart by the frequency of a sine."""
+"""A toy run that takes seconds: nine conditions that differ in the frequency of a sine."""
 
 import json
 from pathlib import Path

@@ -116,7 +116,7 @@ def best(rows: list[dict[str, Any]], way: int) -> list[dict[str, Any]]:
 def by_class(
     repeats: list[list[dict[str, Any]]], seeds: int, learner: str, way: int, shot: int
 ) -> list[dict[str, Any]]:
-    """For each split, which classes a learner told apart: counts added over the seeds, means else.
+    """Of each split, the classes a learner distinguished: counts are added over seeds, else means.
 
     Args:
       repeats: as `combine` takes them.

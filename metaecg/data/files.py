@@ -24,7 +24,7 @@ def csv_line(row: Iterable[str]) -> bytes:
     """One line of a CSV file, quoted where need be."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\r\n").writerow(row)  # so that a lone \r is quoted, too
-    # A file's name need not be UTF-8, and stands in quarantine.csv nevertheless.
+    # A file's name need not be UTF-8, and is in quarantine.csv nevertheless.
     return (line.getvalue()[:-2] + "\n").encode("utf-8", "backslashreplace")
 
 

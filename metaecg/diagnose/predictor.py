@@ -51,7 +51,7 @@ class Reading(NamedTuple):
 
     Attributes:
       support: int32 [B, S], its rows in the order they are read; -1 is padding, on the left.
-      places: int32 [B, way], the slot in which each label stands.
+      places: int32 [B, way], the slot of each label.
     """
 
     support: np.ndarray

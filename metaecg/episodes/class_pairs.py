@@ -1,7 +1,7 @@
 """More tasks from few classes: statements that occur together, as classes of their own.
 
 A record of left ventricular hypertrophy with ST depression is neither like hypertrophy alone nor
-like ST depression alone; an episode may ask to tell the three apart.
+like ST depression alone; an episode may ask to distinguish the three.
 """
 
 from itertools import combinations

@@ -25,7 +25,7 @@ class Questions(NamedTuple):
 
     Attributes:
       classes: int32 [E], the class X asked for.
-      slots: int32 [E], 0 or 1, the slot that stands for 'has X'.
+      slots: int32 [E], 0 or 1, the slot that means 'has X'.
       support: int32 [E, 2K], rows in random order, no patient twice.
       support_slots: int32 [E, 2K].
       asked: bool [E, R], the records to answer: those of no patient of the support.

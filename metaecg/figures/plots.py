@@ -50,7 +50,7 @@ def shots_curve(
         low and high the ends of a 95 % interval.
       chance: accuracy of guessing, drawn as a line.
     """
-    columns = 2 if max(map(len, series)) < 36 else 1  # of the legend, which stands below
+    columns = 2 if max(map(len, series)) < 36 else 1  # of the legend, which is below
     figure, axes = one_plot(height=70 + 5 * (len(series) + 1) / columns)
     apart = min(0.06, 0.5 / len(series))
     shots = sorted({point[0] for points in series.values() for point in points})
@@ -237,7 +237,7 @@ def probabilities(
     figure, axes = one_plot(125, 22 + 8.0 * len(labels))
     for row, i in enumerate(order):
         strong = labels[i] in marked
-        hatch = "" if strong else "////"  # told apart without colour, too
+        hatch = "" if strong else "////"  # distinguished without colour, too
         face, edge = (BLUE, BLUE) if strong else ("white", "#777777")
         axes.barh(row, probs[i], height=0.6, hatch=hatch, facecolor=face, edgecolor=edge)
         axes.plot([low[i], high[i]], [row, row], color=BLACK, linewidth=1.4, marker="|")

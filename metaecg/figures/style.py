@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from metaecg.figures.ecg_paper import MM
 
-# Okabe & Ito (2008): told apart with every common colour blindness, and in grey by lightness.
+# Okabe & Ito (2008): distinct with every common colour blindness, and in grey by lightness.
 BLUE, ORANGE, GREEN, RED, SKY, PINK, BLACK = COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000",
 )  # fmt: skip

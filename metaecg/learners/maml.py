@@ -27,7 +27,7 @@ def descend(
     steps: int,
     first_order: bool = False,
 ) -> ArrayTree:
-    """Parameters after so many steps down the gradient; first order drops second derivatives."""
+    """Parameters after `steps` steps down the gradient; first order drops second derivatives."""
 
     def step(params: ArrayTree, _):
         gradient = jax.grad(loss)(params)

@@ -1,4 +1,4 @@
-"""Probes: what may tell classes apart on the embeddings of an encoder that is not trained further.
+"""Probes: what may distinguish classes by the embeddings of an encoder that is not trained further.
 
 Any learner that embeds records can have its own answer replaced by a probe's (`with_probe`), so
 that an encoder and the way it is read can be judged apart. A probe is a function of one few-shot

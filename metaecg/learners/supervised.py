@@ -11,7 +11,7 @@ from metaecg.types import Array, ArrayTree, Learner, Task, Variables
 
 
 def supervised(encoder: nn.Module, *, num_conditions: int, cosine: bool = False) -> Learner:
-    """Multi-label training of the encoder; episodes are told apart by the nearest centroid.
+    """Multi-label training of the encoder; episodes are answered by the nearest centroid.
 
     Args:
       encoder: records to embeddings.

@@ -125,7 +125,7 @@ class Identity(nn.Module):
 class Whitened(nn.Module):
     """An encoder whose embeddings are centred and whitened by statistics that are not learned.
 
-    They stand in the collection "whitening" and change nothing until they are set: see
+    They are in the collection "whitening" and change nothing until they are set: see
     `learners.probes.base`. Parameters are named as without it.
     """
 

@@ -61,7 +61,7 @@ class RandomKernels(nn.Module):
     collection `FITTED` and are zero until `apply(…, mutable=[FITTED], fit=True)` has seen records.
 
     Attributes:
-      dilations: at most so many; for records of 1,000 samples, 12 give 11 different ones.
+      dilations: the most dilations; for records of 1,000 samples, 12 give 11 different ones.
       biases: of each kernel.
     """
 
@@ -103,7 +103,7 @@ class RandomKernels(nn.Module):
 
 
 def thinned(dilation: int) -> int:
-    """Of the values of a convolution, each so many-th is looked at."""
+    """The step between the values of a convolution that are counted."""
     return 1 if dilation < 3 else 2 if dilation < 9 else 4
 
 

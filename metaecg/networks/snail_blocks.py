@@ -21,7 +21,7 @@ class Streams(NamedTuple):
     Attributes:
       context: float [S, D], labelled records in order; zero where `real` is False.
       query: float [Q, D].
-      sees: int32 [Q], query r stands at position `sees[r]`: it sees context before it, and itself.
+      sees: int32 [Q], query r is at position `sees[r]`: it sees context before it, and itself.
       real: bool [S], False for the padding on the left.
     """
 
@@ -50,7 +50,7 @@ class CausalConv(nn.Module):
         now = nn.Dense(self.features, name="now")
         past = nn.Dense(self.features, use_bias=False, name="past")
         length = streams.context.shape[0]
-        # One zero row on top stands for everything before the start.
+        # One zero row on top represents everything before the start.
         earlier = jnp.pad(past(streams.context), ((1, 0), (0, 0)))
 
         def tap(position: Array) -> Array:

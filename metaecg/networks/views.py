@@ -44,7 +44,7 @@ class Whitening(nn.Module):
     scaled otherwise, x · rest + (x V) · gains Vᵀ; see `learners.whitening.whitening`.
 
     Attributes:
-      directions: at most so many.
+      directions: the most directions.
     """
 
     directions: int = 256

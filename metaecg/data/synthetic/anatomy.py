@@ -52,7 +52,7 @@ class Patient(NamedTuple):
 
     Attributes:
       turn, t_turn, p_turn: [4, 4] rotations of QRS, T and P against the normal heart's.
-      place: [ranges] where the patient stands in each range of a row, normal deviates.
+      place: [ranges] where the patient is in each range of a row, as normal deviates.
       qrs, p, t: [5], [], [] gains of the waves.
       electrodes: [9, 4] lead vectors in this chest.
     """

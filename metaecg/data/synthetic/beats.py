@@ -39,7 +39,7 @@ def beat_times(
     Args:
       deviates: the record's random numbers.
       rhythm: one row of the table.
-      u: name -> [] in [0, 1], where the record stands in each range of the row.
+      u: name -> [] in [0, 1], where the record is in each range of the row.
       breath: respiration, a single sinusoid.
       seconds: how long the record is.
 
@@ -74,7 +74,7 @@ def beat_times(
     base = jnp.where(rhythm.flutter > 0, ratios / f_hz, base)
     slow = jnp.where(rhythm.flutter > 0, ratio / f_hz, slow)
 
-    # Events stand `gap` cycles apart.
+    # Events are `gap` cycles apart.
     low, high = rhythm.gap
     gaps = low + jnp.floor(deviates.uniform(size) * (high - low + 0.999))
     first = -jnp.floor(deviates.uniform() * high * 0.999)

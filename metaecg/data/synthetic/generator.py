@@ -58,7 +58,7 @@ def _nearest(
     """Which events are around a time: index [steps, times], 0 being the last one begun.
 
     An event casts its shadow before it: its first Gaussian rises 45 ms ahead of the onset. The
-    second result is 0 where the table of events ends and an index stands for nothing.
+    second result is 0 where the table of events ends and an index means nothing.
     """
     last = (events[:, None] <= times[None, :] + 0.045).sum(0) - 1
     index = last[None, :] + jnp.array(steps)[:, None]
