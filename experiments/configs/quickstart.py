@@ -2,7 +2,7 @@
 
     metaecg train --config=quickstart --workdir=workdirs/quickstart
 
-Two CPU cores, seed 0: three minutes; test accuracy .813 ± .009 (5-shot), .708 ± .010 (1-shot).
+Two CPU cores, seed 0: three minutes; test accuracy .850 ± .008 (1-shot), .940 ± .005 (5-shot).
 """
 
 from experiments.configs import settings
