@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -121,17 +120,21 @@ def test_streams_that_cannot_be_changed_are_left(monkeypatch):
     command_line.print_anywhere()
 
 
+# What runs the tests in the background may have them ignore Ctrl-C, which a child would inherit.
+LISTEN = """import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"""
+
+
 @pytest.mark.parametrize("start", [["-m", "experiments.train"], ["-m", "experiments", "train"]])
 def test_ctrl_c_while_modules_are_imported_is_one_line(start, tmp_path):
     # A module that takes its time, in the place of one that the command imports.
     (tmp_path / "optax.py").write_text("import time; print('begun', flush=True); time.sleep(60)")
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [sys.executable, *start, "--config=quickstart"],
+        [sys.executable, "-c", LISTEN, *start, "--config=quickstart"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True,
         cwd=Path(__file__).parents[3],
-        # What runs the tests in the background may have them ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as ran:  # fmt: skip
         assert ran.stdout.readline() == "begun\n"
         time.sleep(0.2)
