@@ -231,7 +231,7 @@ def test_single_files_with_labels_of_a_csv_file(files, tmp_path, run):
 
 def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
     folder = tmp_path / "in"
-    for copy in range(200):
+    for copy in range(600):
         shutil.copytree(records / "my class", folder / str(copy))
     output = tmp_path / "out" / "a"
     process = subprocess.Popen(
@@ -242,6 +242,7 @@ def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
     # The library is under way once its hidden folder is there.
     while process.poll() is None and not (output.parent.is_dir() and any(output.parent.iterdir())):
         time.sleep(0.01)
+    time.sleep(0.7)  # a worker that starts while its parent ends would say so
     process.terminate()
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 143, error
