@@ -30,7 +30,12 @@ class Checkpoints:
 
     def __init__(self, directory: str | Path, *, keep: int = 2):
         self.directory = Path(directory).absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        # Orbax names the barriers of several processes by step alone: without a prefix, those of
+        # `latest` and `best` are mixed up where both write the same step, and the run stands still.
+        apart = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=self.directory.name)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, cleanup_tmp_directories=True, multiprocessing_options=apart
+        )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def save(self, state: TrainState, meta: dict[str, Any]) -> None:
