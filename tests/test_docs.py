@@ -36,6 +36,7 @@ def test_some_modules_have_examples():
     assert {"metaecg.episodes.sequences", "metaecg.train.meta"} <= set(WITH_EXAMPLES)
 
 
+@pytest.mark.slow
 def test_the_reference_builds_without_a_warning(tmp_path):
     for package in ("sphinx", "furo", "myst_parser"):
         pytest.importorskip(package, reason="the docs extra is not installed")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs import machine
+from experiments.tables import markdown
 
 
 def alternate(
@@ -38,9 +39,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def report(rows: Sequence[Mapping[str, Any]], output: str | None, **facts: Any) -> None:
     """Prints rows as a Markdown table, and writes them with the machine's facts if asked to."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
-    for row in rows:
-        print("| " + " | ".join(_shown(row.get(name, "")) for name in names) + " |")
+    print(markdown.table(names, [[_shown(row.get(name, "")) for name in names] for row in rows]))
     if output:
         results = {"machine": machine.facts(), **facts, "rows": list(rows)}
         Path(output).expanduser().write_text(json.dumps(results, indent=1), "utf-8")

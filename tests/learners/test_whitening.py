@@ -18,6 +18,7 @@ def changed(arguments):
 pytestmark = pytest.mark.usefixtures("one_device")
 
 
+@pytest.mark.slow
 def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
     config = changed(toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8")
     stages.train(config, tmp_path / "run")

@@ -104,6 +104,7 @@ def test_more_beats_than_the_median_takes_come_from_the_whole_recording():
     assert (find(late).unlike > 0.05).sum() >= 3
 
 
+@pytest.mark.slow
 def test_synthetic_beats_are_found():
     signals, middles, condition = beat_detection.synthetic(2)
     found = beat_detection.detect(signals, 100)
@@ -114,6 +115,7 @@ def test_synthetic_beats_are_found():
     assert all(len(found[n]) >= len(middles[n]) for n in flat)
 
 
+@pytest.mark.slow
 def test_one_recording_has_the_beats_it_has_among_others():
     signals = jnp.asarray(beat_detection.synthetic(1)[0][:12])
     together = find(signals)

@@ -375,6 +375,7 @@ def test_without_a_closed_form_it_is_the_network_of_the_paper_alone(task):
     assert np.abs(created["logits"]["kernel"]).min() > 0  # it starts from random numbers
 
 
+@pytest.mark.slow
 def test_training_starts_from_the_nearest_prototype():
     """Unit vectors e_0, e_1 of two classes; a query between them, and one at e_1."""
     task = Task(

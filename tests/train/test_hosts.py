@@ -62,6 +62,7 @@ def log(folder):
     return [{k: v for k, v in line.items() if k != "rate"} for line in lines]
 
 
+@pytest.mark.slow
 def test_two_processes_train_checkpoint_and_resume_as_one(tmp_path):
     settings = toy.write(tmp_path)
     both, one = tmp_path / "both", tmp_path / "one"

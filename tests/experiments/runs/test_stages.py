@@ -69,6 +69,7 @@ def assert_learned(moved, losses):
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
 
+@pytest.mark.slow
 def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
     more = f"{QUICK},update_rule=trajectory,steps=20"
     moved, losses = learn(config(settings, more), tmp_path)
@@ -76,6 +77,7 @@ def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
     assert_learned(moved, losses)
 
 
+@pytest.mark.slow
 def test_reptile_trains_a_head(settings, encoder, tmp_path):
     more = f"{QUICK},update_rule=reptile,batch=4,steps=40,inner.per_class=6,inner.rate=0.01"
     more += f",freeze_encoder=true,start_from={encoder}"
