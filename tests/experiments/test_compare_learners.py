@@ -13,7 +13,7 @@ import pytest
 from experiments import compare_learners
 from experiments.runs import build
 from experiments.stress import toy
-from experiments.tables import markdown
+from experiments.tables import compared_learners, markdown
 from experiments.tables import repeats as combined
 
 
@@ -82,13 +82,13 @@ def test_detection_is_combined_as_episodes_are():
     assert "| a | 5 | 0.800 (0.775–0.825) |" in markdown.detection([both])
 
 
-@pytest.mark.parametrize("name", compare_learners.LEARNERS)
+@pytest.mark.parametrize("name", compared_learners.LEARNERS)
 def test_every_learner_of_the_table_can_be_built(name):
-    config = compare_learners.settings(name, "ptbxl_21_5:0", 1, library="here", encoder="medium")
+    config = compared_learners.settings(name, "ptbxl_21_5:0", 1, library="here", encoder="medium")
     assert (config.seed, config.encoder, config.protocol) == (1, "medium", "ptbxl_21_5:0")
-    twice = compare_learners.settings(name, "ptbxl_rare", 0, library="l", encoder="wide", longer=2)
+    twice = compared_learners.settings(name, "ptbxl_rare", 0, library="l", encoder="wide", longer=2)
     assert twice.steps == 2 * config.steps
-    assert (config.start_from == "") == (name == compare_learners.ENCODER)
+    assert (config.start_from == "") == (name == compared_learners.ENCODER)
     learner = build.learner(config, 21)
     width = 21 if config.learner == "supervised" else config.way
     example = build.example_task(1000, 12, width)
@@ -107,7 +107,7 @@ def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
 
     def rows():
         command = [sys.executable, "-m", "experiments.compare_learners", "--smoke"]
-        command += [f"--only={learner},{compare_learners.FINE_TUNED}"]
+        command += [f"--only={learner},{compared_learners.FINE_TUNED}"]
         command += [f"--library={tmp_path / 'library'}", f"--output={tmp_path / 'out'}"]
         command += [f"--protocol={tmp_path / 'protocol.json'}", "--encoder=wide", "--ways=2"]
         command += ["--shots=1", "--probes=whitened_cosine", "--episodes=6"]
@@ -117,11 +117,11 @@ def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
 
     first = rows()
     assert [row["learner"] for row in first] == [
-        *(compare_learners.ENCODER, "supervised encoder + whitened_cosine", learner),
+        *(compared_learners.ENCODER, "supervised encoder + whitened_cosine", learner),
         *(
             "random encoder, nearest centroid",
             "random encoder + whitened_cosine",
-            compare_learners.FINE_TUNED,
+            compared_learners.FINE_TUNED,
         ),
     ]
     for row in first:
