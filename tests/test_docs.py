@@ -18,6 +18,9 @@ from experiments.configs import settings
 from experiments.configs.settings_table import TABLE
 
 ROOT = Path(__file__).parents[1]
+_spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+tables = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(tables)
 MODULES = [m.name for m in pkgutil.walk_packages(metaecg.__path__, "metaecg.")]
 WITH_EXAMPLES = [
     name for name in MODULES if ">>> " in Path(importlib.util.find_spec(name).origin).read_text()
@@ -123,3 +126,39 @@ def test_the_citation_is_of_this_version():
     assert citation["authors"] == [{"name": "metaecg contributors"}]
     numbers = {r.get("number") or r.get("doi") for r in citation["references"]}
     assert {"CN109700434A", "10.1038/s41597-020-0495-6"} <= numbers
+
+
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
+def test_tables_are_those_of_the_results_files(page):
+    text = page.read_text("utf-8")
+    assert tables.render(text) == text, "run: python docs/tables.py"
+    by_hand = [line for line in tables.MARK.sub("", text).splitlines() if line.startswith("|")]
+    measured = [line for line in by_hand if len(re.findall(r"\d\.\d\d", line)) > 1]
+    assert measured == [], "a table of numbers has no results file"
+
+
+def test_results_say_how_they_were_measured():
+    for path in sorted(tables.DOCS.glob("results/*.csv")):
+        head, *body = tables.rows(path)
+        assert body, path
+        assert {len(row) for row in body} == {len(head)}, path
+        first = path.read_text("utf-8").splitlines()[:4]
+        facts = [line[2:].split(": ")[0] for line in first]
+        assert facts == ["command", "machine", "seeds", "version"], path
+
+
+def test_every_results_file_is_shown_on_a_page():
+    shown = {
+        mark["file"]
+        for page in tables.PAGES
+        for mark in tables.MARK.finditer(page.read_text("utf-8"))
+    }
+    assert {path.name for path in tables.DOCS.glob("results/*.csv")} == shown
+
+
+def test_a_table_shows_the_columns_that_are_named_and_refuses_others(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("# command: x\nlearner,a,b\nSNAIL,1,2\n")
+    assert tables.table(path, "b | learner") == "| b | learner |\n|---|---|\n| 2 | SNAIL |\n"
+    with pytest.raises(SystemExit, match="no column 'c'; there are learner, a, b"):
+        tables.table(path, "c")
