@@ -117,8 +117,9 @@ def true_areas(shot: int, libraries: int) -> np.ndarray:
 
 def accuracies(library: Sample, shot: int, seed: int) -> tuple[Estimate, Estimate]:
     """The first learner's accuracy, and the difference of both."""
-    size = {"way": WAY, "shot": shot, "query": QUERY}
-    drawn = evaluation_sets.balanced(library.members, seed, FLAGS.episodes, **size)
+    drawn = evaluation_sets.balanced(
+        library.members, seed, FLAGS.episodes, way=WAY, shot=shot, query=QUERY
+    )
     first, second = (right(library.records[:, view], drawn) for view in _VIEWS)
     who = np.asarray(library.members.patients)
     one, gap = (patient_intervals.over_patients(y, drawn, who) for y in (first, first - second))

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,17 +112,9 @@ def form_of(library: Library) -> Form:
         library.signals.shape[1],
         library.leads,
         library.scale,
-        _bandpass(library.processing),
+        library.bandpass,
         library.processing,
     )
-
-
-def _bandpass(processing: tuple[str, ...]) -> tuple[float, float] | None:
-    """The band that a library's recordings were filtered to, which its processing says in words."""
-    for step in processing:
-        if found := re.match(r"band-pass (\S+)–(\S+) Hz", step):
-            return float(found[1]), float(found[2])
-    return None
 
 
 def _kept(path: Path, weights: str) -> dict[str, Any] | None:

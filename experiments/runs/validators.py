@@ -41,6 +41,7 @@ def _of_episodes(run: build.Experiment, part: build.Part | None, key: Array) -> 
         way=config.way,
         shot=feasible_shot(part, config),
         query=config.query,
+        names=part.classes,
     )
 
     def validate(variables):

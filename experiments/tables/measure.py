@@ -100,7 +100,13 @@ def measure(
     main = next(iter(rows))  # differences are from it
     for shot in shots:
         drawn = evaluation_sets.balanced(
-            measured.data.index, seed, wanted.episodes, way=way, shot=shot, query=query
+            measured.data.index,
+            seed,
+            wanted.episodes,
+            way=way,
+            shot=shot,
+            query=query,
+            names=measured.classes,
         )
         able = {name: row for name, row in rows.items() if row.fits(way, shot)}
         if short := sorted(rows.keys() - able.keys()):

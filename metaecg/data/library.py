@@ -56,6 +56,7 @@ class Library:
       notes: R remarks on what was done to this one record.
       source: where the records came from, such as 'ptbxl'.
       processing: what was done to all signals, in words and in order.
+      bandpass: (low, high) in Hz of the filter that all signals passed through; None without one.
 
     Raises:
       LibraryError: a shape or type does not fit the others.
@@ -76,6 +77,7 @@ class Library:
     notes: tuple[str, ...] = ()
     source: str = ""
     processing: tuple[str, ...] = ()
+    bandpass: tuple[float, float] | None = None
 
     def __post_init__(self):
         def put(field: str, value: Any) -> None:
@@ -99,6 +101,10 @@ class Library:
         put("sources", tuple(self.sources) or ("",) * records)
         put("notes", tuple(self.notes) or ("",) * records)
         put("processing", tuple(self.processing))
+        if self.bandpass is not None:
+            put("bandpass", tuple(map(float, self.bandpass)))
+            if len(self.bandpass) != 2 or not 0 < self.bandpass[0] < self.bandpass[1] < math.inf:
+                raise LibraryError(f"library: bandpass {self.bandpass} must be (low, high) in Hz")
         put("labels", np.asarray(self.labels))
         put("patients", dense(np.asarray(self.patients)))
         put("folds", np.asarray(self.folds if len(self.folds) else np.zeros(records), np.int32))
@@ -172,6 +178,8 @@ class Library:
     def metadata(self) -> dict[str, Any]:
         """What library.json says of all records, of JSON types."""
         values = {field: getattr(self, field) for field in FIELDS}
+        if self.bandpass:
+            values["bandpass"] = self.bandpass
         return {
             "shape": list(self.signals.shape),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
@@ -236,8 +244,11 @@ def open_library(path: str | Path, verify: bool = True) -> Library:
             sources=sources,
             folds=np.array(folds, np.int32),
             notes=notes,
+            bandpass=metadata.get("bandpass"),
             **{field: metadata[field] for field in FIELDS},
         )
+        if not library.bandpass and any("band-pass" in step for step in library.processing):
+            raise LibraryError("its band-pass is given in words alone, as version 0.1 wrote it")
         # Whatever was sealed with hashes that fit: what was understood is what is written there.
         records = library.records_sha256() if verify else digests[1]
         if combine(library.metadata(), digests[0], records) != about["fingerprint"]:

@@ -162,7 +162,7 @@ class Writer:
 
         Args:
           **metadata: `vocabulary` and whichever of `hz`, `leads`, `scale`, `names`, `kinds`,
-            `source`, `processing` apply, as in `Library`.
+            `source`, `processing`, `bandpass` apply, as in `Library`.
 
         Raises:
           LibraryError: no record was added, or the metadata does not fit the records.

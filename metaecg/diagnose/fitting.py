@@ -1,7 +1,7 @@
 """Fits a calibration on validation episodes."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,8 @@ def draw(library: Library, part: protocols.Split, limits: Limits, plan: Plan) ->
             if way > (limits.slots or way) or way * shot > (limits.longest or way * shot):
                 continue
             try:
-                kind = {"way": way, "shot": shot, "query": plan.query}
+                kind: dict[str, Any] = {"way": way, "shot": shot, "query": plan.query}
+                kind["names"] = part.classes
                 episodes = evaluate.draw_episodes(data, key, plan.episodes, **kind)
             except MetaecgError as error:
                 refused = error

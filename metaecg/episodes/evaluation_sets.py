@@ -1,5 +1,7 @@
 """Fixed episodes to be tested on: drawn to use records evenly, read in other orders, or spoiled."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from metaecg import episodes as episodes_lib
@@ -12,7 +14,14 @@ LEAKS = ("records", "patients")
 
 
 def balanced(
-    index: LibraryIndex, seed: int, count: int, *, way: int, shot: int, query: int
+    index: LibraryIndex,
+    seed: int,
+    count: int,
+    *,
+    way: int,
+    shot: int,
+    query: int,
+    names: Sequence[str] | None = None,
 ) -> Episode:
     """Episodes that take, of the records eligible for a slot, those least used so far.
 
@@ -25,6 +34,7 @@ def balanced(
       seed: the seed of the draw; the first episodes of a longer draw are those of a shorter one.
       count: the number of episodes.
       way, shot, query: the size of an episode, as of `sample_episode`.
+      names: of the classes, for the message; their columns in the index if not given.
 
     Returns:
       Episodes with leaves [count, ...], checked against every rule.
@@ -32,7 +42,7 @@ def balanced(
     Raises:
       MetaecgError: no class set can fill an episode.
     """
-    episodes_lib.check_feasible(index, way=way, shot=shot, query=query)
+    episodes_lib.check_feasible(index, way=way, shot=shot, query=query, names=names)
     need, rng = shot + query, np.random.default_rng(seed)
     labels: np.ndarray = np.asarray(index.labels)
     patients, without = np.asarray(index.patients), np.asarray(index.without)

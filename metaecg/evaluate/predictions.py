@@ -1,6 +1,7 @@
 """What a learner says in fixed few-shot episodes: the episodes, embeddings and probabilities."""
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -31,14 +32,27 @@ class Predictions(NamedTuple):
 
 
 def draw_episodes(
-    data: Data, key: Array, count: int, *, way: int, shot: int, query: int
+    data: Data,
+    key: Array,
+    count: int,
+    *,
+    way: int,
+    shot: int,
+    query: int,
+    names: Sequence[str] | None = None,
 ) -> Episode:
     """The fixed test episodes of a key, checked against every rule; leaves [count, ...].
+
+    Args:
+      data: the records to draw from.
+      key, count: of the draw, and how many.
+      way, shot, query: the size of an episode, as of `sample_episode`.
+      names: of the classes, for the message; their columns in the index if not given.
 
     Raises:
       ValueError: no class set can fill an episode.
     """
-    episodes_lib.check_feasible(data.index, way=way, shot=shot, query=query)
+    episodes_lib.check_feasible(data.index, way=way, shot=shot, query=query, names=names)
     sample = functools.partial(
         episodes_lib.sample_episodes, count=count, way=way, shot=shot, query=query
     )

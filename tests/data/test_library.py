@@ -43,6 +43,16 @@ def test_millivolts_are_rounded_once():
     np.testing.assert_array_equal(library.millivolts()[0, :, 0], (units / 1000).astype(np.float32))
 
 
+def test_a_band_pass_in_words_alone_is_refused_once_it_is_on_disk(tmp_path):
+    words = ("band-pass 5e-05–40 Hz, zero phase",)
+    with pytest.raises(LibraryError, match=r"band-pass is given in words alone.*import it again"):
+        writing.save(make(processing=words), tmp_path / "old")
+    for wrong in ((40, 0.5), (0, 40), (1,)):
+        with pytest.raises(LibraryError, match="bandpass"):
+            make(bandpass=wrong)
+    assert make().fingerprint != make(bandpass=(0.5, 40)).fingerprint
+
+
 def test_defaults_and_dense_patients():
     library = make(4, patients=np.array([70, 3, 70, 9]))
     np.testing.assert_array_equal(library.patients, [0, 1, 0, 2])

@@ -66,6 +66,9 @@ def test_all_classes_stand_in_all_slots_and_roles_are_mixed(drawn):
 def test_what_cannot_be_drawn_is_refused(index):
     with pytest.raises(MetaecgError, match="largest feasible shot"):
         evaluation_sets.balanced(index, 0, 5, way=3, shot=200, query=2)
+    named = [f"statement {c}" for c in range(index.num_classes)]
+    with pytest.raises(MetaecgError, match=r"at best class statement [0-5] has "):
+        evaluation_sets.balanced(index, 0, 5, way=3, shot=200, query=2, names=named)
 
 
 def test_reordered_support_keeps_its_slots(drawn):

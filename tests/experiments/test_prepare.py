@@ -137,6 +137,7 @@ def test_folders_form_and_limit(records, tmp_path, run, capsys):
     assert library.sources == ("AFIB/r1", "AFIB/r3", "my class/r0")
     assert library.source == "wfdb"
     assert "band-pass 0.5–40 Hz, zero phase" in library.processing
+    assert library.bandpass == (0.5, 40)
     assert library.notes[0] == "first 2 of 3 s; 250 Hz to 100 Hz"
 
 

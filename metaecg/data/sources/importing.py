@@ -89,6 +89,7 @@ def make_library(
             scale=target.scale,
             source=source.name,
             processing=target.describe(),
+            bandpass=target.bandpass,
         )
         return Imported(counts, writer.quarantined, tuple(_remarks(source, counts, copies)))
 
