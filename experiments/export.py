@@ -1,8 +1,11 @@
-"""Writes a trained run as one file that diagnoses with jax and numpy alone.
+"""Writes a trained run as one file: for jax and numpy alone, as ONNX, or as a page for a browser.
 
     python -m experiments.export --workdir=DIR --output=FILE.metaecg [--half] [--library=LIBRARY]
+    python -m experiments.export --format=onnx --output=FILE.onnx [--workdir=DIR|--artefact=FILE]
 
-The file is read back and compared with the run before the command says that it is done.
+Every file is compared with the run before the command says that it is done. The format onnx, which
+needs no Python where it is used, takes the diagnoser that comes with the package where neither
+--workdir nor --artefact is given.
 """
 
 import os
@@ -11,13 +14,14 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments.runs import command_line, models
-from metaecg.diagnose import artefact, calibration, fitting
+from experiments.runs import command_line, models, rebuilt
+from metaecg.diagnose import artefact, calibration, fitting, onnx_file, plain
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
-from metaecg.types import Episode
+from metaecg.types import Episode, Learner, Variables
 
 FLAGS = flags.FLAGS
+FORMATS = ("metaecg", "onnx")
 
 
 def export(folder: Path, output: Path, *, library: str | None = None, half: bool = False) -> str:
@@ -50,8 +54,7 @@ def export(folder: Path, output: Path, *, library: str | None = None, half: bool
 
 def _difference(model: Model, written: Model) -> float:
     """Greatest difference of probabilities on noise of an ECG's size, 2-way 2-shot."""
-    shape = (8, model.form.samples, len(model.form.leads))
-    signals = np.random.default_rng(0).normal(0, 0.3, shape).astype(np.float32)
+    signals = rebuilt.noise(model.form, 8)
     slots = np.array([[0, 1, 0, 1]])
     rows = np.arange(8)[None]
     episode = Episode(slots[:, :2], rows[:, :4], slots, rows[:, 4:], slots)
@@ -64,21 +67,70 @@ def _difference(model: Model, written: Model) -> float:
     return float(np.abs(probs[0] - probs[1]).max())
 
 
+def load(
+    folder: Path | None, file: Path | None, library: str | None = None
+) -> tuple[Model, Learner, Variables]:
+    """A run, an artefact or the package's diagnoser, with what it was made of.
+
+    Raises:
+      MetaecgError: it cannot be read, or an artefact's learner cannot be built anew.
+    """
+    if folder is not None:
+        run, model, _ = models.load(folder, library)
+        return model, run.learner, run.variables
+    path = file or artefact.shipped_path()
+    model = artefact.read(path)
+    return model, *rebuilt.learner_of(path, model)
+
+
+def as_onnx(model: Model, learner: Learner, variables: Variables) -> bytes:
+    """The embedding of a model as ONNX, all else in its metadata.
+
+    Raises:
+      MetaecgError: the learner is not ridge regression, or its encoder cannot be converted.
+    """
+    embed = learner.embed
+    described = plain.description(model, plain.ridge_head(variables))
+    assert embed is not None  # ridge regression has one
+    return onnx_file.convert(lambda records: embed(*variables, records), model.form, described)
+
+
 @command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
+    flags.DEFINE_string("artefact", None, "file made by experiments.export, in place of --workdir")
     flags.DEFINE_string("output", None, "file to write, such as diagnoser.metaecg")
+    flags.DEFINE_enum(
+        "format", "metaecg", FORMATS, "metaecg for jax and numpy, onnx for any runtime of ONNX"
+    )
     flags.DEFINE_string("library", None, "library to calibrate on, if the run's own has moved")
-    flags.DEFINE_bool("half", False, "store parameters in 16 bits: half the size")
+    flags.DEFINE_bool("half", False, "store parameters in 16 bits: half the size (of metaecg)")
 
 
 def main(_) -> None:
-    if FLAGS.workdir is None or FLAGS.output is None:
+    form = FLAGS.format
+    if FLAGS.output is None or (FLAGS.workdir is None and form == "metaecg"):
         raise MetaecgError("--workdir and --output are needed (see --help)")
-    folder, output = (Path(f).expanduser() for f in (FLAGS.workdir, FLAGS.output))
+    if FLAGS.workdir and FLAGS.artefact:
+        raise MetaecgError("--workdir and --artefact are both given; name one of them")
+    if FLAGS.half and form != "metaecg":
+        raise MetaecgError(f"--half: the format {form} has 32 bits; leave it out")
+    folder, file, output = (
+        None if f is None else Path(f).expanduser()
+        for f in (FLAGS.workdir, FLAGS.artefact, FLAGS.output)
+    )
+    assert output is not None
     if output.is_dir() or not output.parent.is_dir():
         raise MetaecgError(f"--output={output}: name a file in a folder that exists")
-    print(export(folder, output, library=FLAGS.library, half=FLAGS.half))
+    if form == "metaecg":
+        assert folder is not None
+        print(export(folder, output, library=FLAGS.library, half=FLAGS.half))
+        return
+    content = as_onnx(*load(folder, file, FLAGS.library))
+    unfinished = output.with_name(output.name + ".part")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, output)
+    print(f"{output}: {len(content) / 1e6:.2f} MB, compared with the model")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 import metaecg
-from experiments.runs import build, trained
+from experiments.runs import build, rebuilt, trained
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.diagnose import fitting
@@ -65,6 +65,7 @@ def load(folder: Path, library: str | None = None) -> Ready:
         "model": weights,
         "learner": run.config.learner,
         "encoder": run.config.encoder,
+        "settings": rebuilt.settings_of(run.config),
         "step": run.step,
         "seed": run.config.seed,
         "library": run.facts["library_fingerprint"],

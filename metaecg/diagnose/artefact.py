@@ -129,10 +129,7 @@ def _no_paths() -> Iterator[None]:
 
 
 def _programs(
-    learner: Learner,
-    tree: Any,
-    shapes: Sequence[jax.ShapeDtypeStruct],
-    form: Form,
+    learner: Learner, tree: Any, shapes: Sequence[jax.ShapeDtypeStruct], form: Form
 ) -> dict[str, export.Exported]:
     """Exports `embed` and `classify` with all counts symbolic."""
     run_embed, run_classify = learner.embed, learner.classify
@@ -183,14 +180,10 @@ def read(path: str | Path) -> Model:
     manifest, members, fingerprint = _open(path)
     _check_installation(path, manifest)
     try:
-        parameters = [
-            np.lib.format.read_array(io.BytesIO(members[f"parameters/{n:04d}.npy"]))
-            for n in range(manifest["parameters"])
-        ]
         programs = [
             export.deserialize(bytearray(members[f"{n}.bin"])) for n in ("embed", "classify")
         ]
-        on_device = [jnp.asarray(p, jnp.float32) for p in parameters]
+        on_device = [jnp.asarray(p) for p in _parameters(manifest, members)]
         embed, classify = (jax.jit(program.call) for program in programs)
         return Model(
             Predictor(
@@ -212,6 +205,17 @@ def read(path: str | Path) -> Model:
                 f"installed jax {jax.__version__}; install a newer jax"
             ) from None
         raise _damaged(path, error) from None
+
+
+def parameters(path: str | Path) -> list[np.ndarray]:
+    """The float32 parameters in an artefact, as `jax.tree.leaves` orders a learner's variables."""
+    manifest, members, _ = _open(Path(path))
+    return _parameters(manifest, members)
+
+
+def _parameters(manifest: dict[str, Any], members: dict[str, bytes]) -> list[np.ndarray]:
+    files = (f"parameters/{n:04d}.npy" for n in range(manifest["parameters"]))
+    return [np.float32(np.lib.format.read_array(io.BytesIO(members[file]))) for file in files]
 
 
 def shipped() -> Model:
@@ -278,11 +282,7 @@ def _damaged(path: Path, error: Exception) -> ArtefactError:
 
 
 def _check_installation(path: Path, manifest: dict[str, Any]) -> None:
-    """Asserts that the installed packages can run what jax.export writes.
-
-    Raises:
-      ArtefactError: jax is too old, or flatbuffers is missing.
-    """
+    """Asserts that jax is new enough and flatbuffers there, which jax.export's programs need."""
     if _version(jax.__version__) < OLDEST_JAX:
         needed = ".".join(map(str, OLDEST_JAX))
         raise ArtefactError(

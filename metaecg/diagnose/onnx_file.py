@@ -1,0 +1,106 @@
+"""The embedding of a model as an ONNX file, for every runtime that is not JAX.
+
+Its input `records` is float32 [n, samples, leads] in mV and its output `embeddings` float32 [n, D],
+for any n. All else that a diagnosis needs is JSON in its metadata: see `plain`. The head is a few
+lines: see `docs/without_python.md`.
+"""
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metaecg.diagnose import plain
+from metaecg.diagnose.model import Form
+from metaecg.errors import MetaecgError
+from metaecg.types import Array
+
+OPSET = 21
+"""Of ONNX 1.16 (2024), which onnxruntime reads from version 1.18 on."""
+
+WITHIN = 1e-4
+"""The most that an embedding may differ from JAX's, in units of the largest number in it."""
+
+
+def convert(embed: Callable[[Array], Array], form: Form, described: dict[str, Any]) -> bytes:
+    """An ONNX model of a function of records, compared with it before it is returned.
+
+    Args:
+      embed: float32 [n, samples, leads] -> float32 [n, D], a pure function.
+      form: of the records.
+      described: what `plain.description` says.
+
+    Raises:
+      MetaecgError: jax2onnx is not installed or cannot convert the function, or the model gives
+        other numbers.
+    """
+    try:
+        import jax2onnx
+        import onnx
+    except ImportError:
+        raise MetaecgError(
+            "writing ONNX needs the package jax2onnx: pip install metaecg[onnx]"
+        ) from None
+    shape = (form.samples, len(form.leads))
+    try:
+        with _quiet():
+            model = jax2onnx.to_onnx(
+                lambda records: embed(records),
+                [jax.ShapeDtypeStruct(("n", *shape), jnp.float32)],  # type: ignore[arg-type]
+                opset=OPSET,
+                input_names=["records"],
+                output_names=["embeddings"],
+            )
+    except Exception as error:  # of many types, the primitive that it lacks in its message
+        said = " ".join(str(error).split())[:200]
+        raise MetaecgError(f"jax2onnx cannot convert this encoder: {said}") from error
+    onnx.helper.set_model_props(
+        model, {plain.KEY: json.dumps(described, ensure_ascii=False, separators=(",", ":"))}
+    )
+    model.producer_name, model.doc_string = "metaecg", described["notice"]
+    content: bytes = model.SerializeToString()
+    off = difference(embed, content, form)
+    if not off <= WITHIN:
+        raise MetaecgError(f"the ONNX model's embeddings differ by {off:.1e} of the largest number")
+    return content
+
+
+def difference(
+    embed: Callable[[Array], Array], content: bytes, form: Form, records: np.ndarray | None = None
+) -> float:
+    """The greatest difference of embeddings from onnxruntime's, over the largest number in one.
+
+    Args:
+      embed: as of `convert`.
+      content: the ONNX file.
+      form: of the records.
+      records: float32 [n, samples, leads]; by default three of noise, of an ECG's size.
+    """
+    import onnxruntime
+
+    if records is None:
+        rng = np.random.default_rng(0)
+        records = rng.normal(0, 0.3, (3, form.samples, len(form.leads))).astype(np.float32)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    wanted = np.asarray(embed(jnp.asarray(records)))
+    found = np.asarray(session.run(["embeddings"], {"records": records})[0])
+    largest = np.abs(wanted).max(axis=1, keepdims=True)
+    return float((np.abs(found - wanted) / largest).max())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what jax2onnx prints and logs of its progress."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(level)

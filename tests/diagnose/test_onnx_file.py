@@ -1,0 +1,119 @@
+"""The ONNX file: JAX's numbers, all that a diagnosis needs, and a page of numpy that reads it."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import Tiny
+
+from metaecg import learners
+from metaecg.diagnose import onnx_file, plain
+from metaecg.diagnose.calibration import Calibration, Row
+from metaecg.diagnose.diagnoser import Diagnoser
+from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.predictor import Predictor
+from metaecg.episodes import tasks
+from metaecg.errors import MetaecgError
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "diagnose_onnx.py"
+SAMPLES, LEADS = 24, 2
+FORM = Form(100.0, SAMPLES, ("I", "II"))
+ROW = Row(2, 1.0, 2.0, 0.5, (0.0, 0.5, 0.9), (0.4, 0.2, 0.04), (900.0, 800.0, 700.0))
+MORE = ROW._replace(shot=4.0, temperature=1.0)
+ROWS = (ROW, MORE, ROW._replace(way=4), MORE._replace(way=4))
+CALIBRATION = Calibration(ROWS, (0.0,) * 8, (1.0,) * 8, 5.0)
+SIGNALS = np.random.default_rng(0).normal(size=(9, SAMPLES, LEADS)).astype(np.float32)
+SIGNALS -= np.median(SIGNALS, axis=1, keepdims=True)
+
+
+def built(name):
+    learner = learners.ridge(Tiny()) if name == "ridge" else learners.protonet(Tiny())
+    rows = jnp.zeros((1, 2), jnp.int32)
+    example = tasks.Task(
+        jnp.zeros((1, 2, SAMPLES, LEADS)), jnp.zeros((1, 2, 3)), rows, rows, rows, jnp.ones(1)
+    )
+    return learner, jax.jit(learner.init)(jax.random.key(0), example)
+
+
+@pytest.fixture(scope="module")
+def model():
+    learner, variables = built("ridge")
+    provenance = {"step": 7, "ancestry": ["much"]}
+    return Model(Predictor.of(learner, variables), CALIBRATION, FORM, provenance)
+
+
+@pytest.fixture(scope="module")
+def content(model):
+    pytest.importorskip("jax2onnx", reason="the onnx extra is not installed")
+    learner, variables = built("ridge")
+    described = plain.description(model, plain.ridge_head(variables))
+    return onnx_file.convert(lambda x: learner.embed(*variables, x), FORM, described)
+
+
+def test_it_embeds_as_jax_does_whatever_their_number(model, content):
+    for count in (1, 9):
+        off = onnx_file.difference(model.predictor.embed, content, FORM, SIGNALS[:count])
+        assert off < 1e-5
+
+
+def test_it_says_all_that_a_diagnosis_needs(content):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    metadata = onnxruntime.InferenceSession(content).get_modelmeta().custom_metadata_map
+    said = json.loads(metadata[plain.KEY])
+    assert said["head"]["kind"] == "ridge"
+    assert said["head"]["strength"] == pytest.approx(2.0)
+    assert said["head"]["scale"] == pytest.approx(8.0)
+    assert Calibration.from_json(said["calibration"]) == CALIBRATION
+    assert Form.from_json(said["record"]) == FORM
+    assert said["provenance"] == {"step": 7}
+
+
+@pytest.mark.parametrize("labels", ["ABAB", "AABC", "ABCDE"])
+def test_the_page_of_numpy_answers_as_the_diagnoser(model, content, labels, tmp_path, capsys):
+    """Within the calibration, unevenly, and beyond it."""
+    (tmp_path / "model.onnx").write_bytes(content)
+    np.savez(tmp_path / "support.npz", signals=SIGNALS[: len(labels)], labels=list(labels))
+    np.save(tmp_path / "query.npy", SIGNALS[6:])
+    spec = importlib.util.spec_from_file_location("diagnose_onnx", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    files = (str(tmp_path / name) for name in ("model.onnx", "support.npz", "query.npy"))
+    probs = script.main(*files)
+    said = capsys.readouterr().out.splitlines()
+    support = [(str(i), label, SIGNALS[i]) for i, label in enumerate(labels)]
+    wanted = Diagnoser(model).fit(support)(SIGNALS[6:])
+    for line, mine, theirs in zip(said, probs, wanted, strict=True):
+        np.testing.assert_allclose(mine, theirs.probs, atol=1e-5)
+        assert line.split(":")[0].split(" (")[0] == (theirs.answer or "unsure")
+        assert set(line.split("plausible: ")[1].split(", ")) == {*theirs.plausible}
+
+
+def test_the_page_needs_onnxruntime_and_numpy_alone():
+    text = SCRIPT.read_text("utf-8")
+    assert [line for line in text.splitlines() if line.startswith(("import", "from"))] == [
+        "import json", "import sys", "import numpy as np", "import onnxruntime"
+    ]  # fmt: skip
+    assert len(text.splitlines()) < 100
+
+
+def test_another_learner_is_refused_in_a_line():
+    with pytest.raises(MetaecgError, match="only ridge regression is written"):
+        plain.ridge_head(built("protonet")[1])
+
+
+def test_what_gives_other_numbers_is_not_written(monkeypatch):
+    pytest.importorskip("jax2onnx")
+    monkeypatch.setattr(onnx_file, "difference", lambda *_: 0.5)
+    with pytest.raises(MetaecgError, match=r"differ by 5\.0e-01"):
+        onnx_file.convert(lambda x: x.mean(1), FORM, {"notice": ""})
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(MetaecgError, match=r"pip install metaecg\[onnx\]"):
+        onnx_file.convert(lambda x: x.mean(1), FORM, {"notice": ""})
