@@ -37,6 +37,9 @@ ONLY_IN = {
     "scipy": ("data", "evaluate.patient_intervals", "diagnose.fitting"),
     "pyedflib": ("data.readers",),
     "pydicom": ("data.readers",),
+    "jax2onnx": ("diagnose.onnx_file",),
+    "onnx": ("diagnose.onnx_file",),
+    "onnxruntime": ("diagnose.onnx_file",),
     "matplotlib": ("figures",),
     "jinja2": ("figures",),
     "absl": (),
@@ -101,7 +104,7 @@ def needed(module, done):
     return found
 
 
-DIAGNOSIS = ("calibration", "predictor", "model", "remarks", "diagnoser", "artefact")
+DIAGNOSIS = ("calibration", "predictor", "model", "remarks", "diagnoser", "artefact", "plain")
 READING = ("support", "answers")
 
 
@@ -115,7 +118,7 @@ def test_a_diagnosis_needs_jax_and_numpy_alone_and_to_read_files_scipy_and_wfdb(
 
 def test_every_module_of_the_diagnosis_is_listed_or_fits_or_measures():
     modules = {m.split(".")[2] for m in MODULES if m.startswith("metaecg.diagnose.")}
-    assert modules == {*DIAGNOSIS, *READING, "fitting", "measuring"}
+    assert modules == {*DIAGNOSIS, *READING, "fitting", "measuring", "onnx_file"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m)])

@@ -215,7 +215,7 @@ def parameters(path: str | Path) -> list[np.ndarray]:
 
 def _parameters(manifest: dict[str, Any], members: dict[str, bytes]) -> list[np.ndarray]:
     files = (f"parameters/{n:04d}.npy" for n in range(manifest["parameters"]))
-    return [np.float32(np.lib.format.read_array(io.BytesIO(members[file]))) for file in files]
+    return [np.lib.format.read_array(io.BytesIO(members[f])).astype(np.float32) for f in files]
 
 
 def shipped() -> Model:

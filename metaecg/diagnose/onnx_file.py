@@ -52,7 +52,7 @@ def convert(embed: Callable[[Array], Array], form: Form, described: dict[str, An
         with _quiet():
             model = jax2onnx.to_onnx(
                 lambda records: embed(records),
-                [jax.ShapeDtypeStruct(("n", *shape), jnp.float32)],  # type: ignore[arg-type]
+                [jax.ShapeDtypeStruct(("n", *shape), jnp.float32)],
                 opset=OPSET,
                 input_names=["records"],
                 output_names=["embeddings"],
