@@ -140,9 +140,10 @@ def as_text(answers: Answers) -> str:
         parts.append("\n".join(f"warning: {warning}" for warning in answers.warnings))
     if any(diagnosis.error_rate is not None for diagnosis in answers.diagnoses):
         parts.append(
-            "Plausible sets miss the diagnosis, and answers are wrong, in about "
-            f"{answers.error_rate:.0%} of recordings like those of the validation whose diagnosis "
-            "is among the candidates."
+            f"Of recordings whose diagnosis is among the candidates, at most about "
+            f"{answers.error_rate:.0%} have a plausible set without it, for nine in ten diagnoses "
+            f"like those of the validation; and at most about {answers.error_rate:.0%} of the "
+            "answers are wrong."
         )
     parts.append(f"No diagnosis but the candidates can be answered. {NOTICE}")
     return "\n\n".join(parts)

@@ -5,9 +5,14 @@ scores gives sets of labels that miss the truth at a stated rate (Vovk et al. 20
 prediction with the score 1 − p of Sadinle et al. 2019), a binomial bound says from which certainty
 on an answer may be given (Geifman & El-Yaniv 2017), and a quantile of distances says when a
 recording is unlike all that the model was trained on. All but the last depend on way and shot, and
-are fitted for several of each; outside what was fitted, no rate is stated. What was fitted on some
-diagnoses is used on others: the rates hold for unseen diagnoses only as far as these resemble
-those of the validation, which `fitting.measure` measures.
+are fitted for several of each; outside what was fitted, no rate is stated.
+
+Diagnoses differ: some are recognised by five examples, others hardly. A probability is therefore
+judged against how well the label's own examples are recognised when they are left out
+(`recognition`), and the quantile is one that holds for nine in ten statements, each by itself:
+statements are drawn from a population as recordings are (Dunn, Wasserman & Ramdas 2023). What was
+fitted on some diagnoses is used on others: the rates hold for unseen diagnoses as far as these
+resemble those of the validation, which `measuring.measure` measures.
 """
 
 from typing import Any, NamedTuple
@@ -19,11 +24,11 @@ from metaecg.errors import MetaecgError
 FAR = 0.99
 """Share of the validation's recordings that are not called unusual."""
 
-CONFIDENCE = 0.95
-"""Confidence of the bounds on the rates of missed diagnoses and of wrong answers."""
-
-EVIDENCE = 200
+EVIDENCE = 100
 """The fewest recordings that a certainty is judged by."""
+
+STATEMENTS = 0.9
+"""Share of statements of which plausible sets miss no more recordings than the rate stated."""
 
 
 class Row(NamedTuple):
@@ -34,11 +39,13 @@ class Row(NamedTuple):
       shot: examples of each.
       temperature: log-probabilities are divided by it.
       bandwidth: of the closeness that shares a label's probability among its examples.
-      scores: the 1 − p up to which labels are plausible, for sets that hold the truth at rates of
-        0 … 1, at equal steps.
+      scores: the 1 − p, p as `adjusted`, up to which labels are plausible, for sets that hold the
+        truth at rates of 0 … 1, at equal steps.
       risks: upper bound of the rate of wrong answers among queries whose likeliest label has at
         least probability 0 … 1, at equal steps.
       counts: how many recordings each of the risks rests on; empty in files of version 0.1.
+      slope: how much of a label's recognition its log-odds are judged against.
+      usual: the mean recognition.
     """
 
     way: int
@@ -48,6 +55,8 @@ class Row(NamedTuple):
     scores: tuple[float, ...]
     risks: tuple[float, ...]
     counts: tuple[float, ...] = ()
+    slope: float = 0.0
+    usual: float = 0.0
 
     def threshold(self, error_rate: float) -> float:
         """The score up to which a label is plausible, so that sets miss the truth at that rate."""
@@ -106,6 +115,8 @@ class Calibration(NamedTuple):
                     scores=tuple(map(float, row["scores"])),
                     risks=tuple(map(float, row["risks"])),
                     counts=tuple(map(float, row.get("counts", ()))),
+                    slope=float(row.get("slope", 0)),
+                    usual=float(row.get("usual", 0)),
                 )
                 for row in fields["rows"]
             )
@@ -199,26 +210,67 @@ def calibrated(said: np.ndarray, temperature: float) -> np.ndarray:
     return exponent / exponent.sum(-1, keepdims=True)
 
 
-def plausible(probs: np.ndarray, row: Row, error_rate: float) -> np.ndarray:
-    """bool [..., way]: the labels of a set that misses the truth at the rate stated.
-
-    Labels with 1 − p up to the row's threshold, and the likeliest in any case.
+def recognition(said: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndarray:
+    """How well the examples of each label are recognised when they are left out.
 
     Args:
-      probs: float [..., way], calibrated.
+      said: log-probabilities [B, S, way], of `predictor.of_examples`.
+      labels: int [B, S], whose they are.
+      temperature: of the row.
+
+    Returns:
+      float [B, way], the mean log-odds of the examples' own label; NaN for a single example.
+    """
+    odds = log_odds(of_label(calibrated(said, temperature), labels))
+    one_hot = labels[..., None] == np.arange(said.shape[-1])
+    return np.where(one_hot, odds[..., None], 0).sum(-2) / one_hot.sum(-2)
+
+
+def log_odds(probs: np.ndarray) -> np.ndarray:
+    """log p / (1 − p), finite."""
+    kept = np.clip(probs, 1e-6, 1 - 1e-6)
+    return np.log(kept / (1 - kept))
+
+
+def of_label(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The probability [..., N] of a label each, of probs [..., N, way]."""
+    return np.take_along_axis(probs, labels[..., None], -1)[..., 0]
+
+
+def adjusted(probs: np.ndarray, row: Row, recognised: np.ndarray) -> np.ndarray:
+    """Probabilities judged against how well each label is recognised at all, no longer 1 in all.
+
+    Args:
+      probs: float [..., Q, way], calibrated.
+      row: of this way and shot.
+      recognised: float [..., way], `recognition`; NaN changes nothing.
+    """
+    beyond = np.where(np.isnan(recognised), 0, recognised - row.usual)
+    return 1 / (1 + np.exp(row.slope * beyond[..., None, :] - log_odds(probs)))
+
+
+def plausible(probs: np.ndarray, row: Row, error_rate: float, recognised: np.ndarray) -> np.ndarray:
+    """bool [..., Q, way]: the labels of a set that misses the truth at the rate stated.
+
+    Labels with 1 − p up to the row's threshold, p as `adjusted`, and the likeliest in any case.
+
+    Args:
+      probs: float [..., Q, way], calibrated.
       row: of this way and shot.
       error_rate: the rate, 0 < error_rate < 1.
+      recognised: float [..., way], `recognition`.
     """
-    return (1 - probs <= row.threshold(error_rate)) | (probs == probs.max(-1, keepdims=True))
+    inside = 1 - adjusted(probs, row, recognised) <= row.threshold(error_rate)
+    return inside | (probs == probs.max(-1, keepdims=True))
 
 
-def sure(probs: np.ndarray, row: Row, error_rate: float) -> np.ndarray:
-    """bool [...]: whether the likeliest label may be given as the answer.
+def sure(probs: np.ndarray, row: Row, error_rate: float, recognised: np.ndarray) -> np.ndarray:
+    """bool [..., Q]: whether the likeliest label may be given as the answer.
 
     It is, where no other label is plausible and answers as certain as this one were wrong at no
     more than the rate stated; arguments as of `plausible`.
     """
-    alone = plausible(probs, row, error_rate).sum(-1) == 1
+    alone = plausible(probs, row, error_rate, recognised).sum(-1) == 1
     return alone & (probs.max(-1) >= row.sure(error_rate))
 
 

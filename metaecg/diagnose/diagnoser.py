@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from metaecg.diagnose import remarks
-from metaecg.diagnose.calibration import Row, calibrated, closeness, plausible, sure
+from metaecg.diagnose.calibration import Row, calibrated, closeness, plausible, recognition, sure
 from metaecg.diagnose.model import Form, Model
-from metaecg.diagnose.predictor import Reading, log_probs, readings, without_each
+from metaecg.diagnose.predictor import Reading, log_probs, of_examples, readings, without_each
 from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.errors import MetaecgError
 
@@ -52,8 +52,8 @@ class Diagnosis(NamedTuple):
       high: float32 [way], greatest.
       answer: the likeliest label, or None: unsure. An answer is given where no other label is
         plausible, and answers as certain were wrong at most at `error_rate` in validation.
-      plausible: conformal set, likeliest first; it misses the truth at `error_rate`. All labels
-        where no rate can be stated.
+      plausible: conformal set, likeliest first; of nine in ten diagnoses it misses `error_rate` of
+        their recordings at most. All labels where no rate can be stated.
       error_rate: of queries whose diagnosis is among `labels`, if unseen diagnoses behave as those
         of the validation did; None where no rate can be stated.
       evidence: one for each example, the largest weight first.
@@ -83,6 +83,7 @@ class _Support(NamedTuple):
     reading: Reading  # the orders, then the first of these with each example left out
     orders: int
     row: Row
+    recognised: np.ndarray  # float [way], how well each label's examples are when left out
     unstated: str  # why no rate can be stated, whatever the query
     warnings: tuple[str, ...]
 
@@ -158,15 +159,18 @@ class Diagnoser:
         warnings = (*remarks.about_examples(names, given, outlined),)
         if unstated:
             warnings = (remarks.no_rate(unstated), *warnings)
+        embeddings, row = np.asarray(predictor.embed(records)), calibration.at(len(labels), shot)
+        left_out = of_examples(predictor, embeddings[None], slots[None])
         fitted = _Support(
             tuple(names),
             labels,
             slots,
-            np.asarray(predictor.embed(records)),
+            embeddings,
             outlined,
             every,
             len(reading.support),
-            calibration.at(len(labels), shot),
+            row,
+            recognition(left_out, slots[None], row.temperature)[0],
             unstated,
             warnings,
         )
@@ -242,8 +246,8 @@ class Diagnoser:
             near[:, mine] = closeness(distances[:, mine], row.bandwidth)
         weights = near * probs[:, support.slots]
 
-        inside = plausible(probs, row, self.error_rate)
-        answered = sure(probs, row, self.error_rate)
+        inside = plausible(probs, row, self.error_rate, support.recognised)
+        answered = sure(probs, row, self.error_rate, support.recognised)
         strange = model.calibration.strangeness(embedded) > model.calibration.strange
         alike = remarks.outlines(queries) @ support.outlines.T
         given = [support.labels[s] for s in support.slots]

@@ -6,32 +6,43 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library
+from metaecg.diagnose.bounds import LEVELS, risks_by_level
 from metaecg.diagnose.calibration import (
-    CONFIDENCE,
     FAR,
+    STATEMENTS,
     Calibration,
     Row,
+    adjusted,
     calibrated,
     closeness,
+    of_label,
+    plausible,
+    recognition,
 )
-from metaecg.diagnose.predictor import Predictor, Reading, log_probs, readings
+from metaecg.diagnose.predictor import Predictor, Reading, log_probs, of_examples, readings
 from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.errors import MetaecgError
 from metaecg.train.batches import Data
 from metaecg.types import Episode, LibraryIndex, Limits
 
-WAYS, SHOTS = (2, 3, 4, 5, 6, 8, 10, 12, 15, 20), (1, 2, 5, 10, 20)
+WAYS, SHOTS = (2, 3, 4, 5, 8, 10, 12, 20), (1, 2, 5, 10, 20)
 """Kinds of episode that are fitted and measured, where a part of a protocol can fill them."""
 
-LEVELS = np.linspace(0, 1, 101)
+SLOPES = np.linspace(0, 1, 11)
+"""Candidates for `Row.slope`."""
 
 _CHUNK = 20
 """Episodes answered at a time."""
+
+_NUMBERS = 2**26
+"""Numbers of embeddings in memory at a time."""
+
+_TYPICAL = 0.1
+"""The rate of misses at which the slope is chosen."""
 
 _BATCH = 64
 """Recordings embedded at a time."""
@@ -137,14 +148,24 @@ def fit_calibration(
     strange = float(np.quantile(partial.strangeness(embeddings), FAR))
     rows = tuple(
         _fit_row(
-            partial, embeddings, drawn, over_orders(predictor, embeddings, drawn, orders, seed)
+            partial,
+            embeddings,
+            drawn,
+            over_orders(predictor, embeddings, drawn, orders, seed),
+            of_supports(predictor, embeddings, drawn),
         )
         for drawn in episodes
     )
     return partial._replace(rows=rows, strange=strange)
 
 
-def _fit_row(partial: Calibration, embeddings: np.ndarray, drawn: Episode, said: np.ndarray) -> Row:
+def _fit_row(
+    partial: Calibration,
+    embeddings: np.ndarray,
+    drawn: Episode,
+    said: np.ndarray,
+    examples: np.ndarray,
+) -> Row:
     way, shot = drawn.classes.shape[1], drawn.support.shape[1] // drawn.classes.shape[1]
     truth = drawn.query_slots
     temperature = _minimise(
@@ -156,13 +177,28 @@ def _fit_row(partial: Calibration, embeddings: np.ndarray, drawn: Episode, said:
     bandwidth = _minimise(
         lambda h: -np.log((closeness(distances, h) * belongs).sum(-1) + 1e-12).mean()
     )
-    share = _shares(drawn.query)
-    curves = (
-        _scores(1 - of_truth(probs, truth).ravel(), share),
-        *_risks(probs.max(-1).ravel(), (probs.argmax(-1) != truth).ravel(), share),
-    )
-    rounded = (tuple(curve.round(4).tolist()) for curve in curves)
-    return Row(way, float(shot), temperature, bandwidth, *rounded)
+    recognised = recognition(examples, drawn.support_slots, temperature)
+    known = recognised[np.isfinite(recognised)]
+    usual = float(known.mean()) if len(known) else 0.0
+    risks, counts = risks_by_level(probs.max(-1), probs.argmax(-1) != truth, drawn.query)
+    row = Row(way, float(shot), temperature, bandwidth, (), tuple(risks), tuple(counts), 0.0, usual)
+    # At the right slope, the sets that hold every statement's truth alike are the smallest.
+    tried = [
+        _with_scores(row._replace(slope=float(slope)), probs, recognised, drawn)
+        for slope in (SLOPES if len(known) else SLOPES[:1])
+    ]
+    return min(tried, key=lambda row: plausible(probs, row, _TYPICAL, recognised).sum())
+
+
+def _with_scores(row: Row, probs: np.ndarray, recognised: np.ndarray, drawn: Episode) -> Row:
+    """The row with scores that nine of ten statements, each by itself, are within."""
+    scores = 1 - of_label(adjusted(probs, row, recognised), drawn.query_slots)
+    statements = np.take_along_axis(drawn.classes, drawn.query_slots, 1)
+    each = [
+        np.quantile(scores[statements == s], LEVELS, method="higher") for s in np.unique(statements)
+    ]
+    rank = min(len(each), int(np.ceil((len(each) + 1) * STATEMENTS)))
+    return row._replace(scores=tuple(np.sort(each, axis=0)[rank - 1].round(4).tolist()))
 
 
 def over_orders(
@@ -198,49 +234,21 @@ def over_orders(
     return np.concatenate(said)[: len(episodes.support)]
 
 
-def of_truth(probs: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The probability of each query's true label."""
-    return np.take_along_axis(probs, truth[..., None], -1)[..., 0]
-
-
-def _shares(asked: np.ndarray) -> np.ndarray:
-    """What each query counts for, as a recording asked several times proves no more than once."""
-    _, which, times = np.unique(asked, return_inverse=True, return_counts=True)
-    return 1 / times[which.reshape(-1)]
-
-
-def _scores(of_truths: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """The least score at which the bound on missed truths is 1 − each level; 1 where none is."""
-    order = np.argsort(of_truths)
-    missed = np.maximum(share.sum() - share[order].cumsum(), 0)
-    bound = binomial_bound(missed, np.full_like(missed, share.sum()))
-    first = np.searchsorted(-bound, -(1 - LEVELS))
-    return np.append(of_truths[order], 1.0)[first]
-
-
-def _risks(certainty: np.ndarray, wrong: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Bounds of the rate of wrong answers at each level, and the recordings each rests on."""
-    certain = (certainty[:, None] >= LEVELS) * share[:, None]
-    return binomial_bound((certain * wrong[:, None]).sum(0), certain.sum(0)), certain.sum(0)
-
-
-def binomial_bound(wrong: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """The largest rate at which no more wrong ones than these are not improbable, at `CONFIDENCE`.
-
-    The upper end of a one-sided interval of Clopper and Pearson (1934).
-
-    Args:
-      wrong: how many were wrong, of each; a whole number or not.
-      asked: of how many.
-    """
-    inside = wrong < asked - 1e-9
-    bound = special.betaincinv(wrong + 1, np.where(inside, asked - wrong, 1.0), CONFIDENCE)
-    return np.where(inside, bound, 1.0)
+def of_supports(predictor: Predictor, embeddings: np.ndarray, episodes: Episode) -> np.ndarray:
+    """`predictor.of_examples` of the supports of episodes [E, S]: float32 [E, S, way]."""
+    slots = episodes.support_slots
+    size = 2 * slots.shape[1] * embeddings.shape[1]
+    chunk = min(len(slots), max(1, _NUMBERS // size))
+    said = []
+    for first in range(0, len(slots), chunk):
+        chosen = np.resize(np.arange(first, len(slots))[:chunk], chunk)
+        said.append(of_examples(predictor, embeddings[episodes.support[chosen]], slots[chosen]))
+    return np.concatenate(said)[: len(slots)]
 
 
 def surprise(probs: np.ndarray, truth: np.ndarray) -> float:
     """Negative log-likelihood of the truth, the mean over queries, in nats."""
-    return float(-np.log(of_truth(probs, truth) + 1e-12).mean())
+    return float(-np.log(of_label(probs, truth) + 1e-12).mean())
 
 
 def _minimise(loss) -> float:

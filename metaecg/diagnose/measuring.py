@@ -8,8 +8,8 @@ import numpy as np
 from metaecg import losses
 from metaecg.data import protocols
 from metaecg.data.library import Library
-from metaecg.diagnose.calibration import calibrated, plausible, sure
-from metaecg.diagnose.fitting import Plan, draw, embed, over_orders, surprise
+from metaecg.diagnose.calibration import calibrated, plausible, recognition, sure
+from metaecg.diagnose.fitting import Plan, draw, embed, of_supports, over_orders, surprise
 from metaecg.diagnose.model import Model
 from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.types import Episode
@@ -56,7 +56,9 @@ def measure(
         calibrated(said[:, 0], 1.0),
         mean_over_orders(calibrated(said, row.temperature), axis=1),
     )
-    inside, answered = plausible(probs, row, error_rate), sure(probs, row, error_rate)
+    examples = of_supports(model.predictor, embeddings, episodes)
+    recognised = recognition(examples, episodes.support_slots, row.temperature)
+    inside, answered = (f(probs, row, error_rate, recognised) for f in (plausible, sure))
     covered = np.take_along_axis(inside, truth[..., None], -1)[..., 0]
     classes = np.take_along_axis(episodes.classes, truth, 1)
     right = probs.argmax(-1) == truth

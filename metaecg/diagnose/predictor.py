@@ -131,3 +131,40 @@ def log_probs(
     )
     said = np.asarray(predictor.classify(tasks))
     return np.take_along_axis(said, reading.places[:, None, :], axis=2)
+
+
+FOLDS = 5
+"""Rounds in which examples are left out, at most."""
+
+
+def of_examples(predictor: Predictor, embeddings: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """What a learner says of each example when that one is left out, with a share of all others.
+
+    In each of `FOLDS` rounds, or of as many as the largest label has examples, as large a share of
+    every label's examples is left out and answered. A label's only example is never left out.
+
+    Args:
+      predictor: the learner; one that depends on the order reads the examples as they come.
+      embeddings: float32 [B, S, D], of B supports.
+      labels: int [B, S].
+
+    Returns:
+      Log-probabilities [B, S, way]; NaN for the only example of a label.
+    """
+    way = int(labels.max()) + 1
+    one_hot = labels[..., None] == np.arange(way)
+    counts = np.take_along_axis(one_hot.sum(1), labels, axis=1)
+    rounds = min(FOLDS, int(counts.max()))
+    place = np.take_along_axis(one_hot.cumsum(1), labels[..., None], axis=2)[..., 0] - 1
+    # Fewer examples than rounds: each is left out in one of them.
+    mine = np.where(counts > 1, place % rounds, -1)
+    said = np.full((*labels.shape, way), np.nan, np.float32)
+    places = np.tile(np.arange(way, dtype=np.int32), (len(labels), 1))
+    for one in range(rounds):
+        out = mine == one
+        support = np.where(out, -1, np.arange(labels.shape[1], dtype=np.int32))
+        support = np.take_along_axis(support, np.argsort(~out, axis=1, kind="stable"), axis=1)
+        both = np.concatenate([embeddings, embeddings], axis=1)
+        answer = log_probs(predictor, both, labels, Reading(support, places))
+        said = np.where(out[..., None], answer, said)
+    return said

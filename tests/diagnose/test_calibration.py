@@ -7,18 +7,22 @@ import pytest
 from tiny import Tiny
 
 from metaecg import learners
+from metaecg.diagnose import fitting
+from metaecg.diagnose.bounds import binomial_bound, risks_by_level
 from metaecg.diagnose.calibration import (
     Calibration,
     Row,
+    adjusted,
     calibrated,
     closeness,
     plausible,
+    recognition,
     sure,
 )
-from metaecg.diagnose.fitting import binomial_bound, fit_calibration, over_orders
+from metaecg.diagnose.fitting import fit_calibration, over_orders
 from metaecg.diagnose.measuring import measure
 from metaecg.diagnose.model import Form, Model
-from metaecg.diagnose.predictor import Predictor, Reading, without_each
+from metaecg.diagnose.predictor import Predictor, Reading, of_examples, without_each
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode, Limits, Variables
 
@@ -91,6 +95,9 @@ ROW = Row(
 )  # fmt: skip
 
 
+UNKNOWN = np.full(3, np.nan)
+
+
 def test_sets_and_answers():
     assert ROW.threshold(0.5) == 0.5
     assert ROW.threshold(0.25) == pytest.approx(0.65)
@@ -98,20 +105,104 @@ def test_sets_and_answers():
     assert ROW.sure(0.1) == 0.75
     assert ROW.sure(0.01) == float("inf")
     probs = np.array([[0.8, 0.1, 0.1], [0.52, 0.25, 0.23], [0.45, 0.45, 0.1], [0.4, 0.35, 0.25]])
-    assert plausible(probs, ROW, 0.5).tolist() == [
+    assert plausible(probs, ROW, 0.5, UNKNOWN).tolist() == [
         [True, False, False],
         [True, False, False],
         [True, True, False],  # neither reaches 0.5: the likeliest stay
         [True, False, False],
     ]
     # The first alone is as certain as 0.75; the third would be certain enough, were it alone.
-    assert sure(probs, ROW._replace(scores=(0.5, 0.5, 0.5)), 0.1).tolist() == [True, *[False] * 3]
-    assert sure(probs, ROW._replace(risks=(0.0,) * 5, counts=(999,) * 5), 0.5).tolist() == [
-        True,
-        True,
-        False,
-        True,
-    ]
+    half, safe = ROW._replace(scores=(0.5,) * 3), ROW._replace(risks=(0.0,) * 5, counts=(999,) * 5)
+    assert sure(probs, half, 0.1, UNKNOWN).tolist() == [True, False, False, False]
+    assert sure(probs, safe, 0.5, UNKNOWN).tolist() == [True, True, False, True]
+
+
+def test_a_label_whose_own_examples_are_hardly_recognised_stays_in():
+    row = ROW._replace(slope=0.5, usual=1.0)
+    probs = np.array([[0.8, 0.15, 0.05]])
+    # Odds of 1 to 19 and recognition 3 below the usual: e^1.5 / 19.
+    recognised = np.array([1.0, np.nan, -2.0])
+    odds = [4.0, 0.15 / 0.85, np.exp(1.5) / 19]
+    found = adjusted(probs, row, recognised)
+    np.testing.assert_allclose(found, [[x / (1 + x) for x in odds]], atol=1e-9)
+    scores = row._replace(scores=(0.0, 0.82, 0.9))
+    assert plausible(probs, scores, 0.5, recognised).tolist() == [[True, False, True]]
+    assert plausible(probs, scores, 0.5, UNKNOWN).tolist() == [[True, False, False]]
+
+
+def test_examples_are_recognised_by_the_others():
+    """Nearest of the means of the examples that are in, round by round and one by one."""
+    rng = np.random.default_rng(0)
+    predictor = Predictor.of(learners.protonet(Tiny()), Variables({"encoder": {}, "head": {}}, {}))
+    embeddings = rng.normal(size=(2, 11, 4)).astype(np.float32)
+    labels = np.stack([rng.permutation([0] * 7 + [1] * 3 + [2]) for _ in range(2)])
+    said = of_examples(predictor, embeddings, labels)
+    for b, s in np.ndindex(2, 11):
+        mine = labels[b, s]
+        if mine == 2:
+            assert np.isnan(said[b, s]).all()
+            continue
+        one = np.cumsum(labels[b] == mine)[s] - 1  # the round, of five
+        places = np.array([np.cumsum(labels[b] == c)[i] - 1 for i, c in enumerate(labels[b])])
+        kept = (places % 5 != one % 5) | (labels[b] == 2)
+        means = np.stack([embeddings[b][kept & (labels[b] == c)].mean(0) for c in range(3)])
+        square = ((embeddings[b, s] - means) ** 2).sum(-1)
+        np.testing.assert_allclose(np.exp(said[b, s]), calibrated(-square, 1.0), atol=1e-5)
+    found = recognition(said, labels, 1.0)
+    assert np.isnan(found[:, 2]).all()
+    p = np.exp(said[0][labels[0] == 1, 1].astype(float))
+    np.testing.assert_allclose(found[0, 1], np.log(p / (1 - p)).mean(), rtol=1e-4)
+
+
+def unequal_world(seed, statements, episodes=250, shot=5, query=5):
+    """Three-way episodes of statements that scatter differently in the plane around their means."""
+    rng = np.random.default_rng(seed)
+    means = rng.normal(0, 2.0, (statements, 6))
+    scatter = rng.permutation(np.linspace(0.5, 2.5, statements))
+    pool = 400
+    embeddings = means[:, None] + scatter[:, None, None] * rng.normal(size=(statements, pool, 6))
+    classes = np.stack([rng.permutation(statements)[:3] for _ in range(episodes)])
+    slots = {n: np.tile(np.repeat(np.arange(3), n), (episodes, 1)) for n in (shot, query)}
+    rows = np.stack([[rng.permutation(pool)[: shot + query] for _ in c] for c in classes])
+    rows = rows + pool * classes[..., None]
+    flat = [rows[..., a:b].reshape(episodes, -1) for a, b in ((0, shot), (shot, shot + query))]
+    episode = Episode(classes, flat[0], slots[shot], flat[1], slots[query])
+    return embeddings.reshape(-1, 6).astype(np.float32), episode
+
+
+def test_sets_hold_each_statement_that_scatters_more_or_less_than_others(monkeypatch):
+    head = learners.protonet(Tiny())
+    predictor = Predictor.of(head, Variables({"encoder": {}, "head": {}}, {}))
+    embeddings, episodes = unequal_world(0, 20)
+    fitted = fit_calibration(predictor, embeddings, [episodes], embeddings)
+    monkeypatch.setattr(fitting, "SLOPES", np.zeros(1))
+    plain = fit_calibration(predictor, embeddings, [episodes], embeddings)
+    other, asked = unequal_world(1, 20, episodes=1000)
+    found, without = (
+        measure(Model(predictor, made, Form(100.0, 1, ("I",)), {}), other, asked)
+        for made in (fitted, plain)
+    )
+    assert fitted.rows[0].slope > plain.rows[0].slope == 0
+    assert found["coverage"] > 0.9
+    assert found["worst_coverage"] > 0.8
+    assert found["set_size"] < without["set_size"]
+
+
+def test_a_recording_asked_often_proves_no_more_than_one_unless_its_answers_differ():
+    rng = np.random.default_rng(0)
+    asked = np.repeat(np.arange(200), 20)
+    sure_of = np.full(4000, 0.8)
+    alike = np.repeat(rng.random(200) < 0.1, 20)
+    bounds, recordings = risks_by_level(sure_of, alike, asked)
+    assert (recordings[80], recordings[81], bounds[81]) == (200, 0, 1)
+    wrong = alike.reshape(200, 20)[:, 0].sum()
+    # The variance over 200 recordings is that of 200 answers.
+    assert bounds[0] == pytest.approx(binomial_bound(wrong, np.array(200)), abs=1e-3)
+    each = rng.random(4000) < 0.1
+    bounds, _ = risks_by_level(sure_of, each, asked)
+    assert bounds[0] == pytest.approx(binomial_bound(each.sum(), np.array(4000)), abs=2e-3)
+    none, _ = risks_by_level(sure_of, np.zeros(4000, bool), asked)
+    assert none[0] == pytest.approx(binomial_bound(np.array(0), np.array(200)), abs=1e-4)
 
 
 def test_thresholds_are_tested_from_the_strictest_down():
@@ -122,9 +213,9 @@ def test_thresholds_are_tested_from_the_strictest_down():
     assert sure_at((0.05, 0.2, 0.2, 0.05, 0.04), 0.1) == 0.75
     assert sure_at((0.2, 0.05, 0.2, 0.2, 0.2), 0.1) == float("inf")
     # The strictest rests on too few recordings to be judged.
-    few = (1000, 1000, 500, 200, 199)
+    few = (1000, 1000, 500, 100, 99)
     assert sure_at((0.5, 0.2, 0.05, 0.05, 0.3), 0.1, few) == 0.5
-    assert sure_at((0.5, 0.2, 0.05, 0.05, 0.3), 0.1, (*few[:3], 200, 200)) == float("inf")
+    assert sure_at((0.5, 0.2, 0.05, 0.05, 0.3), 0.1, (*few[:3], 100, 100)) == float("inf")
     # Files of version 0.1 do not say how many: the first that holds, and down from there.
     assert sure_at((0.05, 0.2, 0.05, 0.04, 0.3), 0.1, ()) == 0.5
 
