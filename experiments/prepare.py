@@ -1,8 +1,10 @@
-"""Makes a sample library from a folder of recordings, from PTB-XL or from nothing.
+"""Makes a sample library from a folder of recordings, from a published archive or from nothing.
 
     python -m experiments.prepare --source=ptbxl --input=ptbxl --output=libraries/ptbxl
     python -m experiments.prepare --source=wfdb --input=records --output=libraries/mine --hz=100
     python -m experiments.prepare --source=csv --input=files --units=uV --output=libraries/mine
+    python -m experiments.prepare --source=ludb --input=ludb --output=libraries/ludb
+    python -m experiments.prepare --source=cinc2017 --input=cinc2017 --output=libraries/cinc2017
     python -m experiments.prepare --source=synthetic --patients=2000 --output=libraries/synthetic
 
 The source csv is for single files of any format: CSV, TSV, NPY, NPZ, EDF or DICOM. Records that
@@ -29,7 +31,7 @@ from metaecg.data.readers.given_by_user import FASTEST, SLOWEST, Given
 from metaecg.data.readers.given_by_user import UNITS as VOLTAGES
 from metaecg.data.readers.wfdb import MOST_SAMPLES
 from metaecg.data.record_form import Target
-from metaecg.data.sources import importing, ptbxl, recording_folder, wfdb_folder
+from metaecg.data.sources import cinc2017, importing, ludb, ptbxl, recording_folder, wfdb_folder
 from metaecg.data.sources.importing import Imported, Options
 from metaecg.data.sources.source import Source
 from metaecg.errors import MetaecgError
@@ -39,9 +41,11 @@ COMMON = Target(100.0, 10.0, steps.STANDARD_LEADS)
 
 FLAGS = flags.FLAGS
 
+_ARCHIVES = ("ptbxl", "ludb", "cinc2017")
 _ONLY_FOR = (
-    (("ptbxl", "wfdb", "csv"), ("input", "bandpass", "limit", "equivalent_codes")),
-    (("wfdb", "csv"), ("labels", "cut")),
+    ((*_ARCHIVES, "wfdb", "csv"), ("input", "bandpass", "limit", "equivalent_codes")),
+    (("wfdb", "csv", "cinc2017"), ("cut",)),
+    (("wfdb", "csv"), ("labels",)),
     (("csv",), ("file_hz", "units", "file_leads")),
     (("synthetic",), ("patients", "seed")),
 )
@@ -52,23 +56,24 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "source",
         None,
-        ["ptbxl", "wfdb", "csv", "synthetic"],
-        "What the recordings are; csv is for single files, each CSV, TSV, NPY, NPZ, EDF or DICOM.",
+        [*_ARCHIVES, "wfdb", "csv", "synthetic"],
+        "What the recordings are: an archive as it is published (ptbxl, ludb, cinc2017), a folder "
+        "of WFDB records, single files, each CSV, TSV, NPY, NPZ, EDF or DICOM (csv), or synthetic.",
     )
     flags.DEFINE_string("input", None, "The folder of the recordings; none if synthetic.")
     flags.DEFINE_string("output", None, "The folder of the library to make.")
     flags.DEFINE_float(
         "hz",
         None,
-        "Samples per second to store. The default is 100 for ptbxl and synthetic, else the "
+        "Samples per second to store. The default is 100 for ptbxl, ludb and synthetic, else the "
         "commonest rate of the recordings. The diagnoser that comes with the package and the "
         "configurations read 100.",
     )
     flags.DEFINE_float(
         "seconds",
         None,
-        "The length to store, from the start of each recording. The default is 10 for ptbxl and"
-        " synthetic, else the commonest length of the recordings.",
+        "The length to store, from the start of each recording. The default is 10 for ptbxl, ludb "
+        "and synthetic, 30 for cinc2017, else the commonest length of the recordings.",
     )
     flags.DEFINE_float(
         "cut",
@@ -190,6 +195,10 @@ def _import() -> Imported:
 def _open(folder: Path) -> Source:
     if FLAGS.source == "ptbxl":
         return ptbxl.open_folder(folder, FLAGS.hz or 100.0)
+    if FLAGS.source == "ludb":
+        return ludb.open_folder(folder)
+    if FLAGS.source == "cinc2017":
+        return cinc2017.open_folder(folder)
     if FLAGS.source == "wfdb":
         return wfdb_folder.open_folder(folder, FLAGS.labels or "header")
     given = Given(FLAGS.file_hz, FLAGS.units, FLAGS.file_leads)

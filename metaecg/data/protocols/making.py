@@ -36,7 +36,8 @@ def make(
       membership: 'any' or 'single', as in `protocols.Protocol`.
       seed: of the random order.
       min_patients: classes of fewer patients are left out.
-      shares: of the classes, for training, validation and test; validation may be 0.
+      shares: of the classes, for training, validation and test. Of an archive that serves tests
+        alone they are 0, 0, 100.
 
     Returns:
       The protocol's fields, to be written as JSON; `protocols.load` reads them back.
@@ -48,10 +49,10 @@ def make(
     if membership not in _MEMBERSHIP:
         raise ProtocolError(f"membership {membership!r} is not one of {', '.join(_MEMBERSHIP)}")
     finite = np.isfinite(shares).all()
-    if len(shares) != 3 or not finite or min(shares) < 0 or not shares[0] or not shares[2]:
+    if len(shares) != 3 or not finite or min(shares) < 0 or not shares[2]:
         raise ProtocolError(
-            f"shares {list(shares)}: three numbers, for train, validation and test; only "
-            "validation may be 0"
+            f"shares {list(shares)}: three numbers, for train, validation and test; test may not "
+            "be 0"
         )
     train, validation, test = np.asarray(shares, float) / sum(shares)
     merged = merge_equivalent(library)

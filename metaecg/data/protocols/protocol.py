@@ -27,6 +27,9 @@ from metaecg.errors import MetaecgError
 PARTS = ("train", "validation", "test")
 
 _SHA256 = {
+    "cinc2017": "93a8d23ee3514e99d76c4e9ae475f9aedb6e3bff7c834489868efb4374895aee",
+    "cinc2017_conditions": "683203f1926a80d9cf5c136cf4316b7f0eca6f95e0bdac7e7708fd31c5c4835a",
+    "ludb": "462007bd1c0adca6afbeb6599d94f6fbe01c399bda5160ff202f5eb555941602",
     "ptbxl_21_5": "46c94ff3c3649c1f9efbd40a76e16d1260646fa17a330310596a0c4e2eed44e4",
     "ptbxl_rare": "1165b545292e54461f5110bb2ffa80cba817b68910c950fb366cd43207b5e207",
     "synthetic": "57c23852761adc5dbab14fee7c82752671711d8b43401fe2310c2f778a6f7c53",
@@ -137,8 +140,8 @@ def load(name_or_path: str) -> Protocol:
     if not splits:
         raise ProtocolError(f"{whole}: no split in it")
     for split in splits:
-        if not split.test:
-            raise ProtocolError(f"{whole}: a split lacks test codes")
+        if not split.train + split.test:
+            raise ProtocolError(f"{whole}: a split lacks both train and test codes")
         codes = sorted((canonical(code), code) for part in split for code in part)
         for (common, code), (other, twin) in pairwise(codes):
             if common == other:

@@ -95,7 +95,9 @@ def make_library(
 
 
 def _remarks(source: Source, counts: Counter[str], copies: int) -> Iterator[str]:
-    if source.name != "ptbxl" and all(item.patient == item.path for item in source.items):
+    if source.name not in ("ptbxl", "ludb") and all(
+        item.patient == item.path for item in source.items
+    ):
         yield "no patients are given, so every record counts as a patient of its own"
     if copies:
         yield (

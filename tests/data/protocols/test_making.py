@@ -71,11 +71,17 @@ def test_single_membership_counts_records_of_one_diagnosis(library):
     assert not any("c11" in fields[part] for part in protocols.PARTS)
 
 
+def test_an_archive_may_serve_tests_alone(library):
+    fields = make(library, shares=(0, 0, 100))
+    assert fields["train"] == fields["validation"] == []
+    assert len(fields["test"]) > 3
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"shares": (1, 1)}, "three numbers"),
-        ({"shares": (1, 1, 0)}, "only validation may be 0"),
+        ({"shares": (1, 1, 0)}, "test may not be 0"),
         ({"shares": (1, float("nan"), 1)}, "three numbers"),
         ({"min_patients": 22}, "2 classes of at least 22 patients leave"),
         ({"membership": "both"}, "'both' is not one of any, single"),

@@ -135,7 +135,7 @@ def test_a_protocol_of_one_s_own(tmp_path):
         ("[]", "no protocol"),
         ('{"train": ["A"], "test": ["B"]}', "'membership'"),
         ('{"membership": "all", "train": ["A"], "test": ["B"]}', "membership 'all'"),
-        ('{"membership": "any", "train": ["A"]}', "lacks test codes"),
+        ('{"membership": "any", "validation": ["A"]}', "lacks both train and test codes"),
         ('{"membership": "any", "train": ["A"], "test": ["A"]}', "repeats a code"),
     ],
 )

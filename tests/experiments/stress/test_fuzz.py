@@ -538,7 +538,7 @@ def test_a_library_cannot_be_where_no_path_is():
         ({"splits": {}}, "no split"),
         ({"splits": {"train": ["A"]}}, "no protocol"),
         ({"splits": [5]}, "no protocol"),
-        ({"train": [], "splits": [{"train": ["A"]}]}, "lacks test codes"),
+        ({"train": [], "splits": [{"validation": ["A"]}]}, "lacks both train and test codes"),
     ],
 )
 def test_protocols_of_the_wrong_types_are_refused(tmp_path, fields, message):
