@@ -38,7 +38,12 @@ def load(workdir: str | None, file: str | None, library: str | None = None) -> M
     return artefact.read(Path(file).expanduser()) if file else artefact.shipped()
 
 
-def _given() -> Given:
+def given() -> Given:
+    """What the flags say of files that do not say it themselves.
+
+    Raises:
+      MetaecgError: a flag is of no ECG.
+    """
     if FLAGS.units is not None and FLAGS.units.lower() not in map(str.lower, UNITS):
         raise MetaecgError(f"--units={FLAGS.units}: choose one of {', '.join(UNITS)}")
     if FLAGS.hz is not None and not SLOWEST <= FLAGS.hz <= FASTEST:
@@ -70,10 +75,10 @@ def main(_) -> int:
         raise MetaecgError("--support and --query are needed (see --help)")
     if not 0 < FLAGS.error_rate < 1:
         raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
-    given = _given()
+    unsaid = given()
     model = load(FLAGS.workdir, FLAGS.artefact, FLAGS.library)
     support = Path(FLAGS.support).expanduser()
-    found = answers.answer(model, support, FLAGS.query, given, FLAGS.error_rate)
+    found = answers.answer(model, support, FLAGS.query, unsaid, FLAGS.error_rate)
     print(answers.as_text(found))
     if FLAGS.output:
         content = answers.as_json(found, model.provenance)

@@ -3,7 +3,7 @@
     from metaecg import episodes, learners, losses, meta, networks
 
 The rooms, from files to the answer: `data`, `episodes`, `networks`, `learners`, `train`,
-`evaluate`, `diagnose` and `figures`. A room is loaded when it is first named.
+`evaluate`, `diagnose`, `search` and `figures`. A room is loaded when it is first named.
 """
 
 import importlib
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         learners,
         losses,
         networks,
+        search,
         train,
     )
     from metaecg.train import meta
@@ -36,6 +37,7 @@ __all__ = [
     "losses",
     "meta",
     "networks",
+    "search",
     "train",
 ]
 

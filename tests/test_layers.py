@@ -27,10 +27,11 @@ ROOMS = (
     "evaluate",
     "data",
     "diagnose",
+    "search",
     "figures",
 )
 # Modules that need more than jax, flax, optax and numpy; the core imports none of them.
-BEYOND = ("data", "diagnose", "figures", "train.checkpoints", "train.parallel")
+BEYOND = ("data", "diagnose", "search", "figures", "train.checkpoints", "train.parallel")
 ONLY_IN = {
     "orbax": ("train.checkpoints",),
     "wfdb": ("data.readers",),

@@ -1,7 +1,6 @@
 """A run's folder: config.json, metrics.jsonl, checkpoints/latest and checkpoints/best."""
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -13,6 +12,8 @@ import ml_collections
 
 from experiments.configs import settings
 from experiments.configs.settings import INSIDE as INSIDE
+from metaecg.data import files
+from metaecg.data.files import write_whole as write_whole
 from metaecg.errors import MetaecgError
 
 
@@ -32,26 +33,20 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
       MetaecgError: another training holds the folder, or it cannot be written.
     """
-    path = folder / ".lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise MetaecgError(
-            f"--workdir={folder}: {error.strerror}, so no run can be written there; choose another "
-            "folder"
-        ) from None
-    try:
+    refusal = (
+        f"--workdir={folder}: another training is running in this folder; wait until it has ended, "
+        "or choose another folder"
+    )
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(files.locked(folder / ".lock", refusal))
+        except OSError as error:
             raise MetaecgError(
-                f"--workdir={folder}: another training is running in this folder; wait until it "
-                "has ended, or choose another folder"
+                f"--workdir={folder}: {error.strerror}, so no run can be written there; choose "
+                "another folder"
             ) from None
         yield
-    finally:
-        os.close(file)
 
 
 class Metrics:
@@ -113,13 +108,6 @@ def _finite(value: Any) -> Any:
 def _is_by(line: dict[str, Any], step: int) -> bool:
     by = line.get("step")
     return isinstance(by, int | float) and by <= step
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file such that, whatever happens, the old or the new one is there whole."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
 
 
 def save_config(folder: Path, config: ml_collections.ConfigDict, facts: dict[str, Any]) -> None:

@@ -1,15 +1,24 @@
-"""The bytes of a library's files, what is hashed of them, and JSON that may be hostile."""
+"""The bytes of a library's files, what is hashed of them, locks, and JSON that may be hostile."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: two processes are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+from metaecg.errors import MetaecgError
 
 
 def npy_header(shape: tuple[int, ...]) -> bytes:
@@ -99,3 +108,34 @@ def sha256(path: Path) -> str:
     """The sha256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path, refusal: str) -> Iterator[None]:
+    """Keeps other processes out while a file is held; a process that dies lets go of it.
+
+    Args:
+      path: the file, made where there is none.
+      refusal: what is said where another process holds it.
+
+    Raises:
+      MetaecgError: `refusal`.
+      OSError: the file cannot be made.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise MetaecgError(refusal) from None
+        yield
+    finally:
+        os.close(file)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file such that, whatever happens, the old or the new one is there whole."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)

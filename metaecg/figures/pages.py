@@ -15,11 +15,13 @@ from xml.etree import ElementTree
 
 import jinja2
 import matplotlib as mpl
+import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from metaecg import NOTICE
-from metaecg.figures.ecg_paper import MM
+from metaecg.diagnose.model import Form
+from metaecg.figures.ecg_paper import MM, ecg
 
 _OWN = "\ue000"  # before an id until `render` numbers the figures
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -116,6 +118,15 @@ def _lean(svg: bytes, drawn: Figure, alt: str) -> str:
     root.attrib |= {"width": f"{width:.2f}mm", "height": f"{height:.2f}mm"}
     root.attrib |= {"role": "img", "aria-label": alt}
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def on_paper(signal: np.ndarray, form: Form, title: str, caption: str = "") -> Drawing:
+    """An ECG on paper with its text; `signal` float [samples, leads] in mV, of a model's form."""
+    alt = (
+        f"ECG of {title}: {len(form.leads)} leads ({', '.join(form.leads)}), "
+        f"{len(signal) / form.hz:g} s, drawn at 25 mm/s and 10 mm/mV"
+    )
+    return figure(ecg(signal, form.hz, form.leads, title=title), alt, caption)
 
 
 def details(values: Mapping[str, object], caption: str = "") -> Table:

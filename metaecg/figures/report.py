@@ -11,7 +11,16 @@ from metaecg.diagnose.diagnoser import Diagnosis
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.support import Example, Read
 from metaecg.figures import plots
-from metaecg.figures.pages import Content, Drawing, Table, details, figure, page, render
+from metaecg.figures.pages import (
+    Content,
+    Drawing,
+    Table,
+    details,
+    figure,
+    on_paper,
+    page,
+    render,
+)
 
 __all__ = ["diagnosis_page", "evaluation_page", "page", "reference_page"]
 
@@ -69,7 +78,7 @@ def _case(
         "plausible": diagnosis.plausible,
         "rate": diagnosis.error_rate,
         "warnings": diagnosis.warnings,
-        "ecg": _ecg(query.signal, form, query.name),
+        "ecg": on_paper(query.signal, form, query.name),
         "bars": bars,
         "probabilities": probabilities,
         "evidence": _evidence(diagnosis, support, form),
@@ -152,14 +161,6 @@ def reference_page(
     return page(title, [*sections, ("Where this comes from", [details(known)])])
 
 
-def _ecg(signal: np.ndarray, form: Form, title: str, caption: str = "") -> Drawing:
-    alt = (
-        f"ECG of {title}: {len(form.leads)} leads ({', '.join(form.leads)}), "
-        f"{len(signal) / form.hz:g} s, drawn at 25 mm/s and 10 mm/mV"
-    )
-    return figure(plots.ecg(signal, form.hz, form.leads, title=title), alt, caption)
-
-
 def _probabilities(d: Diagnosis) -> tuple[Drawing, Table]:
     rows = [
         (
@@ -192,7 +193,7 @@ def _evidence(diagnosis: Diagnosis, support: Sequence[Example], form: Form) -> l
         caption = f"{title}: weight {evidence.weight:.0%}; without it the probability of {top} " + (
             f"would be {change}" if abs(points) >= 0.05 else "would stay the same"
         )
-        drawn.append(_ecg(example.signal, form, title, caption))
+        drawn.append(on_paper(example.signal, form, title, caption))
     return drawn
 
 

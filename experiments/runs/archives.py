@@ -1,0 +1,152 @@
+"""What finding and reviewing share: a model, an archive with its embeddings, and examples."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from experiments import diagnose
+from metaecg.data.library import Library, open_library
+from metaecg.data.readers import recognise
+from metaecg.data.readers.given_by_user import Given
+from metaecg.diagnose import support as files
+from metaecg.diagnose.model import Model
+from metaecg.errors import MetaecgError
+from metaecg.search import cache, question, recordings
+from metaecg.search.archive import Archive
+from metaecg.search.question import Example
+from metaecg.search.recordings import Recordings
+
+
+class Opened(NamedTuple):
+    """An archive that is ready to be asked.
+
+    Attributes:
+      recordings: what is known of them.
+      archive: their embeddings.
+      failed: one line for each file that cannot be read.
+      library: that they are of, if it is one.
+    """
+
+    recordings: Recordings
+    archive: Archive
+    failed: Sequence[str] = ()
+    library: Library | None = None
+
+
+def define_flags() -> None:
+    """The flags of an archive's model and of examples; a command decorates its own definition."""
+    flags.DEFINE_string("workdir", None, "The folder of a trained run.")
+    flags.DEFINE_string("artefact", None, "A file made by experiments.export.")
+    flags.DEFINE_string("library", None, "The library to search, made by experiments.prepare.")
+    flags.DEFINE_string(
+        "support",
+        None,
+        "The examples: a folder of recordings, a folder with a sub-folder for each diagnosis, or a "
+        "CSV file of path,label.",
+    )
+    flags.DEFINE_string(
+        "sought", None, "Which sub-folder or label is sought, where there are several."
+    )
+    flags.DEFINE_list("positives", [], "Ids of records of the library that are what is sought.")
+    flags.DEFINE_list("negatives", [], "Ids of records of the library that are not.")
+    flags.DEFINE_float("hz", None, "Samples per second of files that do not say.")
+    flags.DEFINE_string("units", None, "mV, uV, V or nV, of files that do not say.")
+    flags.DEFINE_list("leads", None, "Names of the leads in order, of files that do not say.")
+
+
+def open_prepared(model: Model, path: str) -> Opened:
+    """A library with its embeddings, which are computed where they are not kept yet.
+
+    Raises:
+      MetaecgError: it is no library, or of another form than the model reads.
+    """
+    folder = Path(path).expanduser()
+    # The embeddings are keyed by the fingerprint; hashing half a gigabyte again takes a second.
+    library = open_library(folder, verify=not (folder / "embeddings").is_dir())
+
+    def progress(starts: range) -> tqdm:
+        return tqdm(starts, "embedding", unit=" thousand", mininterval=0.5)
+
+    kept = cache.embeddings(model, library, folder, progress)  # type: ignore[arg-type]
+    return Opened(recordings.of_library(library), Archive.of(kept), (), library)
+
+
+def open_files(model: Model, path: str, given: Given) -> Opened:
+    """A folder of recordings, embedded each time.
+
+    Raises:
+      MetaecgError: none of them can be read.
+    """
+    found, embedded, failed = recordings.of_folder(
+        Path(path).expanduser(), model, given, lambda paths: tqdm(paths, "reading", mininterval=0.5)
+    )
+    return Opened(found, Archive.of(embedded), failed)
+
+
+def examples(
+    model: Model,
+    archive: Recordings,
+    given: Given,
+    support: str | None,
+    sought: str | None,
+    positives: Sequence[str],
+    negatives: Sequence[str],
+) -> tuple[list[Example], list[str]]:
+    """The examples that were given, and what the reader should know of them.
+
+    Raises:
+      MetaecgError: one cannot be read, or it is left open which label is sought.
+    """
+    found: list[Example] = []
+    warnings: list[str] = []
+    if support:
+        listed = _listed(Path(support).expanduser(), sought)
+        read = [(files.read(path, model.form, given), label) for path, label in listed]
+        warnings = files.about_examples(read)
+        labels = list(dict.fromkeys(label for _, label in read))
+        if sought is None and len(labels) > 1:
+            raise MetaecgError(
+                f"--support={support}: has {', '.join(labels)}; say by --sought={labels[0]} which "
+                "of them is sought"
+            )
+        if sought is not None and sought not in labels:
+            raise MetaecgError(
+                f"--sought={sought}: no example of it in --support={support}, which has "
+                f"{', '.join(labels)}"
+            )
+        wanted = labels[0] if sought is None else sought
+        found += question.from_files([(each, label == wanted) for each, label in read])
+    elif sought is not None:
+        raise MetaecgError("--sought names a label of --support, which is not given")
+    found += question.from_ids(positives, True, archive)
+    found += question.from_ids(negatives, False, archive)
+    flat = [each.name for each in found if not np.ptp(each.signal, axis=0).any()]
+    if flat:
+        raise MetaecgError(f"{flat[0]}: every lead is flat; it can be no example")
+    return found, warnings
+
+
+def _listed(folder: Path, sought: str | None) -> list[tuple[Path, str]]:
+    inner = folder.is_dir() and [
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    ]
+    if folder.is_dir() and not inner:
+        name = sought or files.shown(folder.name)
+        return [(path, name) for path in recognise.find(folder)]
+    return files.list_support(folder)
+
+
+def load(workdir: str | None, artefact: str | None) -> Model:
+    """The model of a run, of a file, or the one of the package."""
+    return diagnose.load(workdir, artefact)
+
+
+def report(failed: Sequence[str]) -> None:
+    """Says which files could not be read, a line each."""
+    for line in failed:
+        print(f"error: {line}", file=sys.stderr)

@@ -1,0 +1,10 @@
+"""Search: from a few known cases to the others in an archive, with as little reading as possible.
+
+archive = Archive.of(cache.embeddings(model, library, folder))
+scores = search.rank(model, archive, positives)
+"""
+
+from metaecg.search.archive import Archive
+from metaecg.search.ranking import rank
+
+__all__ = ["Archive", "rank"]

@@ -1,0 +1,86 @@
+"""The geometry of an archive: what its recordings as a whole say about the next question.
+
+A search sees five examples and twenty thousand recordings of which nothing is known. The latter are
+the background: directions in which the archive varies anyway count less, and a recording counts as
+like an example by the cosine of their embeddings in the space whitened by the archive's covariance,
+shrunk towards a multiple of the identity. This is linear discriminant analysis with one covariance,
+the archive's, which is right as far as the sought recordings are few (Hariharan et al. 2012).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+SHRINKAGE = 0.3
+"""Of the covariance, in units of its mean variance; chosen on the validation statements."""
+
+BLOCK = 4096
+"""Recordings that are in memory at a time."""
+
+
+class Archive(NamedTuple):
+    """Embeddings of an archive, and what is computed of them once.
+
+    Attributes:
+      embeddings: float16 or float32 [N, D]; a memory map where they are many.
+      mean: float32 [D], of the embeddings.
+      root: float32 [D, D]; root rootᵀ is the inverse of the shrunk covariance.
+    """
+
+    embeddings: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray
+
+    @classmethod
+    def of(cls, embeddings: np.ndarray, shrinkage: float = SHRINKAGE) -> "Archive":
+        """Computes mean and covariance, in blocks.
+
+        Args:
+          embeddings: float16 or float32 [N, D], N at least 1.
+          shrinkage: of the covariance, in units of its mean variance.
+        """
+        size = embeddings.shape[1]
+        total, second = np.zeros(size), np.zeros((size, size))
+        for block in _blocks(embeddings):
+            total += block.sum(0)
+        mean = (total / len(embeddings)).astype(np.float32)
+        for block in _blocks(embeddings):
+            block = _unit(block - mean)
+            second += block.T @ block
+        covariance = second / len(embeddings)
+        level = shrinkage * max(float(np.trace(covariance)) / size, 1e-12)
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors / np.sqrt(np.maximum(values, 0) + level)
+        # So that an archive's recording has a mean squared length of about one.
+        root *= np.sqrt(1 / max(float((np.maximum(values, 0) / (values + level)).sum()), 1e-12))
+        return cls(embeddings, mean, root.astype(np.float32))
+
+    def place(self, embeddings: np.ndarray) -> np.ndarray:
+        """Embeddings [n, D] in the archive's space: float32 [n, D]."""
+        return _unit(np.asarray(embeddings, np.float32) - self.mean) @ self.root
+
+    def placed(self) -> Iterator[tuple[int, np.ndarray]]:
+        """All recordings in the archive's space, block by block, each with its first row."""
+        for start in range(0, len(self.embeddings), BLOCK):
+            yield start, self.place(self.embeddings[start : start + BLOCK])
+
+    def along(self, direction: np.ndarray) -> np.ndarray:
+        """Products of all recordings with a vector [D] or vectors [D, n] of the archive's space.
+
+        Returns:
+          float32 [N] or [N, n], without any recording being copied into that space.
+        """
+        turned = self.root @ np.asarray(direction, np.float32)
+        parts = [_unit(block - self.mean) @ turned for block in _blocks(self.embeddings)]
+        return np.concatenate(parts)
+
+
+def _blocks(embeddings: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(embeddings), BLOCK):
+        yield np.asarray(embeddings[start : start + BLOCK], np.float32)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-6)

@@ -1,0 +1,32 @@
+"""From places in a ranking to probabilities, by what places meant in searches of known answer.
+
+A sought example that is left out has a place in the ranking by the others. Where these places are
+high, what is sought is alike, and a high place means much. A logistic function of a recording's own
+place and of those was fitted on searches for the validation statements of `ptbxl_rare` in all of
+PTB-XL, five positives each; how far it holds for the test statements is in docs/find_and_review.md.
+How rare it is that is sought in another archive it cannot know: the answers of a review tell.
+"""
+
+import numpy as np
+
+# Fitted by `experiments.benchmarks.simulated_reading --part=validation`.
+COEFFICIENTS = (-5.54, -0.365, 0.357, 0.134)
+USUAL, WEIGHT = -2.52, 2.0
+"""Mean log place of an example left out, and how many examples this counts for."""
+
+
+def features(count: int, left_out: np.ndarray) -> np.ndarray:
+    """What the log-odds are linear in: float [N, 4].
+
+    Args:
+      count: N recordings in the ranking.
+      left_out: float [P], the place of each sought example by the others, in (0, 1].
+    """
+    alike = (np.log(left_out).sum() + WEIGHT * USUAL) / (len(left_out) + WEIGHT)
+    place = np.log(np.arange(1, count + 1) / max(count, 1))
+    return np.stack([np.ones(count), place, np.full(count, alike), alike * place], axis=1)
+
+
+def probabilities(count: int, left_out: np.ndarray) -> np.ndarray:
+    """That each recording of a ranking is sought, from the first place to the last: float [N]."""
+    return 1 / (1 + np.exp(-features(count, left_out) @ COEFFICIENTS))

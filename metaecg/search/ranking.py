@@ -1,0 +1,75 @@
+"""From a few known cases to a score for every recording of an archive.
+
+Regularised least squares in the archive's space: what is sought has the value 1, what was read and
+is not has `NOT_SOUGHT`, and the archive as a whole, of which next to nothing is sought, has 0,
+which is where its mean was put. Taking unlabelled recordings for negatives ranks them as the truth
+would, for the chance to be labelled is that to be sought times a constant (Elkan & Noto 2008).
+"""
+
+import numpy as np
+
+from metaecg.diagnose.model import Model
+from metaecg.search.archive import Archive
+from metaecg.search.recordings import embed
+
+NOISE = 10.0
+"""Of the regression, a recording's mean squared length being 1; chosen on validation statements."""
+
+NOT_SOUGHT = -0.3
+"""The value of a recording that was read and is not sought; chosen on the same."""
+
+
+def rank(
+    model: Model, archive: Archive, positives: np.ndarray, negatives: np.ndarray | None = None
+) -> np.ndarray:
+    """Scores all recordings of an archive by their likeness to some examples.
+
+    Args:
+      model: what embedded the archive.
+      archive: its embeddings; see `cache.embeddings` and `Archive.of`.
+      positives: float32 [P, samples, leads] in mV, of the model's form: what is sought.
+      negatives: the same of what it must not be mistaken for; None: nothing.
+
+    Returns:
+      float32 [N]; the more, the likelier is the recording one of those sought.
+    """
+    signals = positives if negatives is None else np.concatenate([positives, negatives])
+    placed = archive.place(embed(model, np.asarray(signals, np.float32)))
+    sought = np.arange(len(signals)) < len(positives)
+    return archive.along(direction(placed, sought))
+
+
+def weights(sought: np.ndarray) -> np.ndarray:
+    """How much each example counts: all that is not sought at most as much as all that is.
+
+    Without this, a hundred recordings in vain would move the ranking away from the few cases.
+    """
+    others = len(sought) - sought.sum()
+    return np.where(sought, 1.0, min(1.0, sought.sum() / max(1, others)))
+
+
+def direction(placed: np.ndarray, sought: np.ndarray) -> np.ndarray:
+    """The vector [D] along which the examples have their values.
+
+    Args:
+      placed: float32 [S, D], the examples in the archive's space.
+      sought: bool [S], which of them are sought.
+    """
+    values, weight = np.where(sought, 1.0, NOT_SOUGHT), weights(sought)
+    count, size = placed.shape
+    if count <= size:
+        matrix = placed @ placed.T + np.diag(NOISE / weight)
+        return placed.T @ np.linalg.solve(matrix, values)
+    weighted = placed * weight[:, None]
+    return np.linalg.solve(weighted.T @ placed + NOISE * np.eye(size), weighted.T @ values)
+
+
+def without_each(placed: np.ndarray) -> np.ndarray:
+    """The direction of the others for each of P sought examples [P, D]: float [D, P].
+
+    One example has no others: it has no column.
+    """
+    count = len(placed) if len(placed) > 1 else 0
+    every = np.ones(max(count - 1, 0), bool)
+    columns = [direction(np.delete(placed, i, axis=0), every) for i in range(count)]
+    return np.stack(columns, axis=1) if columns else np.zeros((placed.shape[1], 0))

@@ -1,0 +1,108 @@
+"""The recordings of an archive as a search sees them: of a library, or of a folder of files."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from metaecg.data.library import Library
+from metaecg.data.readers import recognise
+from metaecg.data.readers.given_by_user import Given
+from metaecg.diagnose import support
+from metaecg.diagnose.model import Model
+from metaecg.errors import MetaecgError
+
+BATCH = 64
+"""Recordings embedded at a time, as those of a library are, so that one program serves all."""
+
+
+class Recordings(NamedTuple):
+    """What is known of N recordings beside their embeddings.
+
+    Attributes:
+      ids: N distinct names.
+      sources: N paths of files; '' where there is none.
+      notes: N remarks on how each was read; '' where there is none.
+      patients: int [N], equal where two are known to be of one patient; -1 where nothing is known.
+      signals: rows -> float32 [n, samples, leads] in mV, as the model reads them.
+    """
+
+    ids: Sequence[str]
+    sources: Sequence[str]
+    notes: Sequence[str]
+    patients: np.ndarray
+    signals: Callable[[Sequence[int]], np.ndarray]
+
+
+def of_library(library: Library) -> Recordings:
+    """Those of a library, each lead without its constant offset."""
+
+    def signals(rows: Sequence[int]) -> np.ndarray:
+        found = library.millivolts(np.asarray(rows, int))
+        return found - np.median(found, axis=1, keepdims=True)  # as `readers.recordings.adapt`
+
+    return Recordings(library.ids, library.sources, library.notes, library.patients, signals)
+
+
+def of_folder(
+    folder: Path,
+    model: Model,
+    given: Given,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+) -> tuple[Recordings, np.ndarray, list[str]]:
+    """The files of a folder and its sub-folders, read and embedded one after the other.
+
+    Returns:
+      the recordings, their embeddings float16 [N, D], and one line for each that cannot be read.
+
+    Raises:
+      MetaecgError: there is none that can be read.
+    """
+    if not folder.is_dir():
+        raise MetaecgError(f"--input={support.shown(folder)}: there is no such folder")
+    every = (Path(at) / name for at, _, names in os.walk(folder) for name in sorted(names))
+    paths: list[Path] = []
+    failed: list[str] = []
+    notes: list[str] = []
+    embedded: list[np.ndarray] = []
+    waiting: list[np.ndarray] = []
+
+    def embed() -> None:
+        block = np.resize(np.stack(waiting), (BATCH, *waiting[0].shape))
+        embedded.append(np.asarray(model.predictor.embed(block))[: len(waiting)])
+        waiting.clear()
+
+    for path in progress(recognise.among(sorted(every))):
+        try:
+            read = support.read(path, model.form, given)
+        except (MetaecgError, OSError) as error:
+            failed.append(" ".join(support.shown(str(error)).split()))
+            continue
+        paths.append(path)
+        notes.append("; ".join(read.serious))
+        waiting.append(read.signal)
+        if len(waiting) == BATCH:
+            embed()
+    if not paths:
+        first = f" (the first: {failed[0]})" if failed else ""
+        raise MetaecgError(f"--input={support.shown(folder)}: no recording can be read{first}")
+    if waiting:
+        embed()
+    names = [support.shown(path.relative_to(folder)) for path in paths]
+
+    def signals(rows: Sequence[int]) -> np.ndarray:
+        return np.stack([support.read(paths[row], model.form, given).signal for row in rows])
+
+    nobody = np.full(len(paths), -1)
+    recordings = Recordings(names, names, notes, nobody, signals)
+    return recordings, np.concatenate(embedded).astype(np.float16), failed
+
+
+def embed(model: Model, signals: np.ndarray) -> np.ndarray:
+    """Embeds a few recordings by the program that embeds many: float32 [n, D]."""
+    count = len(signals)
+    filled = np.resize(signals, (-(-count // BATCH) * BATCH, *signals.shape[1:]))
+    blocks = (filled[start : start + BATCH] for start in range(0, len(filled), BATCH))
+    return np.concatenate([np.asarray(model.predictor.embed(block)) for block in blocks])[:count]

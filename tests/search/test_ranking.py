@@ -1,0 +1,127 @@
+"""The ranking against slow references, and questions that cannot be asked."""
+
+import numpy as np
+import pytest
+from searched import library, model, signal
+
+from metaecg import search
+from metaecg.errors import MetaecgError
+from metaecg.search import probability, question, ranking, recordings
+from metaecg.search.archive import Archive
+from metaecg.search.question import Example
+
+
+@pytest.fixture(scope="module")
+def opened():
+    return library()
+
+
+@pytest.fixture(scope="module")
+def known(opened):
+    return recordings.of_library(opened)
+
+
+@pytest.fixture(scope="module")
+def archive(opened, known):
+    rows = np.arange(len(opened))
+    return Archive.of(recordings.embed(model(), known.signals(rows)).astype(np.float16))
+
+
+def examples(count=3, hz=7, sought=True, seed=5):
+    rng = np.random.default_rng(seed)
+    return [Example(f"{hz} Hz {i}", sought, signal(hz, rng)) for i in range(count)]
+
+
+def test_the_archives_space_has_its_shrunk_covariance_whitened():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(9000, 6)) @ np.diag([3.0, 2, 1, 1, 0.5, 0.1]) + 4
+    found = Archive.of(vectors.astype(np.float32), shrinkage=1e-6)
+    placed = np.concatenate([block for _, block in found.placed()])
+    assert [start for start, _ in found.placed()] == [0, 4096, 8192]
+    np.testing.assert_allclose(placed.T @ placed / 9000, np.eye(6) / 6, atol=1e-3)
+    direction = rng.normal(size=6).astype(np.float32)
+    np.testing.assert_allclose(found.along(direction), placed @ direction, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [4, 40])  # fewer and more examples than features
+def test_the_direction_minimises_the_weighted_squares(count):
+    rng = np.random.default_rng(count)
+    placed, sought = rng.normal(size=(count, 10)), np.arange(count) < 3
+    found = ranking.direction(placed, sought)
+    weight = np.sqrt(ranking.weights(sought))
+    rows = np.concatenate([placed * weight[:, None], np.sqrt(ranking.NOISE) * np.eye(10)])
+    values = np.concatenate([np.where(sought, 1, ranking.NOT_SOUGHT) * weight, np.zeros(10)])
+    np.testing.assert_allclose(found, np.linalg.lstsq(rows, values)[0], atol=1e-6)
+
+
+def test_what_was_read_weighs_as_much_as_what_is_sought_at_most():
+    sought = np.array([True, True] + [False] * 10)
+    assert ranking.weights(sought)[sought].tolist() == [1, 1]
+    assert ranking.weights(sought)[~sought].sum() == pytest.approx(2)
+    assert ranking.weights(np.array([True, True, False])).tolist() == [1, 1, 1]
+
+
+def test_the_directions_of_the_others_and_what_places_say():
+    rng = np.random.default_rng(1)
+    placed = rng.normal(size=(3, 12))
+    found = ranking.without_each(placed)
+    np.testing.assert_allclose(found[:, 1], ranking.direction(placed[[0, 2]], np.ones(2, bool)))
+    assert ranking.without_each(placed[:1]).shape == (12, 0)
+    alike, unlike = (probability.probabilities(1000, np.full(5, at)) for at in (0.001, 0.3))
+    assert (np.diff(alike) < 0).all()
+    assert (np.diff(unlike) < 0).all()
+    assert alike[0] > 0.5 > 2 * unlike[0]
+    assert alike[-1] < unlike[-1] < 0.01
+    assert 0 < probability.probabilities(10, np.zeros(0))[0] < 0.5  # of a single example
+
+
+def test_the_rare_ones_come_first(opened, archive):
+    rng = np.random.default_rng(6)
+    positives = np.stack([signal(7, rng) for _ in range(3)])
+    scores = search.rank(model(), archive, positives)
+    first = np.argsort(-scores)[:20]
+    assert opened.labels[first, 0].mean() > 0.9
+    negatives = np.stack([signal(4, rng) for _ in range(3)])
+    assert search.rank(model(), archive, positives, negatives).shape == (200,)
+
+
+def test_an_answer_is_of_all_but_the_examples_and_their_copies(opened, known, archive):
+    row = int(np.flatnonzero(opened.labels[:, 0])[0])
+    other = int(np.flatnonzero(opened.labels[:, 0])[1])
+    copy = Example("copy.csv", True, known.signals([row])[0])
+    (by_id,) = question.from_ids([f"r{other}"], True, known)
+    asked = question.ask(model(), archive, [copy, by_id, *examples(1)], known)
+    assert dict(zip(asked.known, zip(asked.known_as, asked.copies))) == {
+        row: (0, True),
+        other: (1, False),
+    }
+    found = question.answer(archive, asked)
+    assert sorted([*found.order, row, other]) == [*range(200)]
+    assert (np.diff(found.scores[found.order]) <= 0).all()
+    assert (np.diff(found.probabilities[found.order]) <= 1e-6).all()
+    assert found.probabilities[[row, other]].tolist() == [1, 1]
+    assert found.probabilities[found.order[0]] > 3 * found.probabilities[found.order[100]]
+    assert set(found.nearest[found.order]) <= {0, 1, 2}
+
+
+def test_each_recording_names_the_sought_example_that_it_is_nearest_to(known, archive):
+    both = [*examples(1, hz=3), *examples(1, hz=7), *examples(1, hz=5, sought=False)]
+    found = question.answer(archive, question.ask(model(), archive, both, known))
+    spectra = np.abs(np.fft.rfft(known.signals(range(200))[..., 0], axis=1))
+    assert (found.nearest[spectra.argmax(1) == 14] == 1).all()  # 7 Hz of 50 Hz in 2 s
+    assert (found.nearest[spectra.argmax(1) == 6] == 0).all()
+
+
+def test_questions_that_cannot_be_asked(opened, known, archive):
+    for given, message in (
+        ([], "no example of what is sought; give at least one"),
+        (examples(sought=False), "no example of what is sought"),
+    ):
+        with pytest.raises(MetaecgError, match=message):
+            question.ask(model(), archive, given, known)
+    with pytest.raises(MetaecgError, match="record r999: no such id in the archive"):
+        [*question.from_ids(["r999"], True, known)]
+    one = known.signals([3])[0]
+    both = [Example("a.csv", True, one), Example("b.csv", False, one)]
+    with pytest.raises(MetaecgError, match=r"a.csv and b.csv are the same recording"):
+        question.ask(model(), archive, both, known)
