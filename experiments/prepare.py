@@ -7,9 +7,10 @@
     python -m experiments.prepare --source=cinc2017 --input=cinc2017 --output=libraries/cinc2017
     python -m experiments.prepare --source=synthetic --patients=2000 --output=libraries/synthetic
 
-The source csv is for single files of any format: CSV, TSV, NPY, NPZ, EDF or DICOM. Records that
-cannot be used are listed with their reason in the library's quarantine.csv. The diagnoser that
-comes with the package, and the configurations, read 12 leads of 10 s at 100 Hz.
+The source csv is for single files of any other format: CSV, TSV, NPY, NPZ, MAT, EDF, DICOM, GE
+MUSE, Philips and HL7 XML, SCP-ECG or ISHNE. Records that cannot be used are listed with their
+reason in the library's quarantine.csv. The diagnoser that comes with the package, and the
+configurations, read 12 leads of 10 s at 100 Hz.
 """
 
 import os
@@ -58,7 +59,7 @@ def define_flags() -> None:
         None,
         [*_ARCHIVES, "wfdb", "csv", "synthetic"],
         "What the recordings are: an archive as it is published (ptbxl, ludb, cinc2017), a folder "
-        "of WFDB records, single files, each CSV, TSV, NPY, NPZ, EDF or DICOM (csv), or synthetic.",
+        "of WFDB records, single files, each of a format of its own (csv), or synthetic.",
     )
     flags.DEFINE_string("input", None, "The folder of the recordings; none if synthetic.")
     flags.DEFINE_string("output", None, "The folder of the library to make.")

@@ -125,6 +125,11 @@ class Writer:
         self._rows.write(csv_line((id, str(number), source, str(fold), carried, note)))
         self.records += 1
 
+    @property
+    def patients(self) -> int:
+        """How many patients have been named so far."""
+        return len(self._patients)
+
     def unite(self, patient: str, other: str) -> None:
         """Takes two patients for one from now on, and in the records that are written already."""
         one, two = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from metaecg.data.readers.lead_names import is_lead
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import MISSING, WHOLE, Part, Raw, RecordError
+from metaecg.data.readers.raw import MISSING, WHOLE, Part, Raw, RecordError, pseudonym
 
 # The bits that the standard allows, and what they are; companded ones (MB, AB) are not read.
 _NUMBERS = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2",
@@ -50,6 +50,7 @@ def read(path: Path, part: Part = WHOLE) -> Raw:
         tuple(names) if all(names) else None,
         tuple(notes),
         seconds=int(group.NumberOfWaveformSamples) / hz,
+        patient=pseudonym(content.get("PatientID")),
     )
 
 

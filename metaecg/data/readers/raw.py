@@ -1,5 +1,6 @@
 """What a reader returns: a recording as its file holds it, and the error where it holds none."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -49,6 +50,7 @@ class Raw(NamedTuple):
       notes: what the reader chose or assumed.
       rate_assumed: whether `hz` is the format's default, which the file does not say.
       seconds: how long the recording is, of which `signal` may be the start; None: as `signal`.
+      patient: whose it is, as `pseudonym` makes it of the id in the file; '' where there is none.
     """
 
     signal: np.ndarray
@@ -58,6 +60,19 @@ class Raw(NamedTuple):
     notes: tuple[Note, ...] = ()
     rate_assumed: bool = False
     seconds: float | None = None
+    patient: str = ""
+
+
+def pseudonym(id: object) -> str:
+    """A hash of a patient's id in a file, equal where the ids are equal; '' where it says nothing.
+
+    It keeps one patient's recordings together while they are imported, and is written nowhere: a
+    library numbers its patients.
+    """
+    text = str(id or "").strip().casefold()
+    if len(set(text) - set(" .-_^0x")) < 2 or text.startswith(("anon", "unknown", "none", "test")):
+        return ""
+    return hashlib.sha256(b"metaecg patient " + text.encode()).hexdigest()
 
 
 def oriented(

@@ -4,15 +4,19 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from metaecg.data.readers import vendors
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.readers.wfdb_header import LARGEST_HEADER
 
-FORMATS = "WFDB, CSV, TSV, NPY, NPZ, MAT, EDF or DICOM"
+FORMATS = (
+    "WFDB, CSV, TSV, NPY, NPZ, MAT, EDF, DICOM, GE MUSE, Philips and HL7 XML, SCP-ECG or ISHNE"
+)
 
 # What archives put beside their recordings.
 _CLUTTER = ("records", "annotators", "readme", "license", "sha256sums", "md5sums", "index.html",
             "thumbs.db", "desktop.ini")  # fmt: skip
-_TYPICAL = (".csv", ".tsv", ".npy", ".npz", ".mat", ".edf", ".bdf", ".dcm", ".hea")
+_TYPICAL = (".csv", ".tsv", ".npy", ".npz", ".mat", ".edf", ".bdf", ".dcm", ".hea", ".xml", ".scp",
+            ".ecg")  # fmt: skip
 
 
 _VALUES = (b"AE", b"CS", b"DA", b"DT", b"LO", b"PN", b"SH", b"SQ", b"TM", b"UI", b"UL", b"US")
@@ -46,6 +50,16 @@ def recognise(path: Path) -> tuple[str, Path]:
     # begins alike.
     if start[:8] in (b"0       ", b"\xffBIOSEMI") and start[184:192].strip().isdigit():
         return "edf", path
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        raise RecordError(
+            "an HDF5 file (or MATLAB 7.3), whose layout is its maker's own; save each recording as "
+            "NPY or CSV, in mV"
+        )
+    machine = vendors.format_of(start)
+    if machine in vendors.FORMATS:
+        return machine, path
+    if machine and path.suffix.lower() == ".xml":
+        raise RecordError("an XML file, but not of GE MUSE, Philips or HL7 aECG")
     suffix, header = path.suffix.lower(), _header(path)
     if header and suffix not in (".csv", ".tsv"):
         return "wfdb", header

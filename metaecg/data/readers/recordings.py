@@ -1,9 +1,11 @@
 """Single recordings of any common format, read to mV and adapted to what a model reads.
 
-Formats are recognised by content: WFDB, CSV/TSV, NPY/NPZ, MATLAB, EDF/BDF and DICOM. What a file
-says of its rate, units and leads is believed; what it leaves out is asked for.
+Formats are recognised by content: WFDB, CSV/TSV, NPY/NPZ, MATLAB, EDF/BDF, DICOM and the files of
+ECG machines. What a file says of its rate, units and leads is believed; what it leaves out is asked
+for.
 """
 
+import functools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ import numpy as np
 
 from metaecg.data import record_form
 from metaecg.data import signal as steps
-from metaecg.data.readers import csv, dicom, edf, npy, wfdb
+from metaecg.data.readers import csv, dicom, edf, npy, vendors, wfdb
 from metaecg.data.readers.given_by_user import Given, fill_in
 from metaecg.data.readers.leads import complete
 from metaecg.data.readers.notes import Note
@@ -33,6 +35,7 @@ _READERS: dict[str, Callable[[Path, Part], Raw]] = {
     "dicom": dicom.read,
     "matlab": npy.read_matlab,
     "table": csv.read,
+    **{name: functools.partial(vendors.read, name) for name in vendors.FORMATS},
 }
 
 
@@ -45,6 +48,7 @@ class Recording(NamedTuple):
       leads: names of the leads in their usual spelling.
       source: the path it came from.
       notes: what was assumed, and what looks wrong without being an error.
+      patient: a hash of the patient's id in the file, equal where it is; '' where there is none.
     """
 
     signal: np.ndarray
@@ -52,6 +56,7 @@ class Recording(NamedTuple):
     leads: tuple[str, ...]
     source: str
     notes: tuple[Note, ...]
+    patient: str = ""
 
 
 def read(
@@ -79,10 +84,11 @@ def read(
     path = Path(path)
     source = os.fsencode(path).decode("utf-8", "replace")
     try:
-        whole = fill_in(_load(path, Part(seconds, hz)), Given(hz, units, leads))
+        raw = _load(path, Part(seconds, hz))
+        whole = fill_in(raw, Given(hz, units, leads))
     except MetaecgError as error:
         raise RecordError(f"{source}: {error}") from None
-    return Recording(whole.signal, whole.hz, whole.leads, source, whole.notes)
+    return Recording(whole.signal, whole.hz, whole.leads, source, whole.notes, raw.patient)
 
 
 def adapt(

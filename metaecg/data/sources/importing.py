@@ -91,14 +91,20 @@ def make_library(
             processing=target.describe(),
             bandpass=target.bandpass,
         )
-        return Imported(counts, writer.quarantined, tuple(_remarks(source, counts, copies)))
+        alone = writer.patients + copies >= writer.records
+        remarks = tuple(_remarks(source, counts, copies, alone))
+        return Imported(counts, writer.quarantined, remarks)
 
 
-def _remarks(source: Source, counts: Counter[str], copies: int) -> Iterator[str]:
+def _remarks(source: Source, counts: Counter[str], copies: int, alone: bool) -> Iterator[str]:
     if source.name not in ("ptbxl", "ludb") and all(
         item.patient == item.path for item in source.items
     ):
-        yield "no patients are given, so every record counts as a patient of its own"
+        yield (
+            "no patients are given, so every record counts as a patient of its own"
+            if alone
+            else "patients are distinguished by the ids inside the files, which are not kept"
+        )
     if copies:
         yield (
             f"{copies} records have the very signal of another one (see the notes in records.csv); "
@@ -145,17 +151,20 @@ def import_records(
             codes, id, note = outcome.codes, item.id, outcome.note
             if options.merge:
                 codes = tuple(dict.fromkeys(map(canonical, codes)))
+            # A list of patients is believed before the files.
+            whose = outcome.patient if item.patient == item.path else ""
+            whose = whose or item.patient
             if outcome.start is not None:
                 id += f" from {outcome.start:g} s"
-            twin, patient = first.setdefault(_digest(outcome.signal), (id, item.patient))
+            twin, patient = first.setdefault(_digest(outcome.signal), (id, whose))
             if twin != id:
                 copies += 1
                 note = "; ".join(filter(None, (note, f"the same signal as {twin}")))
-                writer.unite(patient, item.patient)
+                writer.unite(patient, whose)
             writer.add(
                 outcome.signal,
                 id=id,
-                patient=item.patient,
+                patient=whose,
                 codes=codes,
                 source=item.path,
                 fold=item.fold,

@@ -82,7 +82,8 @@ def read(folder: Path, item: Item, target: Target, given: Given = NOTHING) -> It
     in_mv = ["mV"] * len(recording.leads)
     recorded = Recorded(recording.signal, recording.hz, in_mv, recording.leads)
     notes = [_as_flags(note.text) for note in recording.notes]
-    return source.records(recorded, codes, notes, target)
+    for outcome in source.records(recorded, codes, notes, target):
+        yield outcome._replace(patient=recording.patient)
 
 
 def form(folder: Path, item: Item, given: Given = NOTHING) -> Form:

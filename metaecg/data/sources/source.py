@@ -25,13 +25,17 @@ class Form(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A record that was read, or the reason why it was not; `start` in s, of a piece."""
+    """A record that was read, or the reason why it was not; `start` in s, of a piece.
+
+    `patient` is the hash of an id in the file, '' where it has none.
+    """
 
     signal: np.ndarray | None
     codes: tuple[str, ...]
     note: str
     reason: str
     start: float | None = None
+    patient: str = ""
 
 
 Reader = Callable[[Path, Item, Target], Iterable[Outcome]]

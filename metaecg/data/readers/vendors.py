@@ -1,0 +1,196 @@
+"""Files of ECG machines, read by ecgdatakit: GE MUSE, Philips and HL7 XML, SCP-ECG, ISHNE."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+import numpy as np
+
+from metaecg.data.readers.notes import Note
+from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, pseudonym
+
+FORMATS = {
+    "muse": ("GE MUSE XML", "ge_muse_xml.GEMuseXMLParser"),
+    "philips": ("Philips XML", "sierra_xml.SierraXMLParser"),
+    "aecg": ("HL7 aECG", "hl7_aecg.HL7aECGParser"),
+    "scp": ("SCP-ECG", "scp_ecg.SCPECGParser"),
+    "ishne": ("ISHNE", "ishne_holter.ISHNEHolterParser"),
+}
+"""What `recognise` calls a format, what people call it, and the class that parses it."""
+
+_ROOTS = {"restingecg": "muse", "restingecgdata": "philips", "annotatedecg": "aecg"}
+_LARGEST, _DEEPEST = 256 << 20, 100
+_FAULT = -32768  # of an ISHNE lead
+_PULSE, _ALIKE = 1.0, 0.01  # mV: a calibration pulse, and how far leads may differ within it
+
+
+def format_of(start: bytes) -> str | None:
+    """The format of a file that begins so, a key of `FORMATS`; 'xml' for XML of no known machine.
+
+    Args:
+      start: the first 4,096 bytes.
+    """
+    if start.startswith(b"ISHNE1.0"):
+        return "ishne"
+    # The pointer section: a checksum, its number 0, its length, two versions and the name.
+    if start[8:10] == b"\0\0" and start[16:22] == b"SCPECG":
+        return "scp"
+    wide = start.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = start.decode("utf-16" if wide else "latin-1", "replace").lstrip("\ufeffï»¿ \r\n\t")
+    if not text.startswith(("<?xml", "<!", "<")):
+        return None
+    element = re.search(r"<(?:[\w.-]+:)?([A-Za-z][\w.-]*)", text)
+    return _ROOTS.get(element[1].lower(), "xml") if element else "xml"
+
+
+def read(format: str, path: Path, part: Part = WHOLE) -> Raw:
+    """Reads the rhythm of a machine's file in mV; representative beats are never taken for it.
+
+    Who the patient is stays in the file; a hash of the id is all that this returns of it.
+
+    Args:
+      format: a key of `FORMATS`.
+      path: the file.
+      part: how much of it to read; the format is read whole, and cut.
+
+    Raises:
+      RecordError: ecgdatakit is not installed, or the file cannot be read or must not be.
+    """
+    name, place = FORMATS[format]
+    if path.stat().st_size > _LARGEST:
+        raise RecordError(f"a {name} file of more than {_LARGEST >> 20} MiB; is it a recording?")
+    if format in _ROOTS.values():
+        _check_xml(path.read_bytes(), name)
+    parser = _parser(name, place)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            found = parser.parse(path)
+        except (MemoryError, RecursionError):
+            raise RecordError(f"damaged {name} file: its lengths are absurd") from None
+        except Exception as error:  # it raises what comes first on a damaged file
+            raise RecordError(f"damaged {name} file: {_said(error, path)}") from None
+    raw = _raw(name, found.leads, [_said(w.message, path) for w in warned], part)
+    return raw._replace(patient=pseudonym(found.patient.patient_id))
+
+
+def _parser(name: str, place: str) -> Any:
+    module, kind = place.split(".")
+    try:
+        import importlib
+
+        parsers = importlib.import_module(f"ecgdatakit.parsing.parsers.{module}")
+    except ImportError:
+        raise RecordError(
+            f"reading {name} needs the package ecgdatakit: pip install metaecg[vendors]"
+        ) from None
+    return getattr(parsers, kind)()
+
+
+def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
+    if not leads or not any(len(lead.samples) for lead in leads):
+        raise RecordError(f"a {name} file without a rhythm; are there representative beats alone?")
+    if wrong := [text for text in warned if "CRC" in text or "checksum" in text.lower()]:
+        raise RecordError(f"damaged {name} file: {wrong[0]}")
+    sizes = {(len(lead.samples), float(lead.sampling_rate)) for lead in leads}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{count} at {hz:g} Hz" for count, hz in sorted(sizes))
+        raise RecordError(f"its leads differ in samples or rate: {listed}; export them alike")
+    ((_, hz),) = sizes
+    columns = []
+    for lead in leads:
+        raw = np.asarray(lead.samples, float)
+        if name == "ISHNE":
+            raw = np.where(raw == _FAULT, np.nan, raw)
+        columns.append(raw * _scale(lead) + _offset(lead))
+    units = tuple(map(_unit, leads))
+    signal, notes = np.stack(columns, axis=1), [Note(text, serious=True) for text in warned]
+    pulse = _calibration(signal, hz) if set(units) == {"mV"} or set(units) == {"uV"} else 0
+    if pulse:
+        signal = signal[: len(signal) - pulse]
+        notes.append(Note(f"the calibration pulse at its end, {pulse / hz:g} s, is cut off"))
+    whole, wanted = len(signal), part.samples(hz)
+    return Raw(
+        signal if wanted is None else signal[:wanted],
+        hz if hz > 0 else None,
+        units,
+        tuple(lead.label for lead in leads),
+        tuple(notes),
+        seconds=whole / hz if hz > 0 else None,
+    )
+
+
+def _scale(lead: Any) -> float:
+    return lead.resolution if lead.is_raw and lead.resolution_unit else 1.0
+
+
+def _offset(lead: Any) -> float:
+    return lead.offset if lead.is_raw and lead.resolution_unit else 0.0
+
+
+def _unit(lead: Any) -> str:
+    """Of the samples as `_scale` and `_offset` make them."""
+    return lead.resolution_unit if lead.is_raw else lead.units
+
+
+def _calibration(signal: np.ndarray, hz: float) -> int:
+    """How many samples at the end are a calibration pulse: all leads step alike by 1 mV there."""
+    tail = signal[-int(2 * hz) :]
+    from_end = tail - tail[-1]
+    top = np.nanmax(np.abs(from_end)) if tail.size else 0.0
+    unit = 1000.0 if top > 20 else 1.0  # µV or mV
+    spread = np.ptp(from_end, axis=1) / unit
+    apart = np.flatnonzero(spread > _ALIKE)
+    alike = from_end[apart[-1] + 1 :] / unit if len(apart) else from_end[:0]
+    height = np.ptp(alike) if alike.size else 0.0
+    return len(alike) if signal.shape[1] > 1 and abs(height - _PULSE) < 0.05 else 0
+
+
+def _check_xml(content: bytes, name: str) -> None:
+    """Refuses XML that is not well-formed, fetches, multiplies or is nested without end.
+
+    Raises:
+      RecordError: says which, and where.
+    """
+    depth = 0
+
+    def enter(*_: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise RecordError(f"a {name} file nested more than {_DEEPEST} deep; it is no recording")
+
+    def leave(*_: object) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def refuse(*_: object) -> None:
+        raise RecordError(
+            f"a {name} file with a document type definition, which could fetch or multiply "
+            "content; take the line <!DOCTYPE …> out"
+        )
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = enter, leave
+
+    def declare(_: str, system: str | None, public: str | None, inner: int) -> None:
+        # GE MUSE names a local file, which nobody reads; what is anything else is not needed.
+        if inner or public or (system and ":" in system):
+            refuse()
+
+    parser.EntityDeclHandler = refuse
+    parser.StartDoctypeDeclHandler = declare
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        raise RecordError(f"damaged {name} file: {error}") from None
+    except (LookupError, ValueError) as error:  # an encoding that nobody knows
+        raise RecordError(f"damaged {name} file: {error}") from None
+
+
+def _said(message: object, path: Path) -> str:
+    """A message of the parser on one line, without the path, which the caller says."""
+    text = " ".join(str(message).split()).replace(str(path), "it").replace(path.name, "it")
+    return text[:200] or type(message).__name__
