@@ -26,12 +26,14 @@ class Opened(NamedTuple):
     """An archive that is ready to be asked.
 
     Attributes:
+      model: what embedded it.
       recordings: what is known of them.
       archive: their embeddings.
       failed: one line for each file that cannot be read.
       library: that they are of, if it is one.
     """
 
+    model: Model
     recordings: Recordings
     archive: Archive
     failed: Sequence[str] = ()
@@ -73,7 +75,7 @@ def open_prepared(model: Model, path: str) -> Opened:
         return tqdm(starts, "embedding", unit=" thousand", mininterval=0.5)
 
     kept = cache.embeddings(model, library, folder, progress)  # type: ignore[arg-type]
-    return Opened(recordings.of_library(library), Archive.of(kept), (), library)
+    return Opened(model, recordings.of_library(library), Archive.of(kept), (), library)
 
 
 def open_files(model: Model, path: str, given: Given) -> Opened:
@@ -85,7 +87,7 @@ def open_files(model: Model, path: str, given: Given) -> Opened:
     found, embedded, failed = recordings.of_folder(
         Path(path).expanduser(), model, given, lambda paths: tqdm(paths, "reading", mininterval=0.5)
     )
-    return Opened(found, Archive.of(embedded), failed)
+    return Opened(model, found, Archive.of(embedded), failed)
 
 
 def examples(

@@ -6,5 +6,6 @@ scores = search.rank(model, archive, positives)
 
 from metaecg.search.archive import Archive
 from metaecg.search.ranking import rank
+from metaecg.search.session import Session
 
-__all__ = ["Archive", "rank"]
+__all__ = ["Archive", "Session", "rank"]

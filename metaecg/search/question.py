@@ -146,25 +146,32 @@ def ask(
     )
 
 
+def left_out_places(archive: Archive, question: Question) -> np.ndarray:
+    """The place of each sought example in the ranking by the others, in (0, 1]: float [P]."""
+    of = question.placed[question.sought][:_LEFT_OUT]
+    return _places(archive.along(ranking.without_each(of)), of, question)
+
+
+def _places(without: np.ndarray, of: np.ndarray, question: Question) -> np.ndarray:
+    own = np.einsum("pd,dp->p", of[: without.shape[1]], ranking.without_each(of))
+    above = (np.delete(without, question.known, axis=0) > own).sum(0)
+    return (above + 1) / (len(without) - len(question.known) + 1)
+
+
 def answer(archive: Archive, question: Question) -> Found:
     """Ranks the whole archive; one pass over its embeddings, block by block."""
     placed, sought = question.placed, question.sought
     of = placed[sought]
     unit = of / np.maximum(np.linalg.norm(of, axis=1, keepdims=True), 1e-9)
-    some = of[:_LEFT_OUT]
-    others = ranking.without_each(some)
     first = ranking.direction(placed, sought)[:, None]
+    others = ranking.without_each(of[:_LEFT_OUT])
     products = archive.along(np.concatenate([first, unit.T, others], axis=1))
     scores, likeness, without = np.split(products, [1, 1 + len(of)], axis=1)
     scores = scores[:, 0]
-    free = np.ones(len(scores), bool)
-    free[question.known] = False
     order = np.argsort(-scores, kind="stable")
-    order = order[free[order]]
-    own = np.einsum("pd,dp->p", some[: others.shape[1]], others)
-    above = (without[free] > own).sum(0)
-    left_out = (above + 1) / (len(order) + 1)
+    order = order[np.isin(order, question.known, invert=True)]
     chances = np.ones(len(scores))
+    left_out = _places(without, of[:_LEFT_OUT], question)
     chances[order] = probabilities(len(order), left_out)
     chances[question.known] = sought[question.known_as]
     nearest = np.flatnonzero(sought)[likeness.argmax(1)]
