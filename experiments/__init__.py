@@ -11,6 +11,7 @@ with contextlib.suppress(RuntimeError):  # there is no home folder
     os.environ.setdefault(
         "JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "metaecg" / "xla")
     )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

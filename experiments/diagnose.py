@@ -11,19 +11,22 @@ is used. What a file does not say is asked for: --hz, --units, --leads.
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from experiments.runs import command_line
 from metaecg.data.readers.given_by_user import FASTEST, SLOWEST, UNITS, Given
-from metaecg.diagnose import answers, artefact
-from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
 
+if TYPE_CHECKING:
+    from metaecg.diagnose.model import Model
+
+# What needs jax is imported where it is first used: --help shall not take a second.
 FLAGS = flags.FLAGS
 
 
-def load(workdir: str | None, file: str | None, library: str | None = None) -> Model:
+def load(workdir: str | None, file: str | None, library: str | None = None) -> "Model":
     """Loads a trained run, an artefact, or the artefact that comes with the package.
 
     Raises:
@@ -35,6 +38,8 @@ def load(workdir: str | None, file: str | None, library: str | None = None) -> M
         from experiments.runs import models  # checkpoints take seconds to import
 
         return models.load(Path(workdir).expanduser(), library).model
+    from metaecg.diagnose import artefact
+
     return artefact.read(Path(file).expanduser()) if file else artefact.shipped()
 
 
@@ -75,6 +80,8 @@ def main(_) -> int:
         raise MetaecgError("--support and --query are needed (see --help)")
     if not 0 < FLAGS.error_rate < 1:
         raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
+    from metaecg.diagnose import answers
+
     unsaid = given()
     model = load(FLAGS.workdir, FLAGS.artefact, FLAGS.library)
     support = Path(FLAGS.support).expanduser()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
-from scipy import signal as filters
+import scipy  # its rooms are loaded when they are named, and filters take a second
 
 from metaecg.data.readers.lead_names import STANDARD_LEADS as STANDARD_LEADS
 from metaecg.data.readers.lead_names import lead_name, upright_name
@@ -137,10 +137,11 @@ def bandpass(
     """
     if not 0 < low < high < hz / 2:
         raise SignalError(f"band-pass {low:g}–{high:g} Hz needs 0 < low < high < {hz / 2:g} Hz")
-    sections = filters.butter(2, (low, high), "bandpass", fs=hz, output="sos")
+    sections = scipy.signal.butter(2, (low, high), "bandpass", fs=hz, output="sos")
     if len(signal) <= 15:
         raise SignalError(f"{len(signal)} samples are too few to filter")
-    return filters.sosfiltfilt(sections, signal, axis=0), Note(f"band-pass {low:g}–{high:g} Hz")
+    filtered = scipy.signal.sosfiltfilt(sections, signal, axis=0)
+    return filtered, Note(f"band-pass {low:g}–{high:g} Hz")
 
 
 def resample(signal: np.ndarray, hz: float, to: float) -> tuple[np.ndarray, Note | None]:
@@ -171,7 +172,7 @@ def resample(signal: np.ndarray, hz: float, to: float) -> tuple[np.ndarray, Note
             break
     # The line through the ends is set aside, so that an offset does not ring at the edges.
     up, down = ratio.numerator, ratio.denominator
-    resampled = filters.resample_poly(signal, up, down, axis=0, padtype="line")
+    resampled = scipy.signal.resample_poly(signal, up, down, axis=0, padtype="line")
     return resampled, Note(f"{hz:g} Hz to {to:g} Hz")
 
 

@@ -13,6 +13,7 @@ from absl import flags
 from experiments.runs import command_line
 from metaecg.errors import MetaecgError
 
+ROOT = Path(command_line.__file__).parents[2]
 START = "from experiments.runs import command_line\nfrom metaecg.errors import MetaecgError\n"
 
 
@@ -147,3 +148,14 @@ def test_a_home_folder_is_not_needed():
     env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     ran = subprocess.run([sys.executable, "-c", f"{program}\nimport experiments"], env=env)
     assert ran.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["diagnose", "prepare"])
+def test_help_needs_neither_jax_nor_filters(command):
+    code = f"""
+import sys
+from experiments import {command}
+sys.exit(str([m for m in ("jax", "scipy.signal", "matplotlib") if m in sys.modules] or ""))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
