@@ -58,6 +58,13 @@ def given() -> Given:
     return Given(FLAGS.hz, FLAGS.units, tuple(FLAGS.leads) if FLAGS.leads else None)
 
 
+def define_given() -> None:
+    """Defines the flags that `given` reads."""
+    flags.DEFINE_float("hz", None, "samples per second of files that do not say")
+    flags.DEFINE_string("units", None, "mV, uV, V or nV, of files that do not say")
+    flags.DEFINE_list("leads", None, "names of the leads in order, of files that do not say")
+
+
 @command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "folder of a trained run")
@@ -68,9 +75,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("query", [], "recording or folder of recordings; may be repeated")
     flags.DEFINE_string("output", None, "JSON file of all that was found")
     flags.DEFINE_string("report", None, "HTML page to read and print")
-    flags.DEFINE_float("hz", None, "samples per second of files that do not say")
-    flags.DEFINE_string("units", None, "mV, uV, V or nV, of files that do not say")
-    flags.DEFINE_list("leads", None, "names of the leads in order, of files that do not say")
+    define_given()
     flags.DEFINE_float("error_rate", 0.1, "rate of wrong answers and of missed diagnoses to accept")
     flags.DEFINE_string("library", None, "of --workdir: library to calibrate on, if it has moved")
 

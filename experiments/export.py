@@ -2,10 +2,13 @@
 
     python -m experiments.export --workdir=DIR --output=FILE.metaecg [--half] [--library=LIBRARY]
     python -m experiments.export --format=onnx --output=FILE.onnx [--workdir=DIR|--artefact=FILE]
+    python -m experiments.export --format=html --output=FILE.html [--workdir=DIR|--artefact=FILE]
+        [--support=FOLDER|FILE.csv] [--onnxruntime=FOLDER]
 
-Every file is compared with the run before the command says that it is done. The format onnx, which
-needs no Python where it is used, takes the diagnoser that comes with the package where neither
---workdir nor --artefact is given.
+Every file is compared with the run before the command says that it is done. The formats onnx and
+html, which need no Python where they are used, take the diagnoser that comes with the package where
+neither --workdir nor --artefact is given. Examples named by --support are put into the page, where
+everyone who has it can read them; what their files do not say is asked for: --hz, --units, --leads.
 """
 
 import os
@@ -14,14 +17,16 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from experiments.diagnose import define_given, given
 from experiments.runs import command_line, models, rebuilt
 from metaecg.diagnose import artefact, calibration, fitting, onnx_file, plain
+from metaecg.diagnose import support as files
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode, Learner, Variables
 
 FLAGS = flags.FLAGS
-FORMATS = ("metaecg", "onnx")
+FORMATS = ("metaecg", "onnx", "html")
 
 
 def export(folder: Path, output: Path, *, library: str | None = None, half: bool = False) -> str:
@@ -89,10 +94,32 @@ def as_onnx(model: Model, learner: Learner, variables: Variables) -> bytes:
     Raises:
       MetaecgError: the learner is not ridge regression, or its encoder cannot be converted.
     """
-    embed = learner.embed
-    described = plain.description(model, plain.ridge_head(variables))
+    embed, described = learner.embed, plain.description(model, plain.ridge_head(variables))
     assert embed is not None  # ridge regression has one
     return onnx_file.convert(lambda records: embed(*variables, records), model.form, described)
+
+
+def as_page(
+    model: Model,
+    learner: Learner,
+    variables: Variables,
+    support: str | None,
+    onnxruntime: str | None,
+) -> bytes:
+    """A page that diagnoses in a browser, the examples of `support` in it.
+
+    Raises:
+      MetaecgError: as of `as_onnx`; an example cannot be read; the runtime cannot be had.
+    """
+    from experiments.runs import onnxruntime_web  # with it, what draws figures
+    from metaecg.figures import standalone
+
+    content = as_onnx(model, learner, variables)
+    listed = files.list_support(Path(support).expanduser()) if support else []
+    examples = [(files.read(path, model.form, given()), label) for path, label in listed]
+    described = plain.description(model, plain.ridge_head(variables))
+    runtime = onnxruntime_web.load(onnxruntime)
+    return standalone.page(described, content, runtime, examples).encode()
 
 
 @command_line.defines_flags
@@ -101,8 +128,18 @@ def define_flags() -> None:
     flags.DEFINE_string("artefact", None, "file made by experiments.export, in place of --workdir")
     flags.DEFINE_string("output", None, "file to write, such as diagnoser.metaecg")
     flags.DEFINE_enum(
-        "format", "metaecg", FORMATS, "metaecg for jax and numpy, onnx for any runtime of ONNX"
+        "format",
+        "metaecg",
+        FORMATS,
+        "metaecg for jax and numpy, onnx for any runtime of ONNX, html for a browser",
     )
+    flags.DEFINE_string(
+        "support", None, "of html: labelled examples to put into it, as metaecg diagnose takes them"
+    )
+    flags.DEFINE_string(
+        "onnxruntime", None, "of html: folder of onnxruntime-web, which npm is asked for otherwise"
+    )
+    define_given()
     flags.DEFINE_string("library", None, "library to calibrate on, if the run's own has moved")
     flags.DEFINE_bool("half", False, "store parameters in 16 bits: half the size (of metaecg)")
 
@@ -126,7 +163,11 @@ def main(_) -> None:
         assert folder is not None
         print(export(folder, output, library=FLAGS.library, half=FLAGS.half))
         return
-    content = as_onnx(*load(folder, file, FLAGS.library))
+    loaded = load(folder, file, FLAGS.library)
+    if form == "html":
+        content = as_page(*loaded, FLAGS.support, FLAGS.onnxruntime)
+    else:
+        content = as_onnx(*loaded)
     unfinished = output.with_name(output.name + ".part")
     unfinished.write_bytes(content)
     os.replace(unfinished, output)

@@ -49,6 +49,8 @@ def description(model: Model, head: dict[str, Any]) -> dict[str, Any]:
         "calibration": model.calibration.to_json(),
         "evidence_needed": calibration.EVIDENCE,
         "same_recording": remarks.SAME,
+        "strange": remarks.STRANGE,
+        "no_rate": remarks.no_rate("{reason}"),
         # What the model was trained on, recording by recording, is in the artefact.
         "provenance": {
             key: value

@@ -75,3 +75,12 @@ def _known(upper: str) -> str | None:
         if (match := pattern.fullmatch(upper)) and (inner := _known(match[1])):
             return inner
     return None
+
+
+def table() -> dict[str, object]:
+    """The names and patterns by which `lead_name` works, for programs in other languages."""
+    return {
+        "names": {**_LEADS, **_CODES},
+        "turned": [pattern.pattern for pattern in _TURNED],
+        "same": [pattern.pattern for pattern in _SAME],
+    }

@@ -1,0 +1,283 @@
+// From embeddings to an answer: ridge regression, calibration, evidence, warnings.
+import { PageError, dot, g, interp } from "./numbers.js";
+
+function unit(x) {
+  const size = Math.sqrt(x.reduce((sum, each) => sum + each * each, 0) + 1e-12);
+  return Array.from(x, (each) => each / size);
+}
+
+/** Solves a symmetric positive system for several right-hand sides [S][W]. */
+function solve(matrix, target) {
+  const size = matrix.length;
+  const lower = matrix.map(() => new Float64Array(size));
+  for (let i = 0; i < size; i += 1) {
+    for (let j = 0; j <= i; j += 1) {
+      let sum = matrix[i][j];
+      for (let k = 0; k < j; k += 1) sum -= lower[i][k] * lower[j][k];
+      lower[i][j] = i === j ? Math.sqrt(sum) : sum / lower[j][j];
+    }
+  }
+  const found = target.map((row) => Array.from(row));
+  for (let w = 0; w < found[0].length; w += 1) {
+    for (let i = 0; i < size; i += 1) {
+      for (let k = 0; k < i; k += 1) found[i][w] -= lower[i][k] * found[k][w];
+      found[i][w] /= lower[i][i];
+    }
+    for (let i = size - 1; i >= 0; i -= 1) {
+      for (let k = i + 1; k < size; k += 1) found[i][w] -= lower[k][i] * found[k][w];
+      found[i][w] /= lower[i][i];
+    }
+  }
+  return found;
+}
+
+/** Ridge regression of the labels on unit vectors; returns a function from an embedding to logits. */
+export function ridge(embeddings, slots, way, head) {
+  const rows = embeddings.map(unit);
+  const count = rows.length;
+  const mean = rows[0].map((_, d) => rows.reduce((sum, row) => sum + row[d], 0) / count);
+  const context = rows.map((row) => row.map((x, d) => x - mean[d]));
+  const size = context.reduce((sum, row) => sum + dot(row, row), 0) / count + 1e-12;
+  const share = Array.from({ length: way }, (_, w) => slots.filter((s) => s === w).length / count);
+  const kernel = context.map((a, i) =>
+    context.map((b, j) => dot(a, b) / size + (i === j ? head.strength : 0)),
+  );
+  const target = slots.map((slot) => share.map((each, w) => (slot === w ? 1 : 0) - each));
+  const weights = solve(kernel, target);
+  return (embedding) => {
+    const query = unit(embedding).map((x, d) => x - mean[d]);
+    const across = context.map((row) => dot(query, row) / size);
+    return share.map(
+      (each, w) => head.scale * (across.reduce((sum, a, s) => sum + a * weights[s][w], 0) + each),
+    );
+  };
+}
+
+export function softmax(logits, temperature) {
+  const most = Math.max(...logits);
+  const found = logits.map((logit) => Math.exp((logit - most) / temperature));
+  const sum = found.reduce((a, b) => a + b, 0);
+  return found.map((each) => each / sum);
+}
+
+/** Rows known at some places, each of their numbers interpolated. */
+function between(rows, known, at) {
+  const mix = (values) =>
+    Array.isArray(values[0])
+      ? values[0].map((_, i) => interp(at, known, values.map((v) => v[i])))
+      : interp(at, known, values);
+  return Object.fromEntries(Object.keys(rows[0]).map((key) => [key, mix(rows.map((r) => r[key]))]));
+}
+
+/** The row of a way and shot, between those fitted, on a logarithmic scale of both. */
+export function rowAt(calibration, way, shot) {
+  const ways = [...new Set(calibration.rows.map((row) => row.way))].sort((a, b) => a - b);
+  const lower = Math.max(...ways.filter((w) => w <= way), ways[0]);
+  const upper = Math.min(...ways.filter((w) => w >= way), ways.at(-1));
+  const atShot = (w) => {
+    const rows = calibration.rows.filter((row) => row.way === w).sort((a, b) => a.shot - b.shot);
+    return between(rows, rows.map((row) => Math.log(row.shot)), Math.log(shot));
+  };
+  const near = [...new Set([lower, upper])].sort((a, b) => a - b);
+  return between(near.map(atShot), near.map(Math.log), Math.log(way));
+}
+
+/** Why no rate can be stated for a way and shot; empty where one can. */
+export function outside(calibration, way, shot) {
+  const ways = [...new Set(calibration.rows.map((row) => row.way))].sort((a, b) => a - b);
+  if (way < ways[0] || way > ways.at(-1)) {
+    const fitted = ways.length > 1 ? `${ways[0]} to ${ways.at(-1)}` : `${ways[0]}`;
+    return `there are ${way} candidates, and the calibration was fitted for ${fitted}`;
+  }
+  const near = [Math.max(...ways.filter((w) => w <= way)), Math.min(...ways.filter((w) => w >= way))];
+  const shots = near.map((w) => calibration.rows.filter((r) => r.way === w).map((r) => r.shot));
+  const least = Math.max(...shots.map((each) => Math.min(...each)));
+  const most = Math.min(...shots.map((each) => Math.max(...each)));
+  if (shot >= least && shot <= most) return "";
+  return (
+    `there are about ${g(shot, 3)} examples of each of ${way} candidates, and the calibration was ` +
+    `fitted for ${g(least)} to ${g(most)}`
+  );
+}
+
+/** The score up to which a label is plausible. */
+export function threshold(row, errorRate) {
+  const places = row.scores.map((_, i) => i / (row.scores.length - 1));
+  return interp(1 - errorRate, places, row.scores);
+}
+
+/** The probability from which on an answer is given; Infinity if none. */
+export function sureFrom(row, errorRate, needed) {
+  const enough = row.risks.map((risk, i) =>
+    row.counts.length ? row.counts[i] >= needed : risk <= errorRate,
+  );
+  let chosen = Infinity;
+  for (let level = enough.lastIndexOf(true); level >= 0; level -= 1) {
+    if (row.risks[level] > errorRate) break;
+    chosen = level / (row.risks.length - 1);
+  }
+  return chosen;
+}
+
+/** Root mean square difference of embeddings in units of the training part's spread. */
+function distance(a, b, spread) {
+  const sum = spread.reduce((total, each, d) => total + ((a[d] - b[d]) / each) ** 2, 0);
+  return Math.sqrt(sum / spread.length);
+}
+
+/** Units [lead][sample] without offsets and of length 1: products are correlations. */
+function outline(units) {
+  const flat = units.flatMap((lead) => {
+    const mean = lead.reduce((a, b) => a + b, 0) / lead.length;
+    return Array.from(lead, (x) => x - mean);
+  });
+  const size = Math.max(Math.sqrt(dot(flat, flat)), 1e-9);
+  return Float64Array.from(flat, (x) => x / size);
+}
+
+const lost = (units, leads) => leads.filter((_, l) => units[l].every((x) => x === units[l][0]));
+
+/** Sentences about the examples as recordings. */
+function aboutExamples(examples, model) {
+  const found = [];
+  const labels = [...new Set(examples.map((each) => each.label))];
+  for (const label of labels) {
+    if (examples.filter((each) => each.label === label).length === 1) {
+      found.push(`${label} has a single example; the answer depends on that one recording`);
+    }
+  }
+  examples.forEach((a, i) =>
+    examples.slice(i + 1).forEach((b) => {
+      if (dot(a.outline, b.outline) <= model.same_recording) return;
+      const [names, once] = [`${a.name} and ${b.name}`, "are the same recording, given"];
+      if (a.label === b.label) found.push(`${names} ${once} twice as ${a.label}`);
+      else found.push(`${names} ${once} once as ${a.label} and once as ${b.label}; correct the labels`);
+    }),
+  );
+  const remarked = new Map();
+  for (const { name, label, notes } of examples) {
+    for (const { text, serious } of notes) {
+      if (serious) remarked.set(text, [...(remarked.get(text) ?? []), `${name} (${label})`]);
+    }
+  }
+  for (const [text, names] of remarked) {
+    const rest = names.length > 3 ? ` and ${names.length - 3} more` : "";
+    if (names.length === 1) found.push(`example ${names[0]}: ${text}`);
+    else found.push(`${names.length} of ${examples.length} examples, ${names.slice(0, 3).join(", ")}${rest}: ${text}`);
+  }
+  const rates = [...new Set(examples.map((each) => each.hz))].sort((a, b) => a - b);
+  if (rates.length > 1) {
+    const listed = rates.map((hz) => {
+      const its = examples.filter((each) => each.hz === hz).map((each) => each.label);
+      return `${g(hz)} Hz: ${[...new Set(its)].sort().join(", ")}`;
+    });
+    found.push(
+      `the examples were recorded at several rates (${listed.join("; ")}); where a rate goes with ` +
+        "a diagnosis, devices may be distinguished instead of hearts",
+    );
+  }
+  return found;
+}
+
+const noRate = (model, reason) => model.no_rate.replace("{reason}", reason);
+
+/**
+ * Fits labelled examples.
+ *
+ * @param model what Python wrote into the page (`diagnose.plain`).
+ * @param given [{name, label, units, hz, notes, embedding}].
+ * @returns a function from a query {units, hz, notes, embedding} to its diagnosis.
+ */
+export function fit(model, given, errorRate = 0.1) {
+  if (!(errorRate > 0 && errorRate < 1)) throw new PageError("the error rate must be between 0 and 1");
+  const examples = given.map((each) => ({ ...each, outline: outline(each.units) }));
+  const labels = [...new Set(examples.map((each) => each.label))];
+  if (!examples.length) {
+    throw new PageError("there is no labelled example; give some of each diagnosis");
+  }
+  if (labels.length < 2) {
+    throw new PageError(
+      `all ${examples.length} examples are of one diagnosis, ${labels[0]}; give examples of what it ` +
+        "is to be distinguished from, such as normal ECGs",
+    );
+  }
+  const way = labels.length;
+  const slots = examples.map((each) => labels.indexOf(each.label));
+  const counts = labels.map((_, w) => slots.filter((s) => s === w).length);
+  const shot = 1 / (counts.reduce((sum, c) => sum + 1 / c, 0) / way);
+  const { calibration, record } = model;
+  const row = rowAt(calibration, way, shot);
+  const incomplete = examples.filter((each) => lost(each.units, record.leads).length);
+  let unstated = outside(calibration, way, shot);
+  if (incomplete.length) {
+    unstated =
+      `leads are missing or flat in ${incomplete.length} of ${examples.length} examples, such as ` +
+      `${incomplete[0].name} (complete recordings alone were calibrated)`;
+  }
+  const embeddings = examples.map((each) => each.embedding);
+  const heads = [null, ...examples.keys()].map((gone) => {
+    const keep = (_, s) => s !== gone;
+    return ridge(embeddings.filter(keep), slots.filter(keep), way, model.head);
+  });
+  const warnings = aboutExamples(examples, model);
+  if (unstated) warnings.unshift(noRate(model, unstated));
+
+  function diagnose(query) {
+    const [all, ...without] = heads.map((head, h) => {
+      const logits = head(query.embedding);
+      const slot = slots[h - 1];
+      if (h && counts[slot] === 1) logits[slot] = -Infinity;
+      return softmax(logits, row.temperature);
+    });
+    const top = all.indexOf(Math.max(...all));
+    const variants = [all, ...without.filter((_, s) => counts[slots[s]] > 1)];
+    const distances = embeddings.map((each) => distance(query.embedding, each, calibration.spread));
+    const weights = new Array(examples.length);
+    labels.forEach((_, w) => {
+      const mine = [...slots.keys()].filter((s) => slots[s] === w);
+      const near = softmax(mine.map((s) => -(distances[s] ** 2)), row.bandwidth);
+      mine.forEach((s, i) => (weights[s] = near[i] * all[w]));
+    });
+    const evidence = examples.map((_, s) => ({ example: s, weight: weights[s], effect: all[top] - without[s][top] }));
+    const gone = lost(query.units, record.leads);
+    const stated = !unstated && !gone.length;
+    const limit = threshold(row, errorRate);
+    const inside = all.map((p, w) => w === top || 1 - p <= limit || !stated);
+    const sure = inside.filter(Boolean).length === 1 && all[top] >= sureFrom(row, errorRate, model.evidence_needed);
+    const ranked = [...all.keys()].sort((a, b) => all[b] - all[a] || a - b);
+    return {
+      labels,
+      probs: all,
+      low: labels.map((_, w) => Math.min(...variants.map((each) => each[w]))),
+      high: labels.map((_, w) => Math.max(...variants.map((each) => each[w]))),
+      answer: stated && sure ? labels[top] : null,
+      plausible: ranked.filter((w) => inside[w]).map((w) => labels[w]),
+      ranked,
+      errorRate: stated ? errorRate : null,
+      evidence: evidence.sort((a, b) => b.weight - a.weight || a.example - b.example),
+      warnings: aboutQuery(query, gone),
+    };
+  }
+
+  function aboutQuery(query, gone) {
+    const found = query.notes.filter((note) => note.serious).map((note) => note.text);
+    if (!examples.some((each) => each.hz === query.hz)) {
+      found.push(`recorded at ${g(query.hz)} Hz, no example is; all were brought to one rate`);
+    }
+    if (gone.length) {
+      found.push(noRate(model, `${gone.join(" ")} missing or flat (complete recordings were calibrated)`));
+    }
+    const drawn = outline(query.units);
+    for (const { name, label, outline: other } of examples) {
+      if (dot(drawn, other) > model.same_recording) {
+        found.push(`this recording is among the examples, as ${name} (${label}); the answer proves nothing`);
+      }
+    }
+    if (distance(query.embedding, calibration.mean, calibration.spread) > calibration.strange) {
+      found.push(model.strange);
+    }
+    return found;
+  }
+
+  return { labels, counts, warnings, diagnose };
+}
