@@ -11,6 +11,7 @@ browser is driven by the package playwright, which needs no browser of its own.
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -92,7 +93,7 @@ def _give(page, zone: str, folder: Path) -> None:
     page.wait_for_selector("body:not([data-reading])")
 
 
-def _first(page, width: int) -> dict:
+def _first(page, width: int) -> Any:
     """The page down to the end of the first answer."""
     end = page.evaluate("document.querySelector('section.case').getBoundingClientRect().bottom")
     return {"x": 0, "y": 0, "width": width, "height": end + page.evaluate("scrollY") + 20}

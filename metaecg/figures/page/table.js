@@ -32,7 +32,7 @@ export function readTable(text, { perMillivolt, known }) {
   const full = numbered.filter(([line]) => line.trim());
   if (!full.length) throw new PageError("no line of numbers in it");
   const last = full.slice(-Math.min(20, Math.max(1, full.length >> 1))).map(([line]) => line);
-  const separator = declared ?? separatorOf(last);
+  const separator = declared ?? separatorOf(last, full[0][0]);
   const width = cells(last[0], separator).length;
   const numbers = (line) =>
     cells(line, separator).map((cell) => (separator === "," ? cell : cell.replace(",", ".")));
@@ -67,7 +67,7 @@ export function readTable(text, { perMillivolt, known }) {
   return interpreted(head, columns, separator, perMillivolt);
 }
 
-function separatorOf(last) {
+function separatorOf(last, first) {
   for (const separator of ["\t", ";", "|", ",", " "]) {
     const rows = last.map((line) => cells(line, separator));
     const widths = new Set(rows.map((row) => row.length));
@@ -75,7 +75,8 @@ function separatorOf(last) {
     const fits = rows.every((row) => row.slice(Number(row.length > 2)).every((c) => number(point(c)) !== null));
     if (widths.size !== 1 || widths.has(1) || !fits) continue;
     const digits = separator === "," && rows.every((row) => row.slice(1).every((c) => /^\d+$/.test(c)));
-    if (digits && rows[0].length === 2) {
+    const named = cells(first, separator).filter((cell) => !isNumber(cell)).length === 2;
+    if (digits && rows[0].length === 2 && !named) {
       throw new PageError(
         "commas may be decimal commas or separate columns; separate the columns by semicolons, " +
           "or write decimal points",

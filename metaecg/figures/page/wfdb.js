@@ -30,6 +30,9 @@ export function readWfdb(text, name, beside) {
     notes.push({ text: `no gain in the header for ${which}: 200 units per mV are assumed`, serious: true });
   }
   if (channels.some((each) => each.checksum === undefined)) notes.push({ text: "no checksum" });
+  else if (channels.some((each) => each.format === 32)) {
+    notes.push({ text: "checksum of the lowest 16 of 32 bits" });
+  }
   const columns = new Array(channels.length);
   for (const file of new Set(channels.map((each) => each.file))) {
     const sharing = [...channels.keys()].filter((i) => channels[i].file === file);
