@@ -19,8 +19,8 @@ from metaecg.data.readers import lead_names
 from metaecg.diagnose.support import Example
 from metaecg.figures.pages import render
 
-ORDER = ("numbers", "signal", "leads", "form", "table", "wfdb", "muse", "files", "answer", "paper",
-         "page")  # fmt: skip
+ORDER = ("numbers", "signal", "leads", "form", "table", "wfdb", "muse", "files", "ridge",
+         "calibration", "answer", "paper", "page")  # fmt: skip
 """The files of the program, each after those that it imports."""
 
 OWN_LICENCE = "metaecg: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
@@ -91,7 +91,7 @@ def page(
 def program() -> str:
     """The program as one module: its files in order, without imports and exports."""
     return "\n".join(
-        re.sub(r"^(?:import .*\n)+|^export ", "", _part(f"{name}.js"), flags=re.MULTILINE)
+        re.sub(r"^import [^;]+;\n|^export ", "", _part(f"{name}.js"), flags=re.MULTILINE)
         for name in ORDER
     )
 

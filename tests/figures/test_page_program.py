@@ -282,7 +282,7 @@ FORM = Form(100.0, 40, ("I", "II"))
 LEVELS = tuple(np.linspace(0.02, 0.9, 11))
 ROW = Row(2, 1.0, 2.0, 0.5, LEVELS, tuple(np.linspace(0.4, 0.01, 11)), (900.0,) * 11)
 ROWS = tuple(
-    ROW._replace(way=way, shot=shot, temperature=1 / shot, bandwidth=shot / way)
+    ROW._replace(way=way, shot=shot, temperature=1 / shot, slope=shot / 9, usual=way / 9)
     for way in (2, 5)
     for shot in (1.0, 6.0)
 )

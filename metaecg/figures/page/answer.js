@@ -1,129 +1,9 @@
-// From embeddings to an answer: ridge regression, calibration, evidence, warnings.
-import { PageError, dot, g, interp } from "./numbers.js";
-
-function unit(x) {
-  const size = Math.sqrt(x.reduce((sum, each) => sum + each * each, 0) + 1e-12);
-  return Array.from(x, (each) => each / size);
-}
-
-/** Solves a symmetric positive system for several right-hand sides [S][W]. */
-function solve(matrix, target) {
-  const size = matrix.length;
-  const lower = matrix.map(() => new Float64Array(size));
-  for (let i = 0; i < size; i += 1) {
-    for (let j = 0; j <= i; j += 1) {
-      let sum = matrix[i][j];
-      for (let k = 0; k < j; k += 1) sum -= lower[i][k] * lower[j][k];
-      lower[i][j] = i === j ? Math.sqrt(sum) : sum / lower[j][j];
-    }
-  }
-  const found = target.map((row) => Array.from(row));
-  for (let w = 0; w < found[0].length; w += 1) {
-    for (let i = 0; i < size; i += 1) {
-      for (let k = 0; k < i; k += 1) found[i][w] -= lower[i][k] * found[k][w];
-      found[i][w] /= lower[i][i];
-    }
-    for (let i = size - 1; i >= 0; i -= 1) {
-      for (let k = i + 1; k < size; k += 1) found[i][w] -= lower[k][i] * found[k][w];
-      found[i][w] /= lower[i][i];
-    }
-  }
-  return found;
-}
-
-/** Ridge regression of the labels on unit vectors; returns a function from an embedding to logits. */
-export function ridge(embeddings, slots, way, head) {
-  const rows = embeddings.map(unit);
-  const count = rows.length;
-  const mean = rows[0].map((_, d) => rows.reduce((sum, row) => sum + row[d], 0) / count);
-  const context = rows.map((row) => row.map((x, d) => x - mean[d]));
-  const size = context.reduce((sum, row) => sum + dot(row, row), 0) / count + 1e-12;
-  const share = Array.from({ length: way }, (_, w) => slots.filter((s) => s === w).length / count);
-  const kernel = context.map((a, i) =>
-    context.map((b, j) => dot(a, b) / size + (i === j ? head.strength : 0)),
-  );
-  const target = slots.map((slot) => share.map((each, w) => (slot === w ? 1 : 0) - each));
-  const weights = solve(kernel, target);
-  return (embedding) => {
-    const query = unit(embedding).map((x, d) => x - mean[d]);
-    const across = context.map((row) => dot(query, row) / size);
-    return share.map(
-      (each, w) => head.scale * (across.reduce((sum, a, s) => sum + a * weights[s][w], 0) + each),
-    );
-  };
-}
-
-export function softmax(logits, temperature) {
-  const most = Math.max(...logits);
-  const found = logits.map((logit) => Math.exp((logit - most) / temperature));
-  const sum = found.reduce((a, b) => a + b, 0);
-  return found.map((each) => each / sum);
-}
-
-/** Rows known at some places, each of their numbers interpolated. */
-function between(rows, known, at) {
-  const mix = (values) =>
-    Array.isArray(values[0])
-      ? values[0].map((_, i) => interp(at, known, values.map((v) => v[i])))
-      : interp(at, known, values);
-  return Object.fromEntries(Object.keys(rows[0]).map((key) => [key, mix(rows.map((r) => r[key]))]));
-}
-
-/** The row of a way and shot, between those fitted, on a logarithmic scale of both. */
-export function rowAt(calibration, way, shot) {
-  const ways = [...new Set(calibration.rows.map((row) => row.way))].sort((a, b) => a - b);
-  const lower = Math.max(...ways.filter((w) => w <= way), ways[0]);
-  const upper = Math.min(...ways.filter((w) => w >= way), ways.at(-1));
-  const atShot = (w) => {
-    const rows = calibration.rows.filter((row) => row.way === w).sort((a, b) => a.shot - b.shot);
-    return between(rows, rows.map((row) => Math.log(row.shot)), Math.log(shot));
-  };
-  const near = [...new Set([lower, upper])].sort((a, b) => a - b);
-  return between(near.map(atShot), near.map(Math.log), Math.log(way));
-}
-
-/** Why no rate can be stated for a way and shot; empty where one can. */
-export function outside(calibration, way, shot) {
-  const ways = [...new Set(calibration.rows.map((row) => row.way))].sort((a, b) => a - b);
-  if (way < ways[0] || way > ways.at(-1)) {
-    const fitted = ways.length > 1 ? `${ways[0]} to ${ways.at(-1)}` : `${ways[0]}`;
-    return `there are ${way} candidates, and the calibration was fitted for ${fitted}`;
-  }
-  const near = [Math.max(...ways.filter((w) => w <= way)), Math.min(...ways.filter((w) => w >= way))];
-  const shots = near.map((w) => calibration.rows.filter((r) => r.way === w).map((r) => r.shot));
-  const least = Math.max(...shots.map((each) => Math.min(...each)));
-  const most = Math.min(...shots.map((each) => Math.max(...each)));
-  if (shot >= least && shot <= most) return "";
-  return (
-    `there are about ${g(shot, 3)} examples of each of ${way} candidates, and the calibration was ` +
-    `fitted for ${g(least)} to ${g(most)}`
-  );
-}
-
-/** The score up to which a label is plausible. */
-export function threshold(row, errorRate) {
-  const places = row.scores.map((_, i) => i / (row.scores.length - 1));
-  return interp(1 - errorRate, places, row.scores);
-}
-
-/** The probability from which on an answer is given; Infinity if none. */
-export function sureFrom(row, errorRate, needed) {
-  const enough = row.risks.map((risk, i) =>
-    row.counts.length ? row.counts[i] >= needed : risk <= errorRate,
-  );
-  let chosen = Infinity;
-  for (let level = enough.lastIndexOf(true); level >= 0; level -= 1) {
-    if (row.risks[level] > errorRate) break;
-    chosen = level / (row.risks.length - 1);
-  }
-  return chosen;
-}
-
-/** Root mean square difference of embeddings in units of the training part's spread. */
-function distance(a, b, spread) {
-  const sum = spread.reduce((total, each, d) => total + ((a[d] - b[d]) / each) ** 2, 0);
-  return Math.sqrt(sum / spread.length);
-}
+// From labelled examples to a diagnosis: evidence and warnings, as metaecg.diagnose.diagnoser.
+import {
+  adjusted, distance, outside, recognition, rowAt, sureFrom, threshold,
+} from "./calibration.js";
+import { PageError, count, dot, g } from "./numbers.js";
+import { ridge, softmax } from "./ridge.js";
 
 /** Units [lead][sample] without offsets and of length 1: products are correlations. */
 function outline(units) {
@@ -203,7 +83,7 @@ export function fit(model, given, errorRate = 0.1) {
   }
   const way = labels.length;
   const slots = examples.map((each) => labels.indexOf(each.label));
-  const counts = labels.map((_, w) => slots.filter((s) => s === w).length);
+  const counts = labels.map((_, w) => count(slots, w));
   const shot = 1 / (counts.reduce((sum, c) => sum + 1 / c, 0) / way);
   const { calibration, record } = model;
   const row = rowAt(calibration, way, shot);
@@ -215,6 +95,7 @@ export function fit(model, given, errorRate = 0.1) {
       `${incomplete[0].name} (complete recordings alone were calibrated)`;
   }
   const embeddings = examples.map((each) => each.embedding);
+  const recognised = recognition(embeddings, slots, way, model.head, row.temperature);
   const heads = [null, ...examples.keys()].map((gone) => {
     const keep = (_, s) => s !== gone;
     return ridge(embeddings.filter(keep), slots.filter(keep), way, model.head);
@@ -242,7 +123,9 @@ export function fit(model, given, errorRate = 0.1) {
     const gone = lost(query.units, record.leads);
     const stated = !unstated && !gone.length;
     const limit = threshold(row, errorRate);
-    const inside = all.map((p, w) => w === top || 1 - p <= limit || !stated);
+    const inside = all.map(
+      (p, w) => w === top || 1 - adjusted(p, row, recognised[w]) <= limit || !stated,
+    );
     const sure = inside.filter(Boolean).length === 1 && all[top] >= sureFrom(row, errorRate, model.evidence_needed);
     const ranked = [...all.keys()].sort((a, b) => all[b] - all[a] || a - b);
     return {
