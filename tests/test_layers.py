@@ -35,7 +35,13 @@ BEYOND = ("data", "diagnose", "search", "figures", "train.checkpoints", "train.p
 ONLY_IN = {
     "orbax": ("train.checkpoints",),
     "wfdb": ("data.readers",),
-    "scipy": ("data", "evaluate.patient_intervals", "diagnose.fitting", "search.remaining"),
+    "scipy": (
+        "data",
+        "evaluate.patient_intervals",
+        "diagnose.bounds",
+        "diagnose.fitting",
+        "search.remaining",
+    ),
     "pyedflib": ("data.readers",),
     "pydicom": ("data.readers",),
     "jax2onnx": ("diagnose.onnx_file",),
