@@ -28,6 +28,7 @@ from tqdm import tqdm
 from experiments.runs import command_line
 from experiments.stress.recordings import Manifest, PtbXl, Record
 from experiments.stress.stored_files import Config, Opened, Protocol
+from experiments.stress.valid_machines import Machine
 from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.errors import MetaecgError
 
@@ -45,6 +46,7 @@ KINDS: dict[str, Callable[[Path], Any]] = {
     "wfdb ptb-xl": lambda folder: Record(folder, "16", STANDARD_LEADS),
     "library": lambda folder: Opened(folder, sealed=False),
     "library sealed": lambda folder: Opened(folder, sealed=True),
+    "machine": Machine,
     "labels csv": Manifest,
     "ptb-xl tables": PtbXl,
     "protocol": Protocol,

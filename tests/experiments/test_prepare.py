@@ -211,7 +211,7 @@ def test_single_files_give_what_wfdb_gives(records, files, tmp_path):
     assert "as given, not in the file: 250 Hz, mV" in found.notes[0]
     assert (library / "quarantine.csv").read_text().splitlines() == [
         "path,reason",
-        "AFIB/r5.csv,\"line 2, column 2 (II): 'much' is no number\"",
+        'AFIB/r5.csv,"line 2, column 2 (II): no number"',
     ]
 
 

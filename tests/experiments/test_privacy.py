@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import wfdb
 
+from experiments.stress.machine_files import PERSON, WRITERS
+from metaecg.data.readers import recordings
+from metaecg.data.readers.raw import RecordError
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "data" / "readers"))
-from vendor_files import PERSON, WRITERS  # noqa: E402
 
 SECRETS = [text.encode() for text in PERSON.values()] + [b"1931", b"02-03-19"]
 
@@ -131,11 +133,60 @@ def test_no_command_says_or_writes_who_the_patient_is(folder, tmp_path):
         *(f"--query={query / name}" for name in ("0muse.xml", "0.dcm", "0.edf", "0scp.scp")),
         f"--report={tmp_path / 'report.html'}", f"--output={tmp_path / 'answer.json'}",
     )  # fmt: skip
-    leaked = [
+    assert leaked(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(tmp_path):
+    pytest.importorskip("ecgdatakit", reason="the vendors extra is not installed")
+    files, made = tmp_path / "files", tmp_path / "made"
+    made.mkdir()
+    for label in "ABCDEFGHI":
+        (files / label).mkdir(parents=True)
+        for number in range(8):
+            content = WRITERS["muse.xml"][0](beats(ord(label) + 9 * number, 1000))
+            # A patient each.
+            content = content.replace(
+                PERSON["id"].encode(), f"{PERSON['id']}{label}{number}".encode()
+            )
+            (files / label / f"{number}.xml").write_bytes(content)
+    library, protocol = made / "library", made / "protocol.json"
+    run(
+        made, "experiments.prepare", "--source=csv", f"--input={files}", f"--output={library}",
+        "--hz=100", "--seconds=2", "--labels=folders",
+    )  # fmt: skip
+    run(
+        made, "experiments.make_protocol", f"--library={library}", f"--output={protocol}",
+        "--min_patients=4", "--way=2", "--query=1", "--parts=34,33,33",
+    )  # fmt: skip
+    assert leaked(made) == []
+
+
+HEADER = "r 1 100 10\nr.dat 16 200/mV 16 0 0 0 0 I\n"
+DAMAGED = {
+    "a.hea": HEADER.replace("200/mV", "200/mV Mustermann").encode(),
+    "b.hea": (HEADER + "PID-88123 Mustermann, Wilhelmina\n").encode(),
+    "c.csv": b"I,II,name\n" + b"0.1,0.2,Mustermann\n" * 50,
+    "d.csv": b"I,II\n" + b"0.1,0.2\n" * 50 + b"0.1,Mustermann\n",
+    "e.xml": WRITERS["aecg.xml"][0](beats(0, 100)).replace(b"<digits>", b"<digits>Mustermann "),
+}
+"""Files in which a name stands where a number is expected."""
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_errors_do_not_quote_the_content_of_files(name, tmp_path):
+    (tmp_path / name).write_bytes(DAMAGED[name])
+    with pytest.raises(RecordError) as caught:
+        recordings.read(tmp_path / name)
+    assert not [secret for secret in SECRETS if secret in str(caught.value).encode()]
+
+
+def leaked(folder):
+    """The secrets in the files of a folder, other than in signals, with the file's name."""
+    return [
         f"{path.name}: {secret.decode()}"
-        for path in tmp_path.rglob("*")
+        for path in folder.rglob("*")
         if path.is_file() and path.name != "signals.npy"
         for secret in SECRETS
         if secret in path.read_bytes()
     ]
-    assert leaked == []

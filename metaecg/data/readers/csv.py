@@ -194,7 +194,8 @@ def _numbers(cells: list[str], line: int, head: list[list[str]]) -> Iterator[flo
         if value is None:
             known = head and column < len(head[0])
             name = f" ({head[0][column]})" if known else ""
-            raise RecordError(f"line {line}, column {column + 1}{name}: {cell[:40]!r} is no number")
+            # Without the cell, which may be the patient's name.
+            raise RecordError(f"line {line}, column {column + 1}{name}: no number")
         yield value
 
 

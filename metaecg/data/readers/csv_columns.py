@@ -144,7 +144,7 @@ def _heading(head: list[list[str]], width: int, separator: str) -> Heading:
             before.pop()
         elif len(before) == 2 and width > 1:
             odd = next(i for i, c in enumerate(second) if not per_millivolt(c))
-            raise RecordError(f"line 2, column {odd + 1}: {second[odd][:40]!r} is no number")
+            raise RecordError(f"line 2, column {odd + 1}: no number")
     if before and not (_said(before[-1], separator) and width == 1):
         names = before.pop()
         if len(names) != width:

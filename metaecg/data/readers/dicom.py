@@ -37,7 +37,10 @@ def read(path: Path, part: Part = WHOLE) -> Raw:
         hz = float(group.SamplingFrequency)
         little = content.original_encoding[1] is not False
         signal = _samples(group, "<" if little else ">", part.samples(hz))
-    names = [_dicom_lead(channel) for channel in channels]
+        names = [_dicom_lead(channel) for channel in channels]
+        units = tuple(_unit(channel) for channel in channels)
+        patient = pseudonym(content.get("PatientID"))
+        seconds = int(group.NumberOfWaveformSamples) / hz
     notes = []
     if len(groups) > 1:
         others = {_dicom_lead(c) for i in by_device for c in groups[i].ChannelDefinitionSequence}
@@ -46,11 +49,11 @@ def read(path: Path, part: Part = WHOLE) -> Raw:
     return Raw(
         signal,
         hz,
-        tuple(_unit(channel) for channel in channels),
+        units,
         tuple(names) if all(names) else None,
         tuple(notes),
-        seconds=int(group.NumberOfWaveformSamples) / hz,
-        patient=pseudonym(content.get("PatientID")),
+        seconds=seconds,
+        patient=patient,
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -73,6 +74,12 @@ def pseudonym(id: object) -> str:
     if len(set(text) - set(" .-_^0x")) < 2 or text.startswith(("anon", "unknown", "none", "test")):
         return ""
     return hashlib.sha256(b"metaecg patient " + text.encode()).hexdigest()
+
+
+def said(error: object) -> str:
+    """What a package says of a file, on one line; what it quotes may be a name, and is cut."""
+    text = " ".join(str(error).split())
+    return re.sub(r"""(?<!\w)b?(['"])(?:\\.|(?!\1).)*\1(?!\w)""", "…", text)
 
 
 def oriented(

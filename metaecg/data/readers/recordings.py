@@ -20,7 +20,7 @@ from metaecg.data.readers import csv, dicom, edf, npy, vendors, wfdb
 from metaecg.data.readers.given_by_user import Given, fill_in
 from metaecg.data.readers.leads import complete
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import Part, Raw, RecordError
+from metaecg.data.readers.raw import Part, Raw, RecordError, said
 from metaecg.data.readers.recognise import recognise
 from metaecg.errors import MetaecgError
 
@@ -170,7 +170,7 @@ def _load(path: Path, part: Part) -> Raw:
     except (MetaecgError, PermissionError):
         raise
     except Exception as error:  # packages raise whatever comes first on a malformed file
-        said = " ".join(str(error).split())
-        if "allow_pickle" in said or "Python objects" in said:
-            said = "it holds Python objects, which could run code; save plain numbers"
-        raise RecordError(f"damaged or unusual {format.upper()} file: {said}") from error
+        text = said(error)
+        if "allow_pickle" in text or "Python objects" in text:
+            text = "it holds Python objects, which could run code; save plain numbers"
+        raise RecordError(f"damaged or unusual {format.upper()} file: {text}") from error

@@ -9,7 +9,7 @@ from xml.parsers import expat
 import numpy as np
 
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, pseudonym
+from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, pseudonym, said
 
 FORMATS = {
     "muse": ("GE MUSE XML", "ge_muse_xml.GEMuseXMLParser"),
@@ -142,7 +142,9 @@ def _calibration(signal: np.ndarray, hz: float) -> int:
     top = np.nanmax(np.abs(from_end)) if tail.size else 0.0
     unit = 1000.0 if top > 20 else 1.0  # µV or mV
     spread = np.ptp(from_end, axis=1) / unit
-    apart = np.flatnonzero(spread > _ALIKE)
+    middle = from_end.mean(axis=1) / unit
+    # Samples before it may be alike by chance, but not of its height.
+    apart = np.flatnonzero((spread > _ALIKE) | (middle < -0.05 * _PULSE) | (middle > 1.05 * _PULSE))
     alike = from_end[apart[-1] + 1 :] / unit if len(apart) else from_end[:0]
     height = np.ptp(alike) if alike.size else 0.0
     return len(alike) if signal.shape[1] > 1 and abs(height - _PULSE) < 0.05 else 0
@@ -192,5 +194,5 @@ def _check_xml(content: bytes, name: str) -> None:
 
 def _said(message: object, path: Path) -> str:
     """A message of the parser on one line, without the path, which the caller says."""
-    text = " ".join(str(message).split()).replace(str(path), "it").replace(path.name, "it")
+    text = said(message).replace(str(path), "it").replace(path.name, "it")
     return text[:200] or type(message).__name__

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError
+from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, said
 from metaecg.data.readers.wfdb_header import (
     Channel,
     Header,
@@ -168,7 +168,7 @@ def _read_with_wfdb(path: Path, header: Header, frames: int, most: int) -> list[
         )
         digital, physical = record.e_d_signal, record.dac(expanded=True)
     except Exception as error:  # wfdb raises whatever comes first on a malformed file
-        raise RecordError(f"{path.name}: wfdb cannot read it: {error}") from error
+        raise RecordError(f"{path.name}: wfdb cannot read it: {said(error)}") from error
     if any(len(d) < most * c.per_frame for d, c in zip(digital, channels)):
         raise RecordError(f"{path.name}: truncated, fewer than {frames} samples")
     if most == frames:

@@ -111,7 +111,10 @@ def read_header(path: Path, root: Path | None = None) -> Header:
         raise RecordError(f"{path.name}: {len(lines) - 1} signal lines for {count} signals")
     if count > MOST_CHANNELS:
         raise RecordError(f"{path.name}: {count} signals; at most {MOST_CHANNELS} are read")
-    channels = tuple(_channel(path, line) for line in lines[1:])
+    # Errors name the line without quoting it, which may say who the patient is.
+    channels = tuple(
+        _channel(f"{path.name}: signal line {i}", line) for i, line in enumerate(lines[1:], 1)
+    )
     codes: tuple[str, ...] = ()
     for comment in comments:
         if comment.lower().startswith("dx:"):
@@ -124,18 +127,18 @@ def read_header(path: Path, root: Path | None = None) -> Header:
     return Header(hz, int(record[5] or 0), channels, codes, record[4] is not None)
 
 
-def _channel(path: Path, line: str) -> Channel:
+def _channel(where: str, line: str) -> Channel:
     match = _CHANNEL.fullmatch(line)
     if match is None or not line.replace("\t", " ").isprintable():
-        raise RecordError(f"{path.name}: no WFDB signal line: {line[:60]!r}")
+        raise RecordError(f"{where}: no signal of WFDB")
     file, format, per_frame, skew, offset, gain, baseline, unit, _, zero = match.groups()[:10]
     if file in (".", "..") or re.search(r"[/\\:\0]", file):
-        raise RecordError(f"{path.name}: points outside its folder: {file!r}")
+        raise RecordError(f"{where}: points outside its folder")
     baseline = int(zero or 0) if baseline is None else int(baseline)
     calibrated = bool(float(gain or 0))
     gain = float(gain) if calibrated else 200.0  # 0 or none: by specification 200
     if not 1e-12 < abs(gain) < 1e12 or abs(baseline) > 1 << 31:
-        raise RecordError(f"{path.name}: no such gain or baseline: {line[:60]!r}")
+        raise RecordError(f"{where}: no such gain or baseline")
     return Channel(
         file=file,
         format=format,

@@ -134,7 +134,7 @@ def change(line, cell):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (change(5, "0.0120,1,x7,1"), "line 5, column 3 (II (mV)): 'x7' is no number"),
+        (change(5, "0.0120,1,x7,1"), "line 5, column 3 (II (mV)): no number"),
         (change(5, "0.0120,1,1"), "line 5 has 3 columns, the ones before have 4"),
         (change(1, "I,II,V1"), "3 names in the first line for 4 columns"),
         (change(1, "clock,I,II,V1"), "column 1 rises in each line, as time does: name the columns"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vendor_files import LEADS, WRITERS, aecg, counts, ishne, muse, philips, scp
 
+from experiments.stress.machine_files import LEADS, WRITERS, aecg, counts, ishne, muse, philips, scp
 from metaecg.data.readers import recordings
 from metaecg.data.readers.raw import RecordError
 

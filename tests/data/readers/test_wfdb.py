@@ -158,7 +158,7 @@ def test_headers_that_point_outside_their_folder_are_refused(tmp_path, target):
         ("r 0 100 10", "0 signals"),
         ("r 1 0 10\nr.dat 16", "rate of 0 Hz"),
         ("r 1 1e300 10\nr.dat 16", "rate of 1e"),
-        ("r 1 100 10\nr.dat sixteen", "no WFDB signal line"),
+        ("r 1 100 10\nr.dat sixteen", "signal line 1: no signal of WFDB"),
         ("r 1 100 " + "9" * 5000 + "\nr.dat 16", "no WFDB record line"),
     ],
 )

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from experiments.stress import unusual, valid
 from experiments.stress.valid_text import table
 
-NEEDS = {"edf and bdf": "pyedflib", "dicom": "pydicom"}
+NEEDS = {"edf and bdf": "pyedflib", "dicom": "pydicom", "machine": "ecgdatakit"}
 
 
 @pytest.mark.parametrize("format", unusual.FORMATS)
 def test_the_truth_comes_back_or_a_refusal_in_one_line(format, tmp_path):
     if format in NEEDS:
-        pytest.importorskip(NEEDS[format], reason="the extra 'formats' is not installed")
+        pytest.importorskip(NEEDS[format], reason="its extra is not installed")
 
     @hypothesis.settings(max_examples=40, deadline=None)
     @hypothesis.given(st.randoms(use_true_random=False))

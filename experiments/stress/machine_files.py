@@ -4,6 +4,7 @@ import base64
 import binascii
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -146,7 +147,7 @@ def ishne(signal, *, hz=500, nanovolts=5000, codes=(5, 6, 11, 12, 13, 14, 15, 16
     return bytes(header) + signal.astype("<i2").tobytes()
 
 
-WRITERS = {
+WRITERS: dict[str, tuple[Callable[..., bytes], float]] = {
     "muse.xml": (muse, 4.88),
     "philips.xml": (philips, 5.0),
     "aecg.xml": (aecg, 2.5),
