@@ -2,23 +2,32 @@
 
     python -m experiments.calibrate --workdir=DIR [--library=LIBRARY] [--error_rate=0.1]
     python -m experiments.calibrate [--artefact=FILE] --library=LIBRARY [--protocol=PROTOCOL]
-        [--refit=NEW_FILE]
+        [--refit=NEW_FILE] [--sites=FILE.csv] [--support_library=LIBRARY] [--output=FILE.json]
 
 A trained run is calibrated on the validation part of its protocol if it is not yet, and
 WORKDIR/calibration.json keeps the calibration and what was measured. With --artefact, an exported
 model is measured on an archive of one's own; with neither --workdir nor --artefact, the diagnoser
-that comes with the package is. --refit fits its calibration on the validation part of that library
-and protocol first, and writes the model with the new calibration to NEW_FILE. What could not be
-compared with what the model was trained on is said first.
+that comes with the package is. Without --protocol, the statements of the archive that have at least
+ten patients are asked, those left out that the model was trained on.
+
+--refit fits the calibration on a part of the archive, shows what that gains on the rest, and writes
+the model with the new calibration to NEW_FILE: on the validation part of the protocol, or, where it
+has none, on half of the patients. --sites names the hospital or device of each record, and each is
+measured by itself. --support_library takes the examples from one archive and asks for the
+recordings of --library. What the model was trained on, and what of that is measured, is said first.
 """
 
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from experiments.runs import ancestry, command_line
-from metaecg.data import protocols
+from experiments.runs import ancestry, command_line, machine, own_archive
+from experiments.tables import markdown
+from metaecg import NOTICE
+from metaecg.data import overlap, protocols
 from metaecg.data.library import Library, open_library
 from metaecg.diagnose import artefact, fitting, measuring
 from metaecg.diagnose.fitting import Plan
@@ -31,10 +40,10 @@ FLAGS = flags.FLAGS
 def table(rows: list[dict[str, Any]], error_rate: float) -> str:
     """The rows as a Markdown table; a kind outside of the calibration states no rate."""
     lines = [
-        "| way | shot | accuracy | ECE before | after | NLL before | after "
+        "| way | shot | accuracy | over patients, 95 % | ECE before | after | NLL before | after "
         f"| coverage ({1 - error_rate:.0%} stated) | least of a class | labels in the set "
         f"| answered | wrong among these (≤ {error_rate:.0%} stated) |",
-        "|" + "---|" * 12,
+        "|" + "---|" * 13,
     ]
     for row in rows:
         rates = (
@@ -44,18 +53,33 @@ def table(rows: list[dict[str, Any]], error_rate: float) -> str:
             else "no rate is stated | | | |"
         )
         lines.append(
-            f"| {row['way']} | {row['shot']} | {row['accuracy']:.3f} | {row['raw_ece']:.3f} "
-            f"| {row['ece']:.3f} | {row['raw_nll']:.3f} | {row['nll']:.3f} | {rates} |"
+            f"| {row['way']} | {row['shot']} | {row['accuracy']:.3f} | {_interval(row)} "
+            f"| {row['raw_ece']:.3f} | {row['ece']:.3f} | {row['raw_nll']:.3f} "
+            f"| {row['nll']:.3f} | {rates} |"
         )
     return "\n".join(lines)
 
 
-def unchecked(model: Model, library: Library, rules: protocols.Protocol, part: str) -> list[str]:
-    """Asserts that a model may be measured on a part; returns what could not be checked.
+def _interval(row: dict[str, Any]) -> str:
+    return "–".join(f"{end:.3f}" for end in row.get("accuracy95", ()))
+
+
+def groups(row: dict[str, Any], which: str, title: str) -> str:
+    """The statements or the sites of one kind of episode as a Markdown table."""
+    head = [title, "queries", "accuracy", "coverage", "answered", "wrong among these"]
+    numbers = ("accuracy", "coverage", "answered", "wrong_answers")
+    lines = [
+        [name, of["queries"], *(f"{of[number]:.3f}" for number in numbers)]
+        for name, of in sorted(row[which].items(), key=lambda item: -item[1]["accuracy"])
+    ]
+    return f"{row['way']}-way {row['shot']}-shot\n\n{markdown.table(head, lines)}"
+
+
+def check_form(model: Model, library: Library) -> None:
+    """Asserts that a library's records have the form that a model reads.
 
     Raises:
-      MetaecgError: the library's records have another form than the model reads, or the model or
-        one that it started from was trained on classes, patients or recordings of the part.
+      MetaecgError: they have another; says both.
     """
     form = model.form
     wanted = (form.hz, form.samples, list(form.leads))
@@ -67,26 +91,58 @@ def unchecked(model: Model, library: Library, rules: protocols.Protocol, part: s
         raise MetaecgError(
             f"library: {words[0]}; the model reads {words[1]}: prepare the library alike"
         )
+
+
+def unchecked(
+    model: Model, library: Library, rules: protocols.Protocol, part: str, *, seen: bool = False
+) -> list[str]:
+    """Asserts that a model may be measured on a part; returns what could not be checked.
+
+    Raises:
+      MetaecgError: the library's records have another form than the model reads, or the model or
+        one that it started from was trained on classes, patients or recordings of the part.
+    """
+    check_form(model, library)
     return ancestry.check(
         ancestry.of_provenance(model.provenance),
         library,
         [protocols.split(library, rules, part)],
         name="the model",
-        remedy="name a --protocol without them",
-        seen=rules.oracle,
+        remedy="name a --protocol without them, or give --seen to ask them all the same",
+        seen=seen or rules.oracle,
     )
 
 
 @command_line.defines_flags
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", None, "folder of a trained run")
-    flags.DEFINE_string("artefact", None, "file made by metaecg export")
-    flags.DEFINE_string("library", None, "library to measure on; of a run, its own if left out")
-    flags.DEFINE_string("protocol", None, "protocol of --artefact; the model's own if left out")
-    flags.DEFINE_enum("part", "test", ["test", "validation"], "part to measure on")
-    flags.DEFINE_integer("episodes", 200, "episodes of each kind", lower_bound=2)
-    flags.DEFINE_float("error_rate", 0.1, "stated rate of misses and of wrong answers")
-    flags.DEFINE_string("refit", None, "file to write --artefact to, with a new calibration")
+    flags.DEFINE_string("workdir", None, "The folder of a trained run.")
+    flags.DEFINE_string("artefact", None, "A file made by metaecg export.")
+    flags.DEFINE_string(
+        "library", None, "The library to measure on; of a run, its own if left out."
+    )
+    flags.DEFINE_string(
+        "protocol",
+        None,
+        "The protocol of --artefact; if left out, the model's own where the library has its "
+        "classes, else the statements of the library.",
+    )
+    flags.DEFINE_enum("part", "test", ["test", "validation"], "The part to measure on.")
+    flags.DEFINE_integer("episodes", 200, "The episodes of each kind.", lower_bound=2)
+    flags.DEFINE_list("ways", [], "Numbers of candidates, such as 2,5,10; all if left out.")
+    flags.DEFINE_list("shots", [], "Numbers of examples, such as 1,5,10; all if left out.")
+    flags.DEFINE_float("error_rate", 0.1, "The stated rate of misses and of wrong answers.")
+    flags.DEFINE_string("refit", None, "The file to write --artefact to, with a new calibration.")
+    flags.DEFINE_boolean("seen", False, "Asks statements that the model was trained on, too.")
+    flags.DEFINE_string(
+        "sites", None, "A CSV file of id,site: the hospital or device of each record."
+    )
+    flags.DEFINE_string(
+        "support_library", None, "The library that the examples are from, if not --library."
+    )
+    flags.DEFINE_string("output", None, "A JSON file of all that --artefact was measured to do.")
+
+
+_OF_ARTEFACT = ("protocol", "refit", "seen", "sites", "support_library", "output")
 
 
 def main(_) -> None:
@@ -94,9 +150,11 @@ def main(_) -> None:
         raise MetaecgError("name a model by --workdir or by --artefact, not by both")
     if not 0 < FLAGS.error_rate < 1:
         raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
-    given = [name for name in ("protocol", "refit") if FLAGS[name].value is not None]
+    given = [name for name in _OF_ARTEFACT if FLAGS[name].value]
     if FLAGS.workdir is not None and given:
         raise MetaecgError(f"--{given[0]} belongs to --artefact; a run has its own protocol")
+    if FLAGS.refit and FLAGS.support_library:
+        raise MetaecgError("--refit and --support_library do not go together; leave one out")
     _measure_run() if FLAGS.workdir is not None else _measure_artefact()
 
 
@@ -108,7 +166,8 @@ def _measure_run() -> None:
     library, rules = models.open_alike(run, FLAGS.library), protocols.load(run.config.protocol)
     remarks = unchecked(model, library, rules, FLAGS.part)
     _say(remarks)
-    measured = {"unchecked": remarks, **_measure(model, library, rules, run.config.query)}
+    part = protocols.split(library, rules, FLAGS.part)
+    measured = {"unchecked": remarks, **_measure(model, library, part, run.config.query)}
     models.keep(folder / models.FILE, {**kept, FLAGS.part: measured})
     print(f"\n{FLAGS.part} part of {rules.name}; kept in {folder / models.FILE}")
 
@@ -117,42 +176,123 @@ def _measure_artefact() -> None:
     if FLAGS.library is None:
         raise MetaecgError("an exported model needs --library: the archive to measure on")
     path = Path(FLAGS.artefact) if FLAGS.artefact else artefact.shipped_path()
-    model = artefact.read(path.expanduser())
-    library = open_library(Path(FLAGS.library).expanduser())
-    name = FLAGS.protocol or model.provenance.get("protocol")
-    if not name:
-        raise MetaecgError("--protocol: the model does not name its own; name one")
-    rules = protocols.load(name)
-    remarks = unchecked(model, library, rules, FLAGS.part)
+    path = path.expanduser()
+    model, library = artefact.read(path), open_library(Path(FLAGS.library).expanduser())
+    check_form(model, library)
+    known = ancestry.of_provenance(model.provenance)
+    rules, remarks = own_archive.choose(
+        FLAGS.protocol, model.provenance.get("protocol"), library, known, seen=FLAGS.seen
+    )
+    remarks += unchecked(model, library, rules, FLAGS.part, seen=FLAGS.seen)
+    part, sites = (
+        protocols.split(library, rules, FLAGS.part),
+        own_archive.sites(FLAGS.sites, library),
+    )
+    fitted_on = None
     if FLAGS.refit:
-        remarks += unchecked(model, library, rules, "validation")
-    remarks = list(dict.fromkeys(remarks))
-    _say(remarks)
-    if FLAGS.refit:
-        fitted = fitting.calibrate(model.predictor, library, rules, Plan(FLAGS.episodes))
+        fitted_on, part = _parts(model, library, rules, part, remarks)
+    about = ancestry.report(known, library, part, {"artefact": model.provenance["artefact"]})
+    _say(dict.fromkeys([*ancestry.sentences(about, path.name), *remarks]))
+    query = own_archive.queries(part)
+    other = _examples(model, library, rules, part) if FLAGS.support_library else None
+    measured: dict[str, Any] = {"protocol": rules.name, "provenance": about, "unchecked": remarks}
+    measured |= _measure(model, library, part, query, sites, other)
+    if fitted_on is not None:
+        plan = _plan(own_archive.queries(fitted_on))
+        fitted = fitting.recalibrate(model.calibration, model.predictor, library, fitted_on, plan)
         model = model._replace(calibration=fitted)
-    measured = {"unchecked": remarks, **_measure(model, library, rules, Plan().query)}
-    if FLAGS.refit:
-        output = Path(FLAGS.refit).expanduser()
-        known = {k: v for k, v in model.provenance.items() if k not in ("artefact", "file")}
-        known |= {"calibrated_on": library.fingerprint, "measured": {FLAGS.part: measured}}
-        artefact.recalibrate(path.expanduser(), output, model._replace(provenance=known))
-        print(f"\nwritten to {output}")
+        print(f"\ncalibrated anew on {len(fitted_on.rows)} other records of the archive:\n")
+        measured["recalibrated"] = _measure(model, library, part, query, sites)
+        _write(path, model, library, fitted_on, rules, known, measured)
+    if FLAGS.output:
+        content = {"machine": machine.facts(), **measured, "note": NOTICE}
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        Path(FLAGS.output).expanduser().write_text(text, encoding="utf-8")
 
 
-def _say(remarks: list[str]) -> None:
+def _examples(
+    model: Model, library: Library, rules: protocols.Protocol, part: protocols.Split
+) -> tuple[Library, protocols.Split]:
+    """The archive that the examples are from, and its part of the same classes."""
+    other = open_library(Path(FLAGS.support_library).expanduser())
+    check_form(model, other)
+    mine = protocols.split(other, rules, FLAGS.part)
+    if copies := overlap.compare([overlap.seen(other, mine.rows)], library, part.rows).recordings:
+        raise MetaecgError(
+            f"--support_library: {copies} of its recordings are in --library as well, and would be "
+            "examples of themselves"
+        )
+    return other, mine
+
+
+def _parts(
+    model: Model,
+    library: Library,
+    rules: protocols.Protocol,
+    part: protocols.Split,
+    remarks: list[str],
+) -> tuple[protocols.Split, protocols.Split]:
+    """What to calibrate on and what to measure."""
+    if not rules.splits[0].validation:
+        remarks.append(
+            "half of the patients calibrate, and the same statements are measured in the others."
+        )
+        return own_archive.halves(part)
+    remarks += unchecked(model, library, rules, "validation", seen=FLAGS.seen)
+    return protocols.split(library, rules, "validation"), part
+
+
+def _write(
+    path: Path,
+    model: Model,
+    library: Library,
+    fitted_on: protocols.Split,
+    rules: protocols.Protocol,
+    known: ancestry.Ancestry,
+    measured: dict[str, Any],
+) -> None:
+    output = Path(FLAGS.refit).expanduser()
+    kept = {k: v for k, v in model.provenance.items() if k not in ("artefact", "file")}
+    kept |= {"calibrated_on": library.fingerprint, "measured": {FLAGS.part: measured}}
+    grown = ancestry.with_calibration(known, library, fitted_on.rows, rules.name)
+    kept["ancestry"] = grown.to_json()
+    artefact.recalibrate(path, output, model._replace(provenance=kept))
+    print(f"\nwritten to {output}")
+
+
+def _say(remarks: Iterable[str]) -> None:
     for remark in remarks:
         print(f"note: {remark}")
 
 
 def _measure(
-    model: Model, library: Library, rules: protocols.Protocol, query: int
+    model: Model,
+    library: Library,
+    part: protocols.Split,
+    query: int,
+    sites: Sequence[str] | None = None,
+    examples: tuple[Library, protocols.Split] | None = None,
 ) -> dict[str, Any]:
-    part = protocols.split(library, rules, FLAGS.part)
-    plan = Plan(FLAGS.episodes, query, seed=1)
-    rows = measuring.measure_part(model, library, part, plan, FLAGS.error_rate)
+    plan = _plan(query, seed=1)
+    if examples:
+        asked = library, part
+        rows = measuring.measure_across(model, examples, asked, plan, FLAGS.error_rate)
+    else:
+        rows = measuring.measure_part(model, library, part, plan, FLAGS.error_rate, sites)
     print(table(rows, FLAGS.error_rate))
+    shown = min(rows, key=lambda row: (abs(row["way"] - 5), abs(row["shot"] - 5)))
+    for which, title in (("by_class", "statement"), ("by_site", "site")):
+        if which in shown:
+            print(f"\n{groups(shown, which, title)}")
     return {"error_rate": FLAGS.error_rate, "episodes": FLAGS.episodes, "rows": rows}
+
+
+def _plan(query: int, seed: int = 0) -> Plan:
+    given = {name: list(FLAGS[name].value or ()) for name in ("ways", "shots")}
+    kinds = {
+        name: tuple(command_line.counts(name, texts)) for name, texts in given.items() if texts
+    }
+    return Plan(FLAGS.episodes, query, seed, **kinds)
 
 
 if __name__ == "__main__":

@@ -22,12 +22,20 @@ from typing import Any
 
 from absl import flags
 
-from experiments.runs import build, command_line, machine, trained, workdir
+from experiments.runs import (
+    ancestry,
+    build,
+    command_line,
+    machine,
+    own_archive,
+    trained,
+    workdir,
+)
 from experiments.tables import learners, markdown, training_conditions
 from experiments.tables.measure import Wanted, measure
 from metaecg import NOTICE
 from metaecg.data import protocols
-from metaecg.data.library import open_library
+from metaecg.data.library import Library, open_library
 from metaecg.diagnose import artefact
 from metaecg.errors import MetaecgError
 from metaecg.figures import report
@@ -105,7 +113,15 @@ def main(_) -> None:
         library = build.library(config)
     for name, run in {**loaded, **joined}.items():
         trained.check_form(run, library, name)
-    protocol = protocols.load(FLAGS.protocol or config.protocol)
+    remarks: list[str] = []
+    if FLAGS.workdir:
+        protocol = protocols.load(FLAGS.protocol or config.protocol)
+    else:
+        known = trained.ancestry_of(main_run)
+        usual = config.protocol
+        protocol, remarks = own_archive.choose(
+            FLAGS.protocol, usual, library, known, seen=FLAGS.seen
+        )
     if config.labels == "conditions":
         if given := [name for name in _OF_EPISODES if FLAGS[name].present]:
             raise MetaecgError(
@@ -137,6 +153,9 @@ def main(_) -> None:
         ),
         joined,
     )
+    about = _provenance({**loaded, **joined}, library, protocol)
+    if remarks:
+        found["unchecked"] = [*remarks, *found.get("unchecked", [])]
     results: dict[str, Any] = {
         "seed": FLAGS.seed,
         "protocol": protocol.name,
@@ -150,14 +169,30 @@ def main(_) -> None:
             name: {
                 "step": run.step,
                 "parameters": learners.count(run.variables) or None,  # of an export unknown
-                "config": run.config.to_dict(),
+                # An exported model has no settings but those that its provenance tells.
+                **({"provenance": about[name]} if name in about else {}),
+                **({"config": run.config.to_dict()} if "model" not in run.facts else {}),
             }
             for name, run in {**loaded, **joined}.items()
         },
         "seconds": time.monotonic() - began,
         **found,
     }
-    _write(results, markdown.report(found), f"{FLAGS.part} part of {protocol.name}")
+    said = [line for name, of in about.items() for line in ancestry.sentences(of, name)]
+    text = "\n".join(["\n".join(said), "", markdown.report(found)])
+    _write(results, text, f"{FLAGS.part} part of {protocol.name}")
+
+
+def _provenance(
+    runs: dict[str, trained.Trained], library: Library, protocol: protocols.Protocol
+) -> dict[str, Any]:
+    """What each run was trained on and what of the measured part it has seen, by name."""
+    part = protocols.split(library, protocol, FLAGS.part)
+    return {
+        name: ancestry.report(trained.ancestry_of(run), library, part, run.facts.get("model", {}))
+        for name, run in runs.items()
+        if name != learners.RANDOM
+    }
 
 
 def _check_flags() -> None:

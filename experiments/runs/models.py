@@ -52,6 +52,15 @@ def load(folder: Path, library: str | None = None) -> Ready:
     if not kept:
         opened = open_alike(run, library)
         rules = protocols.load(run.config.protocol)
+        for remark in trained.check_unseen(
+            run,
+            opened,
+            [protocols.split(opened, rules, "validation")],
+            name=str(folder),
+            remedy="calibrate it on a library whose validation classes it does not know",
+            seen=rules.oracle,
+        ):
+            print(f"note: {remark}")
         fitted = fitting.calibrate(predictor, opened, rules, fitting.Plan(query=run.config.query))
         kept = {
             "version": metaecg.__version__,

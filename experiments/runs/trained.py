@@ -83,6 +83,7 @@ def of_artefact(model: Model) -> Trained:
         "record": {"hz": form.hz, "samples": form.samples, "leads": list(form.leads)},
         "library_fingerprint": known.get("library"),
         "protocol_digest": known.get("protocol_sha256"),
+        "model": {k: v for k, v in known.items() if k not in ("ancestry", "measured")},
     }
 
     def embed(params, state, records):

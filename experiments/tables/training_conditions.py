@@ -16,6 +16,8 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Per condition: records of the test patients that carry it, and the AUROC among all theirs.
 
+    Where every record carries exactly one condition, F1 of each as well.
+
     Raises:
       MetaecgError: the run or one of its ancestors was trained on the test patients.
     """
@@ -30,14 +32,22 @@ def measure(
     )
     labels = np.asarray(test.index.labels)
     found = training_conditions.scores(probs, labels, part.classes)
+    f1 = training_conditions.f1(probs, labels, part.classes)
     carried = dict(zip(part.classes, labels.sum(axis=0).tolist()))
-    return [{"condition": c, "records": carried[c], "auroc": auroc} for c, auroc in found.items()]
+    return [
+        {"condition": c, "records": carried[c], "auroc": auroc} | ({"f1": f1[c]} if f1 else {})
+        for c, auroc in found.items()
+    ]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The conditions as a Markdown table, the best distinguished first, and their mean."""
+    scores = {"auroc": "AUROC", "f1": "F1"} if "f1" in rows[0] else {"auroc": "AUROC"}
     ordered = sorted(rows, key=lambda row: -row["auroc"])
-    lines = [[row["condition"], row["records"], f"{row['auroc']:.3f}"] for row in ordered]
-    mean = np.mean([row["auroc"] for row in rows])
-    lines.append([f"mean of {len(rows)}", "", f"{mean:.3f}"])
-    return markdown.table(["condition", "records of test patients", "AUROC"], lines)
+    lines = [
+        [row["condition"], row["records"], *(f"{row[score]:.3f}" for score in scores)]
+        for row in ordered
+    ]
+    means = [f"{np.mean([row[score] for row in rows]):.3f}" for score in scores]
+    lines.append([f"mean of {len(rows)}", "", *means])
+    return markdown.table(["condition", "records of test patients", *scores.values()], lines)

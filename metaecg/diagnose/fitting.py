@@ -51,11 +51,16 @@ _TRAINING_RECORDS = 3000  # that represent all the model was trained on
 
 
 class Plan(NamedTuple):
-    """The episodes of a part: how many of each kind, with how many queries a class, and a seed."""
+    """The episodes of a part: how many of each kind, with how many queries a class, and a seed.
+
+    `ways` and `shots` are all of `WAYS` and `SHOTS` where they are empty.
+    """
 
     episodes: int = 200
     query: int = 5
     seed: int = 0
+    ways: tuple[int, ...] = ()
+    shots: tuple[int, ...] = ()
 
 
 PLAN = Plan()
@@ -106,8 +111,8 @@ def draw(library: Library, part: protocols.Split, limits: Limits, plan: Plan) ->
     index = LibraryIndex(labels=part.labels, patients=part.patients)
     data = Data(library.signals[:0], jnp.float32(library.scale), index)
     key, found, refused = jax.random.key(plan.seed), 0, None
-    for way in WAYS:
-        for shot in SHOTS:
+    for way in plan.ways or WAYS:
+        for shot in plan.shots or SHOTS:
             if way > (limits.slots or way) or way * shot > (limits.longest or way * shot):
                 continue
             try:
@@ -145,6 +150,33 @@ def fit_calibration(
     spread = trained_on.std(0)
     spread = np.maximum(spread, 1e-3 * spread.max())  # dead units have none
     partial = Calibration((), tuple(trained_on.mean(0).tolist()), tuple(spread.tolist()), 0.0)
+    return _fit(partial, predictor, embeddings, episodes, orders, seed)
+
+
+def recalibrate(
+    calibration: Calibration,
+    predictor: Predictor,
+    library: Library,
+    part: protocols.Split,
+    plan: Plan = PLAN,
+) -> Calibration:
+    """Fits a calibration anew on part of another archive; what the model was trained on stays.
+
+    Raises:
+      MetaecgError: the part cannot fill episodes of any kind.
+    """
+    drawn = draw(library, part, predictor.limits, plan)
+    return _fit(calibration, predictor, embed(predictor, library, part.rows), drawn)
+
+
+def _fit(
+    partial: Calibration,
+    predictor: Predictor,
+    embeddings: np.ndarray,
+    episodes: Iterable[Episode],
+    orders: int = 8,
+    seed: int = 0,
+) -> Calibration:
     strange = float(np.quantile(partial.strangeness(embeddings), FAR))
     rows = tuple(
         _fit_row(

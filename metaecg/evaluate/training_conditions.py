@@ -110,3 +110,21 @@ def scores(probs: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> d
     """
     found = {c: statistics.auroc(p, y) for c, p, y in zip(classes, probs.T, np.asarray(labels).T)}
     return {c: value for c, value in found.items() if np.isfinite(value)}
+
+
+def f1(probs: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, float]:
+    """F1 of each condition where every record carries exactly one; else nothing.
+
+    The likeliest condition is the answer. F1 depends on how common a condition is in the records.
+
+    Args:
+      probs: float [R, C].
+      labels: bool [R, C].
+      classes: codes of the C conditions.
+    """
+    labels = np.asarray(labels, bool)
+    if not (labels.sum(axis=1) == 1).all():
+        return {}
+    said = probs.argmax(axis=1)[:, None] == np.arange(len(classes))
+    both = said.sum(axis=0) + labels.sum(axis=0)
+    return dict(zip(classes, (2 * (said & labels).sum(axis=0) / np.maximum(both, 1)).tolist()))

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from tiny import Tiny
 
 from metaecg import learners
@@ -67,3 +68,11 @@ def test_scores_leave_out_conditions_that_all_or_none_carry():
     labels = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 0], [0, 1, 0]], bool)
     probs = np.array([[0.9, 0.1, 0.2], [0.3, 0.2, 0.1], [0.2, 0.3, 0.1], [0.1, 0.4, 0.1]])
     assert training_conditions.scores(probs, labels, ("A", "B", "C")) == {"A": 0.75}
+
+
+def test_f1_of_conditions_that_exclude_each_other():
+    probs = np.array([[0.9, 0.1, 0], [0.6, 0.4, 0], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
+    labels = np.eye(3, dtype=bool)[[0, 1, 1, 2]]
+    found = training_conditions.f1(probs, labels, ("A", "B", "C"))
+    assert found == pytest.approx({"A": 2 / 3, "B": 2 / 3, "C": 1})
+    assert training_conditions.f1(probs, np.ones((4, 3), bool), ("A", "B", "C")) == {}

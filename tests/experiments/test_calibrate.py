@@ -13,7 +13,7 @@ from tiny import Tiny
 from experiments import calibrate, diagnose, export
 from experiments import evaluate as evaluation
 from experiments.configs import quickstart
-from experiments.runs import build, models, trained
+from experiments.runs import ancestry, build, models, own_archive, trained
 from metaecg import evaluate, learners
 from metaecg.data import Library, protocols, save
 from metaecg.data.library import open_library
@@ -129,6 +129,19 @@ def test_an_export_diagnoses_as_its_run(run, library, tmp_path):
     assert one.labels == ("G", "H")
 
 
+def test_a_calibration_is_not_fitted_on_what_a_run_was_trained_on(run, library, tmp_path):
+    codes = tuple("DBCAEFGHI")  # what was trained on as A is called D there
+    save(dataclasses.replace(library[0], vocabulary=codes, names=codes), tmp_path / "renamed")
+    known = ancestry.descend(
+        library[0], np.arange(36), {**run.facts, "protocol_digest": None}, None
+    )
+    trained_on = run._replace(ancestry=known)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trained, "load", lambda _: trained_on)
+        with pytest.raises(MetaecgError, match="recordings of the patients to be measured"):
+            models.load(tmp_path, str(tmp_path / "renamed"))
+
+
 def test_a_file_that_answers_otherwise_is_not_left(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_difference", lambda *_: 0.5)
     with pytest.raises(MetaecgError, match=r"differ from the run's by up to 0\.5"):
@@ -185,6 +198,13 @@ def test_an_artefact_is_measured_on_an_archive_and_fitted_anew(run, library, tmp
     assert one.calibration != two.calibration
     assert two.provenance["calibrated_on"] == made.fingerprint
     assert two.provenance["measured"]["test"]["episodes"] == 20
+    # What the calibration was fitted on is known from now on, and its classes are not learnt by it.
+    fitted, trained_on = two.provenance["ancestry"]["trainings"]
+    assert fitted["classes"] == []
+    assert fitted["seen"]["patients"] == list(range(36, 72))
+    assert trained_on["classes"] == list("ABC")
+    seen = two.provenance["measured"]["test"]["provenance"]["seen"]
+    assert seen == {"classes": [], "patients": 0, "recordings": 0}
     # Another archive under equivalent names of classes that were trained on is refused.
     other = json.loads((folder / "protocol.json").read_text())
     other |= {"train": ["G"], "test": ["A", "H"], "validation": []}
@@ -194,6 +214,62 @@ def test_an_artefact_is_measured_on_an_archive_and_fitted_anew(run, library, tmp
     form = dataclasses.replace(made, hz=50.0)
     with pytest.raises(MetaecgError, match=r"library: 50 Hz.*the model reads 100 Hz"):
         calibrate.unchecked(one, form, protocols.load(run.config.protocol), "test")
+
+
+OWN = ("own", "any", (protocols.Classes((), (), tuple("UVWXYZ")),))
+
+
+def test_an_archive_without_a_protocol_is_asked_what_the_model_does_not_know(
+    run, library, tmp_path, capsys
+):
+    """Half of the patients calibrate, and the others are measured; A, B and C are known."""
+    made, _ = library
+    export.export(tmp_path, tmp_path / "a.metaecg")
+    codes = tuple("ABCUVWXYZ")
+    other = dataclasses.replace(made, vocabulary=codes, names=codes, patients=np.arange(108)[::-1])
+    save(other, tmp_path / "other")
+    sites = "\n".join(f"{id},{'north' if int(id) % 2 else 'south'}" for id in other.ids)
+    (tmp_path / "sites.csv").write_text(f"id,site\n{sites}\n")
+    given = {"artefact": tmp_path / "a.metaecg", "library": tmp_path / "other", "episodes": 18}
+    given |= {"ways": 2, "shots": 1}
+    report = tmp_path / "r.json"
+    measured(**given, refit=tmp_path / "b.metaecg", sites=tmp_path / "sites.csv", output=report)
+    said = capsys.readouterr().out
+    assert "3 statements are left out, for the model was trained on them: A, B, C" in said
+    assert "a.metaecg was trained on 3 classes of library" in said
+    assert "half of the patients calibrate" in said
+    found = json.loads(report.read_text())
+    [row], [again] = found["rows"], found["recalibrated"]["rows"]
+    assert set(row["by_class"]) == set("UVWXYZ")
+    assert set(row["by_site"]) == {"north", "south"}
+    assert sum(of["queries"] for of in row["by_site"].values()) == 18 * 2 * 2
+    low, high = row["accuracy95"]
+    assert low < row["accuracy"] < high
+    assert row["raw_accuracy"] == again["raw_accuracy"]
+    provenance = found["provenance"]
+    assert provenance["measured_on"]["library"] == other.fingerprint
+    # This run did not write down its recordings, and the archive is another one.
+    assert provenance["seen"] == {"classes": [], "patients": None, "recordings": None}
+    fitted = artefact.read(tmp_path / "b.metaecg").provenance["ancestry"]["trainings"][0]["seen"]
+    assert len(fitted["patients"]) == 36
+    parts = own_archive.halves(protocols.split(other, protocols.Protocol(*OWN), "test"))
+    assert [part.labels.sum(0).tolist() for part in parts] == [[6] * 6] * 2
+    assert not set(parts[0].patients) & set(parts[1].patients)
+
+
+def test_examples_of_one_hospital_serve_queries_of_another(run, library, tmp_path, capsys):
+    made, folder = library
+    export.export(tmp_path, tmp_path / "a.metaecg")
+    noisy = made.signals + np.random.default_rng(1).integers(-9, 9, made.signals.shape, np.int16)
+    save(dataclasses.replace(made, signals=noisy), tmp_path / "other")
+    given = {"artefact": tmp_path / "a.metaecg", "library": folder / "library", "episodes": 20}
+    given |= {"protocol": folder / "protocol.json", "ways": 2, "shots": 1}
+    measured(**given, support_library=tmp_path / "other", output=tmp_path / "r.json")
+    [row] = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert (row["way"], row["shot"]) == (2, 1)
+    assert row["accuracy"] > 0.6
+    with pytest.raises(MetaecgError, match="36 of its recordings are in --library as well"):
+        measured(**given, support_library=folder / "library")
 
 
 def test_flags_that_contradict_each_other_are_refused(tmp_path):
@@ -222,6 +298,12 @@ def test_an_artefact_is_evaluated_by_a_protocol_that_has_a_test_part_alone(
     evaluation.main([])
     [row] = json.loads(output.read_text())["rows"]
     assert row["learner"] == "a"
+    of = json.loads(output.read_text())["runs"]["a"]
+    assert "config" not in of  # which would be default settings
+    assert of["provenance"]["model"]["learner"] == "protonet"
+    assert of["provenance"]["trained_on"][0]["classes"] == list("ABC")
+    assert of["provenance"]["seen"] == {"classes": [], "patients": 0, "recordings": 0}
+    assert "Of what is measured it has seen 0 classes; 0 patients" in capsys.readouterr().out
     assert 0.5 < row["accuracy"] <= 1
     (tmp_path / "q.json").write_text(json.dumps({"membership": "any", "test": list("AGH")}))
     flags.FLAGS["protocol"].value = str(tmp_path / "q.json")
