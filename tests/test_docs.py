@@ -74,10 +74,13 @@ def commands(text):
 
 def flags_of(module):
     """The flags that a command defines, read without running it."""
-    tree = ast.parse((ROOT / f"experiments/{module.replace('.', '/')}.py").read_text("utf-8"))
+    text = (ROOT / f"experiments/{module.replace('.', '/')}.py").read_text("utf-8")
+    tree = ast.parse(text)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     calls = [c for c in calls if isinstance(c.func, ast.Attribute) and c.args]
     found = {c.args[0].value for c in calls if c.func.attr.startswith("DEFINE_")}
+    if "archives.define_flags()" in text:
+        found |= flags_of("runs.archives")
     if module == "train":
         found |= {"config", *(f"config.{key}" for key in TABLE)}
     return found | {f"no{name}" for name in found} | ABSL

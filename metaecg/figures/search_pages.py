@@ -48,12 +48,11 @@ def found_page(
                 "example": drawn[nearest],
             }
         )
-    head = ("place", "recording", "file", "nearest example", "probability")
+    head = ("place", "recording", "nearest example", "probability")
     overview = [
         (
             place,
             recordings.ids[row],
-            recordings.sources[row],
             question.examples[found.nearest[row]].name,
             f"{found.probabilities[row]:.1%}",
         )

@@ -15,6 +15,9 @@ import numpy as np
 SHRINKAGE = 0.3
 """Of the covariance, in units of its mean variance; chosen on the validation statements."""
 
+SAMPLE = 50_000
+"""Recordings, evenly from the archive, by which mean and covariance are estimated."""
+
 BLOCK = 4096
 """Recordings that are in memory at a time."""
 
@@ -34,21 +37,22 @@ class Archive(NamedTuple):
 
     @classmethod
     def of(cls, embeddings: np.ndarray, shrinkage: float = SHRINKAGE) -> "Archive":
-        """Computes mean and covariance, in blocks.
+        """Computes mean and covariance, in blocks and of `SAMPLE` recordings at most.
 
         Args:
           embeddings: float16 or float32 [N, D], N at least 1.
           shrinkage: of the covariance, in units of its mean variance.
         """
         size = embeddings.shape[1]
+        some = embeddings[:: -(-len(embeddings) // SAMPLE)]
         total, second = np.zeros(size), np.zeros((size, size))
-        for block in _blocks(embeddings):
+        for block in _blocks(some):
             total += block.sum(0)
-        mean = (total / len(embeddings)).astype(np.float32)
-        for block in _blocks(embeddings):
+        mean = (total / len(some)).astype(np.float32)
+        for block in _blocks(some):
             block = _unit(block - mean)
             second += block.T @ block
-        covariance = second / len(embeddings)
+        covariance = second / len(some)
         level = shrinkage * max(float(np.trace(covariance)) / size, 1e-12)
         values, vectors = np.linalg.eigh(covariance)
         root = vectors / np.sqrt(np.maximum(values, 0) + level)

@@ -25,6 +25,7 @@ from metaecg.data.library import Library
 from metaecg.diagnose.fitting import embed
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
+from metaecg.search.recordings import MOST_FEATURES, compact
 
 BLOCK = 1024
 """Recordings of a block: what a kill costs at most."""
@@ -56,7 +57,7 @@ def embeddings(
     """
     check_form(model, library, str(folder))
     place = folder / "embeddings" / fingerprint(model)[:16]
-    size = len(model.calibration.mean)
+    size = min(len(model.calibration.mean), MOST_FEATURES)
     head = {
         "version": VERSION,
         "library": library.fingerprint,
@@ -116,7 +117,7 @@ def _compute(
         first = int(ends[len(good)]) // row_bytes
         for start in progress(range(first, len(library), BLOCK)):
             rows = np.arange(start, min(start + BLOCK, len(library)))
-            found = np.ascontiguousarray(embed(model.predictor, library, rows), "<f2")
+            found = np.ascontiguousarray(compact(embed(model.predictor, library, rows)), "<f2")
             if not np.isfinite(found).all():
                 bad = library.ids[rows[int((~np.isfinite(found)).any(1).argmax())]]
                 raise MetaecgError(f"record {bad}: the model's embedding of it is not finite")

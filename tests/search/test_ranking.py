@@ -75,6 +75,18 @@ def test_the_directions_of_the_others_and_what_places_say():
     assert 0 < probability.probabilities(10, np.zeros(0))[0] < 0.5  # of a single example
 
 
+def test_long_embeddings_are_projected_and_their_products_are_about_the_same():
+    rng = np.random.default_rng(0)
+    long = rng.normal(size=(40, 3000)).astype(np.float32)
+    long[20:] = 0.7 * long[:20] + 0.7 * long[20:]
+    long /= np.linalg.norm(long, axis=1, keepdims=True)
+    short = recordings.compact(long)
+    assert short.shape == (40, 1024)
+    np.testing.assert_array_equal(recordings.compact(short), short)
+    error = short @ short.T - long @ long.T
+    assert 0.01 < error.std() < 0.05
+
+
 def test_the_rare_ones_come_first(opened, archive):
     rng = np.random.default_rng(6)
     positives = np.stack([signal(7, rng) for _ in range(3)])

@@ -56,7 +56,13 @@ def test_the_rare_ones_are_read_first(begin, opened):
     assert session.next()[1] == "likeliest"
     after = session.remaining()
     assert 0 < after.soon < after.expected < 5
-    read(session, rare, 160)
+
+
+def test_when_everything_was_read_nothing_is_left(archive, known, examples):
+    few = Archive.of(archive.embeddings[:12])
+    session = Session(few, question.ask(model(), few, examples, known), control=0.5)
+    for _ in range(12):
+        session.answer(session.next()[0], "no")
     assert session.next() is None
     assert session.remaining() == (0, 0, 0, 0)
 
