@@ -27,7 +27,7 @@ def main(_) -> None:
 
     path = Path(FLAGS.artefact).expanduser() if FLAGS.artefact else artefact.shipped_path()
     model, learner, variables = export.load(None, path)
-    content = export.as_onnx(model, learner, variables)
+    content, _ = export.as_onnx(model, learner, variables)
     library = open_library(Path(FLAGS.library).expanduser())
     rows = np.linspace(0, len(library.patients) - 1, FLAGS.recordings).astype(int)
     records = np.stack([library.millivolts(row) for row in rows]).astype(np.float32)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg.errors import MetaecgError
+from metaecg.networks import real_transforms
 from metaecg.types import Array
 
 HZ = 100
@@ -69,6 +70,8 @@ def at_standard_rate(signals: Array, hz: float) -> Array:
     if hz == HZ:
         return signals
     wanted = round(samples * HZ / hz)
+    if real_transforms.in_use():
+        return real_transforms.resampled(signals, wanted)
     spectrum = _spectrum(signals)[:, : wanted + 1]
     missing = wanted + 1 - spectrum.shape[1]
     spectrum = jnp.pad(spectrum, ((0, 0), (0, max(0, missing)), (0, 0)))
@@ -86,6 +89,8 @@ def _spectrum(signals: Array) -> Array:
 
 def _filtered(signals: Array, response: np.ndarray) -> Array:
     samples = signals.shape[1]
+    if real_transforms.in_use():
+        return real_transforms.filtered(signals, response)
     spectrum = _spectrum(signals) * jnp.asarray(response, jnp.complex64)[None, :, None]
     return jnp.fft.irfft(spectrum, 2 * samples, axis=1)[:, :samples]
 
@@ -189,7 +194,8 @@ def _beats(signals: Array, peaks: Peaks) -> tuple[Array, Array]:
     count = whole.sum(axis=-1, keepdims=True)
     order = jnp.argsort(~whole, axis=-1, stable=True)
     slot = jnp.arange(MOST)[None]
-    chosen = jnp.minimum(slot * jnp.maximum(count, MOST) // MOST, order.shape[1] - 1)
+    chosen = jax.lax.div(slot * jnp.maximum(count, MOST), MOST)
+    chosen = jnp.minimum(chosen, order.shape[1] - 1)
     at = jnp.take_along_axis(peaks.at, jnp.take_along_axis(order, chosen, axis=1), axis=1)
     rows = at[:, :, None] + jnp.arange(-BEFORE - _REACH, AFTER + _REACH)[None, None]
     beats = jax.vmap(lambda x, r: x[jnp.clip(r, 0, len(x) - 1)])(signals, rows)

@@ -1,6 +1,7 @@
 """Numbers of a recording's rhythm, from where its beats are and how they differ."""
 
 import jax.numpy as jnp
+from jax import lax
 
 from metaecg.networks.beats import HZ, Beats
 from metaecg.types import Array
@@ -52,14 +53,15 @@ def rhythm(beats: Beats) -> Array:
     usual = _median(unlike, compared)
     spread = jnp.max(unlike, axis=1, keepdims=True)
     numbers = (
-        jnp.where(middle > 0, 60 / jnp.maximum(middle, 0.1), 0) / 60,
+        jnp.where(middle > 0, 60 / jnp.maximum(middle, 0.1), 0.0) / 60,
         real.sum(axis=1, keepdims=True) / (real.shape[1] * 0.2),
         jnp.sqrt(variance),
         _median(jnp.abs(away), known),
         jnp.sqrt(_mean(change**2, pairs)),
         jnp.min(away, axis=1, keepdims=True),
         jnp.max(away, axis=1, keepdims=True),
-        *(_mean(jnp.abs(change) * middle > least, pairs) for least in (0.05, 0.12)),
+        # Intervals are whole samples: half a sample less, so that rounding decides nothing.
+        *(_mean(jnp.abs(change) * middle > least, pairs) for least in (0.045, 0.115)),
         correlation(1),
         correlation(2),
         jnp.min(change, axis=1, keepdims=True),
@@ -85,6 +87,6 @@ def _median(x: Array, real: Array) -> Array:
     ordered = jnp.sort(jnp.where(real, x, jnp.inf), axis=1)
     low, high = (
         jnp.take_along_axis(ordered, jnp.maximum(n, 0), axis=1)
-        for n in ((count - 1) // 2, count // 2)
+        for n in (lax.div(count - 1, 2), lax.div(count, 2))
     )
-    return jnp.where(count > 0, (low + high) / 2, 0)
+    return jnp.where(count > 0, (low + high) / 2, jnp.float32(0))

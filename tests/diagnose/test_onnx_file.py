@@ -52,7 +52,7 @@ def content(model):
     pytest.importorskip("jax2onnx", reason="the onnx extra is not installed")
     learner, variables = built("ridge")
     described = plain.description(model, plain.ridge_head(variables))
-    return onnx_file.convert(lambda x: learner.embed(*variables, x), FORM, described)
+    return onnx_file.convert(lambda x: learner.embed(*variables, x), FORM, described)[0]
 
 
 def test_it_embeds_as_jax_does_whatever_their_number(model, content):

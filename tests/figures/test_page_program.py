@@ -276,6 +276,7 @@ def test_muse_files_give_the_rhythm_in_millivolts(run):
     np.testing.assert_allclose(mine["columns"][0][:3], [0.488, -0.976, 1.464])
     np.testing.assert_allclose(mine["columns"][1][:3], [0.0, 0.244, -0.244])
     assert len(mine["columns"][0]) == 600
+    assert mine["notes"][0] == ["uV to mV", False]
 
 
 FORM = Form(100.0, 40, ("I", "II"))

@@ -45,7 +45,11 @@ export function readMuse(bytes) {
   if (new Set(columns.map((column) => column.length)).size > 1) {
     throw new PageError("its leads differ in length");
   }
-  const units = leads.map((lead) => one(lead, "LeadAmplitudeUnits"));
+  const usual = { MICROVOLTS: "uV", MILLIVOLTS: "mV" };
+  const units = leads.map((lead) => {
+    const said = one(lead, "LeadAmplitudeUnits");
+    return usual[said.toUpperCase()] ?? said;
+  });
   return { columns, hz, units, names: leads.map((lead) => one(lead, "LeadID")) };
 }
 

@@ -66,6 +66,6 @@ def test_what_is_another_learner_is_refused(written, changed, message):
 def test_an_artefact_becomes_onnx(written):
     pytest.importorskip("jax2onnx", reason="the onnx extra is not installed")
     loaded = export.load(None, written)
-    content = export.as_onnx(*loaded)
+    content, _ = export.as_onnx(*loaded)
     off = onnx_file.difference(loaded[0].predictor.embed, content, FORM, rebuilt.noise(FORM, 7))
     assert off < 1e-5
