@@ -29,7 +29,7 @@ WITHIN = 1e-2
 """The most that an embedding may differ from JAX's, in units of the largest number in it.
 
 Convolutional encoders differ by 10⁻⁵. Random kernels count the values above a bias: where one lies
-on it, rounding decides, and the embedding differs by some 10⁻³.
+on it, rounding decides: all views together differed by .01 to .1 on 100 recordings of PTB-XL.
 """
 
 
