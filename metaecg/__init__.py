@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from metaecg.train import meta
 
 NOTICE = "Research software, not a medical device."
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "NOTICE",
     "data",
