@@ -52,7 +52,7 @@ def bare(config, steps: int) -> float:
     """Seconds of the compiled step called by itself, the results of each waited for at the end."""
     data = training_data.open_parts(config)
     part = data.parts["train"]
-    run = build.experiment(config, len(part.classes), part.data.index)
+    run = build.experiment(config, len(part.classes), part.data.index, hz=data.library.hz)
     key = jax.random.key(config.seed)
     state = jax.jit(lambda d, k: training_step.init(run.learner, run.update, run.draw, d, k))(
         part.data, key

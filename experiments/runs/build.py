@@ -82,17 +82,18 @@ def with_combinations(part: Part, least: int) -> Part:
 
 
 def learner(
-    config: ml_collections.ConfigDict, num_conditions: int, *, embedded: bool = False
+    config: ml_collections.ConfigDict, num_conditions: int, *, hz: float, embedded: bool = False
 ) -> Learner:
     """Builds the configured learner.
 
     Args:
       config: the settings.
       num_conditions: size of the training vocabulary.
+      hz: samples per second of the recordings.
       embedded: the learner is to read embeddings instead of signals.
     """
     entry = learners.LEARNERS[config.learner]
-    encoder = Identity() if embedded else _encoder(config, entry)
+    encoder = Identity() if embedded else _encoder(config, entry, hz)
     if config.whiten:
         encoder = Whitened(encoder)
     sizes = learners.Sizes(
@@ -104,8 +105,10 @@ def learner(
     return entry.build(encoder, sizes, config)
 
 
-def _encoder(config: ml_collections.ConfigDict, entry: learners.Entry) -> nn.Module:
+def _encoder(config: ml_collections.ConfigDict, entry: learners.Entry, hz: float) -> nn.Module:
     options = {k: v for k, v in config.encoder_options.items() if has_option(config.encoder, k)}
+    if has_option(config.encoder, "hz"):
+        options["hz"] = hz
     if has_option(config.encoder, "conv") and jax.default_backend() == "cpu":
         looped = config.update_rule != "episodic" or entry.adapts_encoder
         options["conv"] = "matmul" if looped else "xla"
@@ -122,6 +125,7 @@ def experiment(
     num_conditions: int,
     index: LibraryIndex | None = None,
     *,
+    hz: float,
     seed: int | None = None,
 ) -> Experiment:
     """Builds learner, draw and update.
@@ -130,9 +134,10 @@ def experiment(
       config: the settings.
       num_conditions: size of the training vocabulary.
       index: needed to train by sample sequences.
+      hz: samples per second of the recordings.
       seed: of the sample sequences; config.seed where it is not given.
     """
-    built = learner(config, num_conditions, embedded=config.freeze_encoder)
+    built = learner(config, num_conditions, hz=hz, embedded=config.freeze_encoder)
     augmentation = Augmentation() if config.freeze_encoder else Augmentation(**config.augmentation)
     check_augmentation(augmentation)
     draw: batches.Draw

@@ -88,9 +88,14 @@ def prepare(config, folder: Path, data: Opened) -> loop.Job:
     source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
     unchecked, lineage = _descend(config, data, source)
     seeds = _Seeds(config.seed, lineage.generation)
-    run = build.experiment(
-        config, len(train_part.classes), train_part.data.index, seed=seeds.of_sequences(0)
+    build_run = functools.partial(
+        build.experiment,
+        config,
+        len(train_part.classes),
+        train_part.data.index,
+        hz=data.library.hz,
     )
+    run = build_run(seed=seeds.of_sequences(0))
     mesh, part = parallel.mesh(), train_part
     _check_episodes(config, data)
     if isinstance(run.draw, batches.EpisodeDraw):
@@ -124,8 +129,7 @@ def prepare(config, folder: Path, data: Opened) -> loop.Job:
         """The draw after `stream` roll-backs: other sequences; episodes depend on the key alone."""
         if not stream or not isinstance(run.draw, batches.SequenceDraw):
             return run.draw
-        seed = seeds.of_sequences(stream)
-        return build.experiment(config, len(part.classes), train_part.data.index, seed=seed).draw
+        return build_run(seed=seeds.of_sequences(stream)).draw
 
     job = loop.Job(
         run=run,

@@ -51,7 +51,7 @@ def load(folder: str | Path) -> Trained:
     facts = workdir.load(folder)
     config = workdir.load_config(folder)
     conditions = len(facts["classes"]["train"])
-    learner = build.learner(config, conditions)
+    learner = build.learner(config, conditions, hz=facts["record"]["hz"])
     width = build.width(config, conditions)
     like = jax.eval_shape(learner.init, jax.random.key(0), _example(facts, width))
     if config.freeze_encoder:  # the checkpoint holds the head; the encoder is where it came from
@@ -179,7 +179,7 @@ def untrained(trained: Trained, seed: int = 0) -> Trained:
     """The same encoder with random weights under the nearest centroid: what training adds to."""
     changed = {"learner": "protonet", "freeze_encoder": False}
     config = ml_collections.ConfigDict({**trained.config.to_dict(), **changed})
-    learner = build.learner(config, 1)
+    learner = build.learner(config, 1, hz=trained.facts["record"]["hz"])
     variables = learner.init(jax.random.key(seed), _example(trained.facts, config.way))
     return Trained(config, trained.facts, learner, variables, 0, lineage.Ancestry(()))
 
@@ -194,7 +194,7 @@ def fine_tuned(trained: Trained, **options: float) -> Trained:
     changed = {"learner": "finetune", "freeze_encoder": False, "whiten": False}
     config = ml_collections.ConfigDict({**trained.config.to_dict(), **changed})
     config.maml.update(options)
-    learner = build.learner(config, 1)
+    learner = build.learner(config, 1, hz=trained.facts["record"]["hz"])
     variables = learner.init(jax.random.key(0), _example(trained.facts, config.way))
     params = {**variables.params, "encoder": trained.variables.params["encoder"]}
     variables = Variables(params, {k: trained.variables.state[k] for k in variables.state})

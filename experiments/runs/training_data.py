@@ -39,7 +39,7 @@ def embed(data: Opened, config, source: trained.Trained) -> Opened:
       MetaecgError: that encoder has other shapes than the configured one.
     """
     conditions, record = len(data.parts["train"].classes), data.facts["record"]
-    whole = build.learner(build.unwhitened(config), conditions)
+    whole = build.learner(build.unwhitened(config), conditions, hz=data.library.hz)
     labels = build.width(config, conditions)
     empty = build.example_task(record["samples"], len(record["leads"]), labels)
     mine = jax.eval_shape(whole.init, jax.random.key(0), empty)

@@ -83,7 +83,7 @@ def _memory(config: ml_collections.ConfigDict, data: training_data.Opened) -> in
 
 def _run(config: ml_collections.ConfigDict, data: training_data.Opened) -> build.Experiment:
     part = data.parts["train"]
-    return build.experiment(config, len(part.classes), part.data.index)
+    return build.experiment(config, len(part.classes), part.data.index, hz=data.library.hz)
 
 
 def follow(config: ml_collections.ConfigDict, data: training_data.Opened):

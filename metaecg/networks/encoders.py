@@ -9,83 +9,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
+from metaecg.networks.beat_network import Beat
+from metaecg.networks.layers import check_length, convolution, largest, max_pool_2, normalisation
 from metaecg.types import Array
-
-
-def _norm(kind: str, train: bool) -> Callable[[Array], Array]:
-    """BatchNorm as in the source, or GroupNorm, which keeps no state and suits small batches."""
-    if kind == "batch":
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9)
-    if kind == "group":
-        return nn.GroupNorm(num_groups=8)
-    raise MetaecgError(f"norm must be 'batch' or 'group', not {kind!r}")
-
-
-def conv_by_matmul(lhs: Array, rhs: Array, window_strides, padding, **_: Any) -> Array:
-    """`lax.conv_general_dilated` for `nn.Conv` over time, 'SAME' padding, as one matrix product.
-
-    XLA's CPU backend compiles a convolution within a loop, or with a kernel of its own for each
-    member of a `vmap`, to code some fifty times slower than the same one outside; a matrix
-    product stays fast in both.
-
-    Args:
-      lhs: [N, samples, C].
-      rhs: [kernel, C, D].
-      window_strides: (stride,).
-      padding: 'SAME'.
-    """
-    if padding != "SAME":
-        raise ValueError(f"padding must be 'SAME', not {padding!r}")
-    kernel, stride, samples = rhs.shape[0], window_strides[0], lhs.shape[1]
-    out = -(-samples // stride)
-    total = max((out - 1) * stride + kernel - samples, 0)
-    padded = jnp.pad(lhs, ((0, 0), (total // 2, total - total // 2 + stride - 1), (0, 0)))
-    taps = [padded[:, k : k + (out - 1) * stride + 1 : stride] for k in range(kernel)]
-    return jnp.concatenate(taps, axis=-1) @ rhs.reshape(-1, rhs.shape[-1])
-
-
-_CONVOLUTIONS: dict[str, Any] = {"xla": None, "matmul": conv_by_matmul}
-
-
-def _conv(kind: str, filters: int, kernel: int, strides: int = 1) -> nn.Conv:
-    """A convolution over time without bias: 'xla', or 'matmul' for use within loops on CPU."""
-    if kind not in _CONVOLUTIONS:
-        raise MetaecgError(f"conv must be 'xla' or 'matmul', not {kind!r}")
-    return nn.Conv(
-        filters,
-        (kernel,),
-        strides=strides,
-        use_bias=False,
-        conv_general_dilated=_CONVOLUTIONS[kind],
-    )
-
-
-def _check_length(x: Array, least: int) -> None:
-    if x.shape[1] < least:
-        raise MetaecgError(
-            f"recordings of {x.shape[1]} samples are too short for this encoder: it needs {least}"
-        )
-
-
-def _max_pool_2(x: Array) -> Array:
-    """Maximum of neighbouring steps; its gradient is an order faster on CPU than `reduce_window`'s.
-
-    A choice and not `maximum`, for the reason given in `_largest`.
-    """
-    steps = x.shape[1] // 2 * 2
-    even, odd = x[:, 0:steps:2], x[:, 1:steps:2]
-    return jnp.where(even > odd, even, odd)
-
-
-def _largest(x: Array) -> Array:
-    """Maximum over time; [N, samples, C] to [N, C].
-
-    The gradient of `max` goes to the steps that equal the maximum. Where XLA computes the steps
-    anew for that comparison, rounded otherwise, none does and the gradient is lost; one step is
-    therefore chosen here, and the gradient goes to it.
-    """
-    step = jnp.arange(x.shape[1])[None, :, None]
-    return jnp.sum(jnp.where(step == jnp.argmax(x, axis=1, keepdims=True), x, 0), axis=1)
 
 
 class Convolutional(nn.Module):
@@ -103,13 +29,13 @@ class Convolutional(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
-        _check_length(x, 2 ** len(self.filters) - 1)
+        check_length(x, 2 ** len(self.filters) - 1)
         for layer, (filters, kernel) in enumerate(zip(self.filters, self.kernels)):
-            x = _conv(self.conv, filters, kernel, strides=2 if layer == 0 else 1)(x)
-            x = nn.relu(_norm(self.norm, train)(x))
+            x = convolution(self.conv, filters, kernel, strides=2 if layer == 0 else 1)(x)
+            x = nn.relu(normalisation(self.norm, train)(x))
             if layer < len(self.filters) - 1:
-                x = _max_pool_2(x)
-        x = jnp.concatenate([x.mean(axis=1), _largest(x)], axis=-1)
+                x = max_pool_2(x)
+        x = jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x)
 
@@ -171,13 +97,13 @@ class Residual(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
-        _check_length(x, 2 ** len(self.filters))
+        check_length(x, 2 ** len(self.filters))
         for filters in self.filters:
             shortcut = nn.Dense(filters, use_bias=False)(x)
-            x = _conv(self.conv, filters, 3)(x)
-            x = nn.relu(_norm(self.norm, train)(x))
+            x = convolution(self.conv, filters, 3)(x)
+            x = nn.relu(normalisation(self.norm, train)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = _max_pool_2(x + shortcut)
+            x = max_pool_2(x + shortcut)
         return _Tail(self.features, self.dropout)(x, train)
 
 
@@ -214,13 +140,13 @@ class Frames(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
         del train
-        _check_length(x, self.frame)
+        check_length(x, self.frame)
         records, samples, leads = x.shape
         steps = samples // self.frame
         x = x[:, : steps * self.frame].reshape(records, steps, self.frame * leads)
         cells: dict[str, Any] = {"lstm": nn.OptimizedLSTMCell, "rnn": nn.SimpleCell}
         x = nn.RNN(cells[self.cell](self.hidden))(x)
-        x = jnp.concatenate([x.mean(axis=1), _largest(x)], axis=-1)
+        x = jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
         return nn.Dense(self.features)(x)
 
 
@@ -231,6 +157,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "wide": Wide,
     "lstm": functools.partial(Frames, cell="lstm"),
     "rnn": functools.partial(Frames, cell="rnn"),
+    "beat": Beat,
 }
 
 

@@ -89,7 +89,7 @@ def test_every_learner_of_the_table_can_be_built(name):
     twice = compared_learners.settings(name, "ptbxl_rare", 0, library="l", encoder="wide", longer=2)
     assert twice.steps == 2 * config.steps
     assert (config.start_from == "") == (name == compared_learners.ENCODER)
-    learner = build.learner(config, 21)
+    learner = build.learner(config, 21, hz=100)
     width = 21 if config.learner == "supervised" else config.way
     example = build.example_task(1000, 12, width)
     shapes = jax.eval_shape(learner.init, jax.random.key(0), example)

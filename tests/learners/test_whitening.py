@@ -24,7 +24,7 @@ def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path)
     stages.train(config, tmp_path / "run")
     part = training_data.open_parts(config).parts["train"]
     first = trained.load(tmp_path / "run" / "pretrain")
-    plain = build.learner(build.unwhitened(config), 3)
+    plain = build.learner(build.unwhitened(config), 3, hz=100)
     raw = np.asarray(evaluate.embed(plain, first.variables, part.data))
     known = probes.base(raw, part.data.index)
 
@@ -50,7 +50,7 @@ def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path)
     head = changed(f"{given},learner=matching,whiten=true,freeze_encoder=true")
     stages.train(head, tmp_path / "head")
     part = training_data.open_parts(head).parts["train"]
-    plain = build.learner(build.unwhitened(head), 3)
+    plain = build.learner(build.unwhitened(head), 3, hz=100)
     source = trained.load(tmp_path / "run").variables
     known = probes.base(evaluate.embed(plain, source, part.data), part.data.index)
     found = trained.load(tmp_path / "head").variables.state["whitening"]

@@ -8,9 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from metaecg.data.synthetic import generator
 from metaecg.errors import MetaecgError
-from metaecg.networks import ENCODERS, Convolutional, Frames, Residual, Whitened, Wide, encoder
-from metaecg.networks.encoders import _max_pool_2, conv_by_matmul
+from metaecg.networks import (
+    ENCODERS,
+    Convolutional,
+    Frames,
+    Residual,
+    Whitened,
+    Wide,
+    beats,
+    encoder,
+    layers,
+)
+from metaecg.networks.beat_network import BeatNetwork
 
 RECORDS, SAMPLES, LEADS = 3, 37, 2
 TINY = {
@@ -213,8 +224,8 @@ def test_recurrence_in_numpy():
 
 def test_max_pool_literal_and_gradient():
     x = jnp.array([3.0, 1.0, 2.0, 5.0, 9.0])[None, :, None]
-    assert _max_pool_2(x)[0, :, 0].tolist() == [3, 5]
-    gradient = jax.grad(lambda x: jnp.sum(_max_pool_2(x)))(x)
+    assert layers.max_pool_2(x)[0, :, 0].tolist() == [3, 5]
+    gradient = jax.grad(lambda x: jnp.sum(layers.max_pool_2(x)))(x)
     assert gradient[0, :, 0].tolist() == [1, 0, 0, 1, 0]
 
 
@@ -277,7 +288,7 @@ def test_recordings_too_short_to_embed_are_refused_with_the_numbers(module, leas
 def test_convolution_by_matrix_product_equals_numpy(kernel, stride, samples):
     rng = np.random.default_rng(0)
     x, weights = rng.normal(size=(2, samples, 3)), rng.normal(size=(kernel, 3, 4))
-    convolve = jax.jit(conv_by_matmul, static_argnums=(2, 3))
+    convolve = jax.jit(layers.conv_by_matmul, static_argnums=(2, 3))
     np.testing.assert_allclose(
         convolve(jnp.float32(x), jnp.float32(weights), (stride,), "SAME"),
         same_conv(x, weights, stride),
@@ -337,3 +348,52 @@ def test_whitening_leaves_the_encoder_as_it_was_until_it_is_set():
     np.testing.assert_allclose(
         whitened.apply(told, records()), (embeddings - mean) @ matrix, rtol=1e-5, atol=1e-6
     )
+
+
+@functools.cache
+def beat_encoder():
+    module = encoder("beat", filters=(8, 8, 8), features=5)
+    signals = generator.library(patients=4, seconds=6.0).millivolts(slice(4))[:, :, :3]
+    variables = jax.jit(module.init)(jax.random.key(0), signals[:1])
+
+    def loss(params, x, key):
+        variables_ = {**variables, "params": params}
+        rngs = {"dropout": key}
+        y, state = module.apply(variables_, x, train=True, mutable=["batch_stats"], rngs=rngs)
+        return jnp.sum(y**2), (y, state)
+
+    return module, variables, signals, jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+@pytest.mark.usefixtures("one_device")
+def test_the_beat_encoder_reads_the_median_beat_alone():
+    module, variables, signals, _ = beat_encoder()
+    found = jax.jit(beats.find_beats)(signals).median
+    network = BeatNetwork((8, 8, 8), 5)
+    want = np.asarray(jax.jit(network.apply)(variables, found))
+    assert want.shape == (4, 5)
+    assert np.unique(want.round(4), axis=0).shape == (4, 5)
+    np.testing.assert_allclose(
+        jax.jit(module.apply)(variables, signals), want, rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.usefixtures("one_device")
+def test_the_beat_encoder_learns_and_varies_beats_by_the_key():
+    _, variables, signals, train = beat_encoder()
+    runs = [train(variables["params"], signals, jax.random.key(n)) for n in (0, 0, 1)]
+    (_, (first, state)), gradient = runs[0]
+    np.testing.assert_array_equal(first, runs[1][0][1][0])
+    assert (np.asarray(first) != np.asarray(runs[2][0][1][0])).any()
+    assert jax.tree.all(jax.tree.map(lambda g: np.isfinite(g).all() and np.any(g), gradient))
+    moved = jax.tree.map(
+        lambda a, b: np.any(a != b), state["batch_stats"], variables["batch_stats"]
+    )
+    assert jax.tree.all(moved)
+
+
+def test_recordings_without_beats_to_find_are_refused_with_the_numbers():
+    with pytest.raises(MetaecgError, match=r"400 samples at 100 Hz.* 5 s or more"):
+        jax.eval_shape(encoder("beat").init, jax.random.key(0), jnp.zeros((1, 400, 1)))
+    with pytest.raises(MetaecgError, match="at 40 Hz"):
+        jax.eval_shape(encoder("beat", hz=40).init, jax.random.key(0), jnp.zeros((1, 400, 1)))

@@ -46,7 +46,7 @@ def runs(settings):
         ("matching", ""),
     ):
         config = quickstart.get_config(f"{settings}{TINY},learner={name}{more}")
-        learner = build.learner(config, 3)
+        learner = build.learner(config, 3, hz=100)
         example = build.example_task(128, 2, config.way)
         variables = jax.jit(learner.init)(jax.random.key(0), example)
         facts = {
