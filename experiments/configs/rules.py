@@ -11,6 +11,7 @@ from metaecg import learners
 from metaecg.episodes.augmentation import Augmentation, check
 from metaecg.errors import MetaecgError
 from metaecg.networks import has_option
+from metaecg.networks.views import view_names
 
 Rule = Callable[[ml_collections.ConfigDict, learners.Entry], str | None]
 
@@ -117,6 +118,31 @@ def whitening(config, entry) -> str | None:
     return None
 
 
+def views_fit(config, entry) -> str | None:
+    if not config.views:
+        return (
+            f"config.beat_from = {config.beat_from!r} is of the view beat_network: name it in "
+            "config.views, or leave this setting out"
+            if config.beat_from
+            else None
+        )
+    names = view_names(config.views)
+    if config.whiten:
+        return "config.whiten: views are whitened already, each by itself; give whiten=false"
+    if entry.adapts_encoder:
+        return f"config.views are fixed, and {config.learner} adapts its encoder to each support"
+    if "raw" in names and not config.start_from:
+        return "config.views names raw: give the run of its encoder as start_from=DIR"
+    if ("beat_network" in names) != bool(config.beat_from):
+        return "config.views with beat_network needs beat_from=DIR, a run of encoder=beat"
+    if not (config.freeze_encoder or config.learner == "supervised"):
+        return (
+            "config.views are fixed: give freeze_encoder=true, and pretrain.steps=1 to fit them, "
+            "so that each recording is read once"
+        )
+    return None
+
+
 def batch_norm(config, entry) -> str | None:
     batch = has_option(config.encoder, "norm") and config.encoder_options.norm == "batch"
     if entry.adapts_encoder and batch and not _learned(config):
@@ -199,6 +225,7 @@ RULES: tuple[Rule, ...] = (
     head_has_an_encoder,
     frozen_encoder,
     whitening,
+    views_fit,
     batch_norm,
     norm_is_there,
     snail_length,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from metaecg import learners, networks
 from metaecg.learners.registry import attention
 from metaecg.networks.snail import CLOSED_FORMS
+from metaecg.networks.views import view_names
 
 LARGEST = (1 << 31) - 1
 
@@ -49,6 +50,12 @@ def shots(text: str) -> list[int]:
     ):
         raise ValueError(f"{text!r} does not give each number of examples once")
     return numbers
+
+
+def _views(text: str) -> None:
+    """Raises a ValueError for what is neither empty nor names of views, each once."""
+    if text:
+        view_names(text)
 
 
 def _many(default: int, help: str, most: int = LARGEST) -> Setting:
@@ -117,6 +124,15 @@ TABLE: dict[str, Setting] = {
     "encoder_options.norm": _choice(
         "batch", ("batch", "group"), "The normalisation of a convolutional encoder."
     ),
+    "views": Setting(
+        "",
+        "Views of a recording in place of the encoder, joined by + as in kernels+beat+rhythm: raw "
+        "is the encoder of `start_from`, beat_network that of `beat_from`; the others need no "
+        "training.",
+        read=_views,
+        written=f"empty, or names of {', '.join(networks.VIEWS)} joined by +",
+    ),
+    "beat_from": Setting("", "The run of encoder=beat whose network is the view beat_network."),
     "whiten": Setting(
         False,
         "Centre and whiten the embeddings by the scatter of the training part, once pretraining "

@@ -183,6 +183,14 @@ def _of_folders(folder: Path) -> Ancestry:
         return Ancestry(ancestry.trainings, 1, (f"{gap} ({error})",))
 
 
+def joined(one: Ancestry, other: Ancestry) -> Ancestry:
+    """The ancestry of what both went into."""
+    more = tuple(training for training in other.trainings if training not in one.trainings)
+    gaps = tuple(dict.fromkeys((*one.gaps, *other.gaps)))
+    generation = max(one.generation, other.generation + 1)
+    return Ancestry((*one.trainings, *more), generation, gaps)
+
+
 def _extend(own: Training, parent: Ancestry) -> Ancestry:
     others = tuple(one for one in parent.trainings if one != own)
     return Ancestry((own, *others), parent.generation + 1, parent.gaps)
@@ -355,7 +363,7 @@ def _seen_by_protocol(training: Training, library: Library) -> overlap.Seen | No
         split = protocols.split(library, rules, "train")
     except MetaecgError:
         return None
-    if training.protocol_digest not in (None, rules.digest):
+    if training.protocol_digest not in (None, *rules.digests):
         raise MetaecgError(
             f"protocol {training.protocol} was edited since a run was trained by it, and nobody "
             "can say which patients that run knows: bring the file back, or train anew"

@@ -11,14 +11,14 @@ import numpy as np
 import optax
 
 from experiments.configs.rules import by_sequences, longest_context, per_class, window
-from metaecg import evaluate, learners
+from metaecg import evaluate, learners, networks
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.episodes import class_pairs, sequences
 from metaecg.episodes.augmentation import Augmentation
 from metaecg.episodes.augmentation import check as check_augmentation
 from metaecg.errors import MetaecgError
-from metaecg.learners import probes
+from metaecg.learners import probes, whitening
 from metaecg.networks import Identity, Whitened, has_option
 from metaecg.networks import encoder as build_encoder
 from metaecg.train import batches, streaming, updates
@@ -93,7 +93,7 @@ def learner(
       embedded: the learner is to read embeddings instead of signals.
     """
     entry = learners.LEARNERS[config.learner]
-    encoder = Identity() if embedded else _encoder(config, entry, hz)
+    encoder: nn.Module = Identity() if embedded else _encoder(config, entry, hz)
     if config.whiten:
         encoder = Whitened(encoder)
     sizes = learners.Sizes(
@@ -106,6 +106,18 @@ def learner(
 
 
 def _encoder(config: ml_collections.ConfigDict, entry: learners.Entry, hz: float) -> nn.Module:
+    """The network that embeds a recording: one encoder, or several views joined."""
+    if not config.views:
+        return _one_encoder(config, entry, hz)
+    return networks.views(
+        config.views,
+        hz=hz,
+        encoder=_one_encoder(config, entry, hz),
+        beat_network=build_encoder("beat", hz=hz),
+    )
+
+
+def _one_encoder(config: ml_collections.ConfigDict, entry: learners.Entry, hz: float) -> nn.Module:
     options = {k: v for k, v in config.encoder_options.items() if has_option(config.encoder, k)}
     if has_option(config.encoder, "hz"):
         options["hz"] = hz
@@ -202,7 +214,7 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
         rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, config.steps)
     if config.optimizer == "sgd":
         rule = optax.sgd(rate)
-    elif config.optimizer == "adam":
+    elif config.optimizer == "adam" or config.views:  # views do not decay
         rule = optax.adam(rate)
     else:
         rule = optax.adamw(rate, weight_decay=config.weight_decay)
@@ -237,9 +249,9 @@ def whiten(variables: Variables, embeddings: Array, index: LibraryIndex) -> Vari
     return Variables(variables.params, {**variables.state, "whitening": whitening})
 
 
-def embedded(part: Part, learner: Learner, variables: Variables) -> Part:
-    """The part with embeddings in place of its signals."""
-    signals = evaluate.embed(learner, variables, part.data)
+def embedded(part: Part, learner: Learner, variables: Variables, batch: int = 256) -> Part:
+    """The part with embeddings in place of its signals, `batch` recordings read at a time."""
+    signals = evaluate.embed(learner, variables, part.data, batch)
     return part._replace(data=part.data._replace(signals=signals, scale=jnp.float32(1)))
 
 
@@ -258,6 +270,43 @@ def check_encoder(mine: ArrayTree, theirs: ArrayTree) -> None:
 
 def _alike(mine: ArrayTree, theirs: ArrayTree) -> bool:
     return jax.tree.map(lambda x: x.shape, mine) == jax.tree.map(lambda x: x.shape, theirs)
+
+
+def with_views(
+    variables: Variables, config: ml_collections.ConfigDict, part: Part, members: dict, hz: float
+) -> Variables:
+    """The variables with trained networks as their views, all views fitted to the training part.
+
+    Args:
+      variables: of the learner, as they were begun.
+      config: its settings.
+      part: the training part, with its signals.
+      members: variables of the runs that `raw` and `beat_network` are from, by the name of the
+        view's module: `encoder` and `beat_network`.
+      hz: samples per second of the recordings.
+
+    Raises:
+      MetaecgError: a network has other shapes than the configured one.
+    """
+    params, state = dict(variables.params["encoder"]), dict(variables.state)
+    for name, source in members.items():
+        check_encoder(params[name], source.params["encoder"])
+        params[name] = source.params["encoder"]
+        state = {k: {**v, name: source.state[k]} if name in v else v for k, v in state.items()}
+    module = _encoder(config, learners.LEARNERS[config.learner], hz)
+    assert isinstance(module, networks.Views)
+    signals = part.data.signals
+    if not isinstance(signals, streaming.Rows):
+        signals = np.asarray(signals)
+    fitted = whitening.fit(
+        module,
+        {"params": params, **state},
+        signals,
+        np.asarray(part.data.index.labels),
+        scale=float(part.data.scale),
+    )
+    fitted = dict(fitted)
+    return Variables({**variables.params, "encoder": fitted.pop("params", {})}, fitted)
 
 
 def start_from(state: TrainState, source: Variables) -> TrainState:

@@ -17,7 +17,12 @@ from metaecg.types import Learner, Variables
 def settings_of(config: Any) -> dict[str, Any]:
     """A run's settings where they are not the default ones, for JSON; no paths are among them."""
     usual = settings.flat(settings.default())
-    left_out = ("library", "protocol", "start_from")  # where things are, which says nothing of it
+    left_out = (
+        "library",
+        "protocol",
+        "start_from",
+        "beat_from",
+    )  # where things are, which says nothing of it
     return {
         key: value
         for key, value in settings.flat(config).items()
@@ -44,7 +49,7 @@ def learner_of(path: Path, model: Model) -> tuple[Learner, Variables]:
     for changed in tries:
         config = settings.default()
         config.update_from_flattened_dict({**said, **changed})
-        learner = build.learner(config, max(1, len(known.get("trained_on", ()))))
+        learner = build.learner(config, max(1, len(known.get("trained_on", ()))), hz=model.form.hz)
         example = build.example_task(model.form.samples, len(model.form.leads), config.way)
         like = jax.eval_shape(learner.init, jax.random.key(0), example)
         shapes, tree = jax.tree.flatten(like)

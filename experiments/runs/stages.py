@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.configs import settings
-from experiments.runs import ancestry, build, loop, trained, validators, workdir
+from experiments.runs import ancestry, build, loop, rebuilt, trained, validators, workdir
 from experiments.runs.training_data import Opened, embed, open_parts
 from metaecg import episodes, evaluate
+from metaecg.diagnose import artefact
 from metaecg.episodes import sequences
 from metaecg.train import batches, parallel, streaming, training_step
 
@@ -85,8 +86,14 @@ def prepare(config, folder: Path, data: Opened) -> loop.Job:
         run of other settings.
     """
     train_part = data.parts["train"]
-    source = trained.load(workdir.other(folder, config.start_from)) if config.start_from else None
+    source = _source(folder, config.start_from) if config.start_from else None
     unchecked, lineage = _descend(config, data, source)
+    members = {"encoder": source.variables} if source else {}
+    if config.views and config.beat_from and not config.freeze_encoder:
+        beat = _source(folder, config.beat_from)
+        unchecked += _unseen("beat_from", config, data, beat)
+        lineage = ancestry.joined(lineage, trained.ancestry_of(beat))
+        members["beat_network"] = beat.variables
     seeds = _Seeds(config.seed, lineage.generation)
     build_run = functools.partial(
         build.experiment,
@@ -116,6 +123,11 @@ def prepare(config, folder: Path, data: Opened) -> loop.Job:
 
     def begin():
         state = parallel.jit_replicated(start, mesh)(first, seeds.init)
+        if config.views and not config.freeze_encoder:
+            variables = build.with_views(
+                state.variables, config, train_part, members, data.library.hz
+            )
+            return parallel.replicate(state._replace(variables=variables), mesh)
         if source and not config.freeze_encoder:
             state = build.start_from(state, source.variables)
         if config.whiten and source and (config.freeze_encoder or not source.config.whiten):
@@ -173,20 +185,32 @@ class _Seeds:
         return int(mixed.generate_state(1)[0])
 
 
+def _source(folder: Path, path: str) -> trained.Trained:
+    """The run of a work directory, the model of an artefact, or the one that is shipped."""
+    where = artefact.shipped_path() if path == "shipped" else workdir.other(folder, path)
+    if not where.is_file():
+        return trained.load(where)
+    model = artefact.read(where)
+    variables = rebuilt.learner_of(where, model)[1]
+    return trained.of_artefact(model)._replace(variables=variables)
+
+
+def _unseen(key: str, config, data: Opened, source: trained.Trained) -> list[str]:
+    return trained.check_unseen(
+        source,
+        data.library,
+        data.unseen,
+        name=f"config.{key} = {config[key]}: that run",
+        remedy="start from one of the same protocol",
+        seen=data.oracle,
+    )
+
+
 def _descend(
     config, data: Opened, source: trained.Trained | None
 ) -> tuple[list[str], ancestry.Ancestry]:
     """What could not be checked of the run that a stage starts from, and the stage's ancestry."""
-    unchecked: list[str] = []
-    if source:
-        unchecked = trained.check_unseen(
-            source,
-            data.library,
-            data.unseen,
-            name=f"config.start_from = {config.start_from}: that run",
-            remedy="start from one of the same protocol",
-            seen=data.oracle,
-        )
+    unchecked = _unseen("start_from", config, data, source) if source else []
     rows, parent = data.parts["train"].rows, source.ancestry if source else None
     lineage = ancestry.descend(data.library, rows, data.facts, parent)
     if build.PROCESS in config.library and jax.process_count() > 1:

@@ -144,7 +144,7 @@ def own_protocol(trained: Trained, library: Library) -> protocols.Protocol | Non
         rules = protocols.load(trained.config.protocol)
     except MetaecgError:
         return None
-    if trained.facts.get("protocol_digest") not in (None, rules.digest):
+    if trained.facts.get("protocol_digest") not in (None, *rules.digests):
         raise MetaecgError(
             f"protocol {trained.config.protocol} was edited since a run was trained by it, and "
             "nobody can say which patients that run knows: bring the file back, or train anew"

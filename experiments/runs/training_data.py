@@ -44,7 +44,8 @@ def embed(data: Opened, config, source: trained.Trained) -> Opened:
     empty = build.example_task(record["samples"], len(record["leads"]), labels)
     mine = jax.eval_shape(whole.init, jax.random.key(0), empty)
     build.check_encoder(mine.params["encoder"], source.variables.params["encoder"])
-    parts = {k: build.embedded(p, whole, source.variables) for k, p in data.parts.items()}
+    batch = 64 if config.views else 256  # random kernels make much of a recording
+    parts = {k: build.embedded(p, whole, source.variables, batch) for k, p in data.parts.items()}
     return data._replace(parts=parts, embedded=True)
 
 

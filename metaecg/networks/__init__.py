@@ -13,17 +13,21 @@ from metaecg.networks.encoders import (
 )
 from metaecg.networks.snail import Snail
 from metaecg.networks.transformer import Transformer
+from metaecg.networks.views import VIEWS, Views, views
 
 __all__ = [
     "ENCODERS",
+    "VIEWS",
     "Convolutional",
     "Frames",
     "Identity",
     "Residual",
     "Snail",
     "Transformer",
+    "Views",
     "Whitened",
     "Wide",
     "encoder",
     "has_option",
+    "views",
 ]

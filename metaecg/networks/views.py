@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
@@ -26,15 +27,16 @@ class View(NamedTuple):
 
 VIEWS: dict[str, View] = {
     "raw": View(0.6, 1.0),
+    "beat_network": View(0.6, 1.0),
     "kernels": View(0.85, 1.0),
     "differences": View(0.75, 0.7),
     "beat": View(0.85, 0.5),
     "beat_kernels": View(0.85, 1.0),
     "rhythm": View(0.5, 0.4),
 }
-"""raw: a trained encoder of the signals. kernels, differences: random kernels on the signals and on
-their first differences. beat: the median beat itself. beat_kernels: random kernels on it. rhythm:
-numbers of the rhythm."""
+"""raw: a trained encoder of the signals. beat_network: a trained network on the median beat.
+kernels, differences: random kernels on the signals and on their first differences. beat: the median
+beat itself. beat_kernels: random kernels on it. rhythm: numbers of the rhythm."""
 
 
 class Whitening(nn.Module):
@@ -66,12 +68,14 @@ class Whitening(nn.Module):
 class Views(nn.Module):
     """Views of recordings [N, samples, leads] in mV, joined: [N, D].
 
-    All is fixed after `learners.whitening.fit` has seen the training part; `raw` alone is trained.
+    All is fixed after `learners.whitening.fit` has seen the training part. `raw` and `beat_network`
+    were trained before, each by itself; no gradient reaches them here.
 
     Attributes:
       names: of `VIEWS`.
       hz: samples per second of the recordings; 50 or more, for 5 s or more.
       encoder: of the view `raw`.
+      beat_network: of that view, an encoder as well.
       directions: of each view's whitening.
       dilations: of the random kernels, at most.
     """
@@ -79,6 +83,7 @@ class Views(nn.Module):
     names: tuple[str, ...]
     hz: float = 100.0
     encoder: nn.Module | None = None
+    beat_network: nn.Module | None = None
     directions: int = 256
     dilations: int = 12
 
@@ -89,20 +94,23 @@ class Views(nn.Module):
         self.whitenings = {name: Whitening(self.directions) for name in self.names}
 
     def __call__(self, x: Array, *, train: bool = False) -> Array:
-        features = self.features(x, train=train)
+        del train  # nothing changes with training
+        features = self.features(x)
         return jnp.concatenate(
             [VIEWS[name].weight * self.whitenings[name](features[name]) for name in self.names],
             axis=-1,
         )
 
-    def features(self, x: Array, *, train: bool = False, fit: bool = False) -> dict[str, Array]:
+    def features(self, x: Array, *, fit: bool = False) -> dict[str, Array]:
         """Each view before it is whitened, [N, D of the view].
 
         With `fit`, the random kernels' biases are set by these recordings.
         """
         found: dict[str, Array] = {}
         if "raw" in self.names and self.encoder is not None:
-            found["raw"] = self.encoder(x, train=train)
+            found["raw"] = jax.lax.stop_gradient(self.encoder(x))
+        if "beat_network" in self.names and self.beat_network is not None:
+            found["beat_network"] = jax.lax.stop_gradient(self.beat_network(x))
         x = beats.at_standard_rate(x, self.hz)
         if "kernels" in self.names:
             found["kernels"] = self.kernels(x, fit=fit)
@@ -121,23 +129,43 @@ class Views(nn.Module):
         return found
 
 
-def views(text: str, *, hz: float, encoder: nn.Module | None = None, **options: Any) -> Views:
-    """Views by their names joined with '+', such as 'kernels+differences+beat+rhythm'.
-
-    Args:
-      text: names of `VIEWS`.
-      hz: samples per second of the recordings.
-      encoder: of the view `raw`.
-      **options: `directions` and `dilations` of `Views`.
+def view_names(text: str) -> tuple[str, ...]:
+    """The names of views joined with '+', such as 'kernels+differences+beat+rhythm'.
 
     Raises:
-      MetaecgError: a name is none of `VIEWS` or is there twice, or `raw` has no encoder.
+      MetaecgError: a name is none of `VIEWS` or is there twice.
     """
     names = tuple(text.split("+"))
     if unknown := [name for name in names if name not in VIEWS]:
         raise MetaecgError(f"views={text}: {unknown[0]!r} is none of {', '.join(VIEWS)}")
     if len(set(names)) < len(names):
         raise MetaecgError(f"views={text}: write every name once")
-    if "raw" in names and encoder is None:
-        raise MetaecgError(f"views={text}: raw needs an encoder")
-    return Views(names, hz, encoder if "raw" in names else None, **options)
+    return names
+
+
+def views(
+    text: str,
+    *,
+    hz: float,
+    encoder: nn.Module | None = None,
+    beat_network: nn.Module | None = None,
+    **options: Any,
+) -> Views:
+    """Views by their names joined with '+'.
+
+    Args:
+      text: names of `VIEWS`.
+      hz: samples per second of the recordings.
+      encoder: of the view `raw`.
+      beat_network: of that view.
+      **options: `directions` and `dilations` of `Views`.
+
+    Raises:
+      MetaecgError: as of `view_names`, or `raw` or `beat_network` has no encoder.
+    """
+    names = view_names(text)
+    trained = {"raw": encoder, "beat_network": beat_network}
+    if lacking := [name for name in names if name in trained and trained[name] is None]:
+        raise MetaecgError(f"views={text}: {lacking[0]} needs an encoder")
+    given = {name: module if name in names else None for name, module in trained.items()}
+    return Views(names, hz, given["raw"], given["beat_network"], **options)

@@ -83,6 +83,14 @@ class Protocol(NamedTuple):
         """sha256 of the rules, whatever the file is called."""
         return hashlib.sha256(json.dumps(self[1:]).encode()).hexdigest()
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """`digest`, and what models hold for the same rules that were made before `oracle` was."""
+        if self.oracle:
+            return (self.digest,)
+        before = hashlib.sha256(json.dumps(self[1:3]).encode()).hexdigest()
+        return self.digest, before
+
 
 class Split(NamedTuple):
     """A part of a library: row numbers int32 [n], labels bool [n, C], patients int32 [n], codes."""

@@ -11,6 +11,7 @@ from metaecg.data import protocols
 from metaecg.data.library import Library, multi_hot
 from metaecg.data.protocols import PARTS, Classes, Protocol, ProtocolError, Split, protocol
 from metaecg.data.sources import ptbxl
+from metaecg.diagnose import artefact
 
 
 def make(rows, vocabulary="ABCD", kinds=()):
@@ -251,3 +252,10 @@ def test_a_protocol_may_serve_tests_alone(tmp_path):
     protocols.check_disjoint(splits)
     np.testing.assert_array_equal(splits["test"].rows, [0, 1, 2, 3, 4, 5, 6, 8])
     assert splits["train"].classes == splits["validation"].classes == ()
+
+
+def test_the_shipped_model_was_made_by_the_rules_of_today():
+    """Its provenance holds the hash that the first version wrote for them."""
+    known = artefact.shipped().provenance["protocol_sha256"]
+    assert known in protocols.load("ptbxl_rare").digests
+    assert known not in protocols.load("ptbxl_rare:oracle").digests

@@ -1,0 +1,72 @@
+"""Views of a recording along the stages of a run: fitted once, joined with trained networks."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.configs import settings
+from experiments.runs import models, stages, trained, training_data
+from experiments.stress import toy
+from metaecg import evaluate
+from metaecg.diagnose import artefact
+from metaecg.errors import MetaecgError
+
+pytestmark = pytest.mark.usefixtures("one_device")
+
+SIZE = ",batch=8,pretrain.steps=1,head.steps=0,snail.attention=4x4,learner=ridge"
+
+
+def changed(arguments):
+    return settings.with_arguments(settings.default(), arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("views=kernels+echo", "write empty, or names of raw, beat_network, "),
+        ("views=beat+beat", "write empty, or names of raw, beat_network, "),
+        ("views=raw+beat,freeze_encoder=true,pretrain.steps=1", "start_from=DIR"),
+        ("views=beat_network,freeze_encoder=true,pretrain.steps=1", "beat_from=DIR"),
+        ("views=beat,whiten=true,pretrain.steps=1,freeze_encoder=true", "give whiten=false"),
+        ("views=beat,learner=maml,pretrain.steps=1", "maml adapts its encoder"),
+        ("views=beat", "freeze_encoder=true"),
+        ("beat_from=workdirs/beat", "name it in config.views"),
+    ],
+)
+def test_settings_that_do_not_go_with_views_are_refused_in_one_line(arguments, message):
+    with pytest.raises(MetaecgError, match=message) as refused:
+        settings.validate(changed("library=there,learner=ridge," + arguments))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_views_and_trained_networks_are_joined_measured_exported_and_read_back(tmp_path):
+    given = toy.write(tmp_path, samples=512)  # 5.12 s at 100 Hz
+    stages.train(changed(f"{given},learner=supervised,pretrain.steps=0"), tmp_path / "raw")
+    stages.train(
+        changed(f"{given},learner=supervised,encoder=beat,pretrain.steps=0"), tmp_path / "beat"
+    )
+    config = changed(
+        f"{given}{SIZE},freeze_encoder=true,views=raw+beat_network+beat_kernels+rhythm,"
+        f"start_from={tmp_path / 'raw'},beat_from={tmp_path / 'beat'}"
+    )
+    stages.train(config, tmp_path / "run")
+    run, raw, beat = (trained.load(tmp_path / name) for name in ("run", "raw", "beat"))
+    members = run.variables.params["encoder"]
+    jax.tree.map(np.testing.assert_array_equal, members["encoder"], raw.variables.params["encoder"])
+    jax.tree.map(
+        np.testing.assert_array_equal, members["beat_network"], beat.variables.params["encoder"]
+    )
+    part = training_data.open_parts(config).parts["validation"]
+    embeddings = np.asarray(evaluate.embed(run.learner, run.variables, part.data, 16))
+    # Four views, each of unit length times its weight.
+    np.testing.assert_allclose(
+        np.linalg.norm(embeddings, axis=1), np.sqrt(1 + 1 + 1 + 0.4**2), rtol=1e-3
+    )
+    assert run.ancestry.trainings == raw.ancestry.trainings, "all were trained on the same"
+    exported = models.load(tmp_path / "run")
+    artefact.write(tmp_path / "a.metaecg", exported.model, run.learner, run.variables, half=True)
+    signals = np.asarray(part.data.signals[:4], np.float32) * np.float32(part.data.scale)
+    want = exported.model.predictor.embed(signals)
+    again = artefact.read(tmp_path / "a.metaecg").predictor.embed(signals)
+    np.testing.assert_allclose(again, want, atol=0.02)
