@@ -214,7 +214,8 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
         rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, config.steps)
     if config.optimizer == "sgd":
         rule = optax.sgd(rate)
-    elif config.optimizer == "adam" or config.views:  # views do not decay
+    elif config.optimizer == "adam" or (config.views and not config.freeze_encoder):
+        # The trained networks among the views stay as they are; decay would move them.
         rule = optax.adam(rate)
     else:
         rule = optax.adamw(rate, weight_decay=config.weight_decay)

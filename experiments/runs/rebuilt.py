@@ -17,12 +17,8 @@ from metaecg.types import Learner, Variables
 def settings_of(config: Any) -> dict[str, Any]:
     """A run's settings where they are not the default ones, for JSON; no paths are among them."""
     usual = settings.flat(settings.default())
-    left_out = (
-        "library",
-        "protocol",
-        "start_from",
-        "beat_from",
-    )  # where things are, which says nothing of it
+    # Where things are says nothing of the run.
+    left_out = ("library", "protocol", "start_from", "beat_from")
     return {
         key: value
         for key, value in settings.flat(config).items()

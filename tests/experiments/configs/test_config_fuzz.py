@@ -98,9 +98,9 @@ def values(key, rng):
 
 
 def traced(stage, frozen_features=8):
-    """Traces a step of a stage on 60 records of six classes, without computing anything."""
+    """Traces a step of a stage on 60 records of 5 s and six classes, without computing anything."""
     run = build.experiment(stage, 6, INDEX, hz=100)
-    shape = (60, frozen_features) if stage.freeze_encoder else (60, 64, 2)
+    shape = (60, frozen_features) if stage.freeze_encoder else (60, 512, 2)
     data = batches.Data(jnp.zeros(shape, jnp.int16), jnp.float32(1), INDEX)
     part = build.Part(data, tuple("abcdef"), np.arange(60))
     if stage.combinations and isinstance(run.draw, batches.EpisodeDraw):

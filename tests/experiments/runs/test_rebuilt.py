@@ -25,7 +25,7 @@ def written(tmp_path_factory):
     config = settings.default()
     config.update({"learner": "ridge", "whiten": True, "library": "/home/someone/library"})
     config.encoder_options.norm = "group"
-    learner = build.learner(config, 3)
+    learner = build.learner(config, 3, hz=100)
     variables = jax.jit(learner.init)(jax.random.key(0), build.example_task(32, 2, config.way))
     known = {"learner": "ridge", "encoder": "small", "settings": rebuilt.settings_of(config)}
     model = Model(Predictor.of(learner, variables), CALIBRATION, FORM, known)
