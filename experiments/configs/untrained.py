@@ -2,8 +2,8 @@
 
     metaecg train --config=untrained --config.library=FOLDER --workdir=DIR
 
-For any leads, any rate from 50 Hz on and any length from 5 s on, ready in minutes on two cores. For
-a library of one's own, name a protocol that `metaecg make_protocol` made of it.
+For any leads, any rate from 50 Hz on and any length from 5 s on. For a library of one's own, name a
+protocol that `metaecg make_protocol` made of it.
 """
 
 from experiments.configs import settings

@@ -31,6 +31,7 @@ class Answers(NamedTuple):
       warnings: about the examples, which hold for every query.
       failed: of queries that could not be read, `recording` and `error`.
       error_rate: that was asked for.
+      by_diagnosis: the plausible sets were calibrated for each diagnosis, not for all together.
     """
 
     support: Sequence[Example]
@@ -39,6 +40,7 @@ class Answers(NamedTuple):
     warnings: Sequence[str]
     failed: Sequence[dict[str, str]] = ()
     error_rate: float = 0.1
+    by_diagnosis: bool = False
 
 
 def answer(
@@ -87,7 +89,9 @@ def diagnose(
         for query, diagnosis in zip(queries, diagnoser([query.signal for query in queries]))
     ]
     general = [*diagnoser.warnings, *files.about_examples(support)]
-    return Answers(support, queries, found, general, (), error_rate)
+    # Calibrations of version 0.1 hold for all diagnoses together.
+    by_diagnosis = any(row.slope for row in model.calibration.rows)
+    return Answers(support, queries, found, general, (), error_rate, by_diagnosis)
 
 
 def as_json(answers: Answers, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -139,11 +143,12 @@ def as_text(answers: Answers) -> str:
     if answers.warnings:
         parts.append("\n".join(f"warning: {warning}" for warning in answers.warnings))
     if any(diagnosis.error_rate is not None for diagnosis in answers.diagnoses):
+        each = ", for nine in ten diagnoses" if answers.by_diagnosis else ""
         parts.append(
             f"Of recordings whose diagnosis is among the candidates, at most about "
-            f"{answers.error_rate:.0%} have a plausible set without it, for nine in ten diagnoses "
-            f"like those of the validation; and at most about {answers.error_rate:.0%} of the "
-            "answers are wrong."
+            f"{answers.error_rate:.0%} have a plausible set without it{each}, where they are like "
+            f"those of the validation; and at most about {answers.error_rate:.0%} of the answers "
+            "are wrong."
         )
     parts.append(f"No diagnosis but the candidates can be answered. {NOTICE}")
     return "\n\n".join(parts)
