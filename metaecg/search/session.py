@@ -1,9 +1,11 @@
 """A reading of an archive: what to read next, and what the answers so far say of the rest.
 
-session = Session(archive, question)
-while not session.remaining().soon < 1:
-    row, why = session.next()
-    session.answer(row, read_by_a_cardiologist(row))
+In a loop::
+
+    session = Session(archive, question)
+    while not session.remaining().soon < 1:
+        row, why = session.next()
+        session.answer(row, read_by_a_cardiologist(row))
 """
 
 from typing import Literal, NamedTuple

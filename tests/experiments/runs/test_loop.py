@@ -236,7 +236,7 @@ def test_the_rate_is_without_the_time_of_compilation(tmp_path, monkeypatch):
 
     def first_is_slow(job, count):
         def step(*args):
-            time.sleep(0 if next(calls) else 1.0)
+            time.sleep(0 if next(calls) else 4.0)
             return compiled(job, count)(*args)
 
         return step
@@ -245,4 +245,4 @@ def test_the_rate_is_without_the_time_of_compilation(tmp_path, monkeypatch):
     work = job([1.0] * 8, [1.0] * 8, steps=8, checkpoint_every=8, validate_every=8)
     train(work, tmp_path)
     rates = [line["rate"] for line in log(tmp_path) if "rate" in line]
-    assert rates[-1] > 7
+    assert rates[-1] > 2  # with the 4 s of the first step, 8 steps would be less than this
