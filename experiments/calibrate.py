@@ -24,7 +24,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.runs import ancestry, command_line, machine, own_archive
+from experiments.runs import ancestry, command_line, machine, model_flags, own_archive
 from experiments.tables import markdown
 from metaecg import NOTICE
 from metaecg.data import overlap, protocols
@@ -115,8 +115,7 @@ def unchecked(
 
 @command_line.defines_flags
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", None, "The folder of a trained run.")
-    flags.DEFINE_string("artefact", None, "A file made by metaecg export.")
+    model_flags.define_model()
     flags.DEFINE_string(
         "library", None, "The library to measure on; of a run, its own if left out."
     )

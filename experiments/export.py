@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments.diagnose import define_given, given
 from experiments.runs import command_line, models, rebuilt
+from experiments.runs.model_flags import define_given, define_model, given
 from metaecg.diagnose import artefact, calibration, fitting, onnx_file, plain
 from metaecg.diagnose import support as files
 from metaecg.diagnose.model import Model
@@ -124,8 +124,7 @@ def as_page(
 
 @command_line.defines_flags
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", None, "folder of a trained run")
-    flags.DEFINE_string("artefact", None, "file made by experiments.export, in place of --workdir")
+    define_model()
     flags.DEFINE_string("output", None, "file to write, such as diagnoser.metaecg")
     flags.DEFINE_enum(
         "format",

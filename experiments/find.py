@@ -18,8 +18,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import diagnose
-from experiments.runs import archives, command_line
+from experiments.runs import archives, command_line, model_flags
 from metaecg import NOTICE
 from metaecg.errors import MetaecgError
 from metaecg.search import question
@@ -88,8 +87,8 @@ def main(_) -> int:
         raise MetaecgError(
             "give examples of what is sought by --support, or ids of the library by --positives"
         )
-    given = diagnose.given()
-    model = archives.load(FLAGS.workdir, FLAGS.artefact)
+    given = model_flags.given()
+    model = model_flags.load(FLAGS.workdir, FLAGS.artefact)
     if FLAGS.library:
         opened = archives.open_prepared(model, FLAGS.library)
     else:

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import diagnose
-from experiments.runs import archives, command_line, review_server
+from experiments.runs import archives, command_line, model_flags, review_server
 from metaecg.data import files
 from metaecg.errors import MetaecgError
 from metaecg.search import cache, log, question
@@ -60,7 +59,7 @@ def open_session(folder: Path) -> tuple[archives.Opened, Session, log.Log]:
       MetaecgError: the flags do not fit it, or it is damaged.
     """
     begun = (folder / "session.json").exists()
-    given = diagnose.given()
+    given = model_flags.given()
     if begun and (FLAGS.support or FLAGS.positives or FLAGS.negatives):
         raise MetaecgError(
             f"--session={folder}: has its examples already; leave out --support, --positives and "
@@ -71,7 +70,7 @@ def open_session(folder: Path) -> tuple[archives.Opened, Session, log.Log]:
             f"--session={folder}: no session is there yet; give examples by --support or "
             "--positives to begin one"
         )
-    model = archives.load(FLAGS.workdir, FLAGS.artefact)
+    model = model_flags.load(FLAGS.workdir, FLAGS.artefact)
     opened = archives.open_prepared(model, FLAGS.library)
     assert opened.library is not None
     facts = {"library": opened.library.fingerprint, "model": cache.fingerprint(model)}

@@ -79,8 +79,10 @@ def flags_of(module):
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     calls = [c for c in calls if isinstance(c.func, ast.Attribute) and c.args]
     found = {c.args[0].value for c in calls if c.func.attr.startswith("DEFINE_")}
-    if "archives.define_flags()" in text:
-        found |= flags_of("runs.archives")
+    shared = {"archives.define_flags()": "runs.archives", "define_model()": "runs.model_flags"}
+    for call, where in shared.items():
+        if call in text and module != where:
+            found |= flags_of(where)
     if module == "train":
         found |= {"config", *(f"config.{key}" for key in TABLE)}
     return found | {f"no{name}" for name in found} | ABSL

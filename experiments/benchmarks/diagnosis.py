@@ -14,9 +14,8 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import diagnose
 from experiments.benchmarks import timing
-from experiments.runs import build, command_line
+from experiments.runs import build, command_line, model_flags
 from metaecg import learners, networks
 from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.diagnoser import Diagnoser
@@ -55,7 +54,7 @@ def measure(name: str, diagnoser: Diagnoser, samples: int, leads: int, queries: 
 
 
 def main(_) -> None:
-    model = diagnose.load(None, FLAGS.artefact)
+    model = model_flags.load(None, FLAGS.artefact)
     samples, leads = model.form.samples, len(model.form.leads)
     shipped = Diagnoser(model)
     rows = [

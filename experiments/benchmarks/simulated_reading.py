@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
-from experiments.runs import archives, command_line
+from experiments.runs import archives, command_line, model_flags
 from experiments.tables import markdown
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
@@ -235,7 +235,7 @@ def expectation(
 def main(_) -> None:
     if not FLAGS.library:
         raise MetaecgError("--library is needed: PTB-XL, made by experiments.prepare")
-    model = archives.load(FLAGS.workdir, FLAGS.artefact)
+    model = model_flags.load(FLAGS.workdir, FLAGS.artefact)
     opened = archives.open_prepared(model, FLAGS.library)
     library = opened.library
     assert library is not None

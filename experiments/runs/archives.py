@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from experiments import diagnose
+from experiments.runs import model_flags
 from metaecg.data.library import Library, open_library
 from metaecg.data.readers import recognise
 from metaecg.data.readers.given_by_user import Given
@@ -41,9 +41,8 @@ class Opened(NamedTuple):
 
 
 def define_flags() -> None:
-    """The flags of an archive's model and of examples; a command decorates its own definition."""
-    flags.DEFINE_string("workdir", None, "The folder of a trained run.")
-    flags.DEFINE_string("artefact", None, "A file made by experiments.export.")
+    """Defines the flags that name a model, an archive and examples."""
+    model_flags.define_model()
     flags.DEFINE_string("library", None, "The library to search, made by experiments.prepare.")
     flags.DEFINE_string(
         "support",
@@ -56,9 +55,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_list("positives", [], "Ids of records of the library that are what is sought.")
     flags.DEFINE_list("negatives", [], "Ids of records of the library that are not.")
-    flags.DEFINE_float("hz", None, "Samples per second of files that do not say.")
-    flags.DEFINE_string("units", None, "mV, uV, V or nV, of files that do not say.")
-    flags.DEFINE_list("leads", None, "Names of the leads in order, of files that do not say.")
+    model_flags.define_given()
 
 
 def open_prepared(model: Model, path: str) -> Opened:
@@ -141,11 +138,6 @@ def _listed(folder: Path, sought: str | None) -> list[tuple[Path, str]]:
         name = sought or files.shown(folder.name)
         return [(path, name) for path in recognise.find(folder)]
     return files.list_support(folder)
-
-
-def load(workdir: str | None, artefact: str | None) -> Model:
-    """The model of a run, of a file, or the one of the package."""
-    return diagnose.load(workdir, artefact)
 
 
 def report(failed: Sequence[str]) -> None:

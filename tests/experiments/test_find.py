@@ -9,7 +9,7 @@ from absl import flags
 from searched import HZ, LEADS, library, model, signal
 
 from experiments import find
-from experiments.runs import archives
+from experiments.runs import model_flags
 from metaecg.data import writing
 from metaecg.errors import MetaecgError
 
@@ -39,7 +39,7 @@ def support(tmp_path):
 @pytest.fixture
 def run(monkeypatch):
     """Runs the command in this process with some flags, by the model of sines."""
-    monkeypatch.setattr(archives, "load", lambda workdir, artefact: model())
+    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact: model())
 
     def run(**given):
         find.define_flags()

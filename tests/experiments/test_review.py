@@ -19,7 +19,7 @@ from browser import CHROME, Browser
 from searched import library, model
 
 from experiments import review
-from experiments.runs import archives, review_server
+from experiments.runs import archives, model_flags, review_server
 from metaecg.data import files, writing
 from metaecg.errors import MetaecgError
 from metaecg.figures import review_page
@@ -34,8 +34,8 @@ sys.path[:0] = [{root!r}, {tests!r}]
 from absl import flags
 from searched import model
 from experiments import review
-from experiments.runs import archives, command_line
-archives.load = lambda workdir, artefact: model()
+from experiments.runs import command_line, model_flags
+model_flags.load = lambda workdir, artefact: model()
 review.define_flags()
 command_line.run(review.main)
 """
@@ -246,7 +246,7 @@ def test_thirty_recordings_are_read_by_keyboard_and_a_kill_loses_none(begun, tmp
 @pytest.fixture
 def run(monkeypatch):
     """Runs the command in this process with some flags, by the model of sines."""
-    monkeypatch.setattr(archives, "load", lambda workdir, artefact: model())
+    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact: model())
 
     def run(*given):
         review.define_flags()

@@ -80,6 +80,8 @@ INDEX = LibraryIndex(np.eye(6, dtype=bool)[np.arange(60) % 6], np.arange(60))
 def values(key, rng):
     """Settings that may trouble each other: often the default, else the least, few, or much."""
     setting = TABLE[key]
+    if key in ("views", "beat_from"):  # which go with few of the others
+        return setting.default
     if rng.random() < 0.6 or key in ("library", "protocol", "seed"):
         return setting.default
     if isinstance(setting.default, bool):
@@ -138,9 +140,9 @@ def attempt(seed):
 
 
 def test_random_settings_train_or_are_refused():
-    assert sum(attempt(seed) for seed in range(60)) > 1
+    assert sum(attempt(seed) for seed in range(20)) > 1
 
 
 @pytest.mark.slow
 def test_more_random_settings_train_or_are_refused():
-    assert sum(attempt(seed) for seed in range(60, 400)) > 5
+    assert sum(attempt(seed) for seed in range(20, 400)) > 30

@@ -1,0 +1,62 @@
+"""The flags that name a model and that say of files what they do not say, for every command.
+
+What needs jax is imported where it is first used: --help shall not take a second.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from metaecg.data.readers.given_by_user import FASTEST, SLOWEST, UNITS, Given
+from metaecg.errors import MetaecgError
+
+if TYPE_CHECKING:
+    from metaecg.diagnose.model import Model
+
+FLAGS = flags.FLAGS
+
+
+def define_model() -> None:
+    """Defines the flags that name a model; see `load`."""
+    flags.DEFINE_string("workdir", None, "The folder of a trained run.")
+    flags.DEFINE_string("artefact", None, "A file made by metaecg export.")
+
+
+def load(workdir: str | None, file: str | None, library: str | None = None) -> "Model":
+    """Loads a trained run, an artefact, or the artefact that comes with the package.
+
+    Raises:
+      MetaecgError: both are named, or none is and none comes with the package.
+    """
+    if workdir and file:
+        raise MetaecgError("--workdir and --artefact are both given; name one of them")
+    if workdir:
+        from experiments.runs import models  # checkpoints take seconds to import
+
+        return models.load(Path(workdir).expanduser(), library).model
+    from metaecg.diagnose import artefact
+
+    return artefact.read(Path(file).expanduser()) if file else artefact.shipped()
+
+
+def given() -> Given:
+    """What the flags say of files that do not say it themselves.
+
+    Raises:
+      MetaecgError: a flag is of no ECG.
+    """
+    if FLAGS.units is not None and FLAGS.units.lower() not in map(str.lower, UNITS):
+        raise MetaecgError(f"--units={FLAGS.units}: choose one of {', '.join(UNITS)}")
+    if FLAGS.hz is not None and not SLOWEST <= FLAGS.hz <= FASTEST:
+        raise MetaecgError(
+            f"--hz={FLAGS.hz:g}: an ECG has {SLOWEST} to {FASTEST} samples per second"
+        )
+    return Given(FLAGS.hz, FLAGS.units, tuple(FLAGS.leads) if FLAGS.leads else None)
+
+
+def define_given() -> None:
+    """Defines the flags that `given` reads."""
+    flags.DEFINE_float("hz", None, "Samples per second of files that do not say.")
+    flags.DEFINE_string("units", None, "The unit of files that do not say: mV, uV, V or nV.")
+    flags.DEFINE_list("leads", None, "Names of the leads in order, of files that do not say.")
