@@ -75,24 +75,6 @@ def groups(row: dict[str, Any], which: str, title: str) -> str:
     return f"{row['way']}-way {row['shot']}-shot\n\n{markdown.table(head, lines)}"
 
 
-def check_form(model: Model, library: Library) -> None:
-    """Asserts that a library's records have the form that a model reads.
-
-    Raises:
-      MetaecgError: they have another; says both.
-    """
-    form = model.form
-    wanted = (form.hz, form.samples, list(form.leads))
-    mine = (library.hz, library.signals.shape[1], list(library.leads))
-    if mine != wanted:
-        words = [
-            f"{hz:g} Hz, {n} samples, leads {' '.join(leads)}" for hz, n, leads in (mine, wanted)
-        ]
-        raise MetaecgError(
-            f"library: {words[0]}; the model reads {words[1]}: prepare the library alike"
-        )
-
-
 def unchecked(
     model: Model, library: Library, rules: protocols.Protocol, part: str, *, seen: bool = False
 ) -> list[str]:
@@ -102,7 +84,7 @@ def unchecked(
       MetaecgError: the library's records have another form than the model reads, or the model or
         one that it started from was trained on classes, patients or recordings of the part.
     """
-    check_form(model, library)
+    model.form.check(library)
     return ancestry.check(
         ancestry.of_provenance(model.provenance),
         library,
@@ -177,7 +159,7 @@ def _measure_artefact() -> None:
     path = Path(FLAGS.artefact) if FLAGS.artefact else artefact.shipped_path()
     path = path.expanduser()
     model, library = artefact.read(path), open_library(Path(FLAGS.library).expanduser())
-    check_form(model, library)
+    model.form.check(library)
     known = ancestry.of_provenance(model.provenance)
     rules, remarks = own_archive.choose(
         FLAGS.protocol, model.provenance.get("protocol"), library, known, seen=FLAGS.seen
@@ -214,7 +196,7 @@ def _examples(
 ) -> tuple[Library, protocols.Split]:
     """The archive that the examples are from, and its part of the same classes."""
     other = open_library(Path(FLAGS.support_library).expanduser())
-    check_form(model, other)
+    model.form.check(other)
     mine = protocols.split(other, rules, FLAGS.part)
     if copies := overlap.compare([overlap.seen(other, mine.rows)], library, part.rows).recordings:
         raise MetaecgError(

@@ -59,7 +59,7 @@ def export(folder: Path, output: Path, *, library: str | None = None, half: bool
 
 def _difference(model: Model, written: Model) -> float:
     """Greatest difference of probabilities on noise of an ECG's size, 2-way 2-shot."""
-    signals = rebuilt.noise(model.form, 8)
+    signals = model.form.noise(8)
     slots = np.array([[0, 1, 0, 1]])
     rows = np.arange(8)[None]
     episode = Episode(slots[:, :2], rows[:, :4], slots, rows[:, 4:], slots)

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.configs import settings
 from experiments.runs import build
 from metaecg.diagnose import artefact
-from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
 from metaecg.types import Learner, Variables
 
@@ -60,12 +60,6 @@ def learner_of(path: Path, model: Model) -> tuple[Learner, Variables]:
 
 def _alike(learner: Learner, variables: Variables, model: Model) -> bool:
     assert learner.embed is not None
-    records = noise(model.form)
+    records = model.form.noise()
     mine, theirs = learner.embed(*variables, records), model.predictor.embed(records)
     return bool(np.allclose(mine, theirs, atol=1e-5 * float(np.abs(theirs).max())))
-
-
-def noise(form: Form, count: int = 3) -> np.ndarray:
-    """float32 [count, samples, leads] of an ECG's size, in mV."""
-    shape = (count, form.samples, len(form.leads))
-    return np.random.default_rng(0).normal(0, 0.3, shape).astype(np.float32)

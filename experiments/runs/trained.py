@@ -1,6 +1,6 @@
 """A trained run, read back from its work directory: no data and no optimiser needed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from experiments.runs import ancestry as lineage
 from experiments.runs import build, workdir
 from metaecg.data import protocols
 from metaecg.data.library import Library
-from metaecg.diagnose.model import Model
+from metaecg.diagnose.model import Form, Model
 from metaecg.errors import MetaecgError
 from metaecg.train.checkpoints import digest, restore_variables
 from metaecg.types import Learner, Task, Variables
@@ -83,7 +83,7 @@ def of_artefact(model: Model) -> Trained:
         "record": {"hz": form.hz, "samples": form.samples, "leads": list(form.leads)},
         "library_fingerprint": known.get("library"),
         "protocol_digest": known.get("protocol_sha256"),
-        "model": {k: v for k, v in known.items() if k not in ("ancestry", "measured")},
+        "model": model.origin,
     }
 
     def embed(params, state, records):
@@ -119,17 +119,9 @@ def check_form(trained: Trained, library: Library, name: str = "the run") -> Non
     Raises:
       MetaecgError: rate, length or leads differ; says both.
     """
-
-    def words(hz: float, samples: int, leads: Sequence[str]) -> str:
-        return f"{hz:g} Hz, {samples} samples, leads {' '.join(leads)}"
-
     record = trained.facts["record"]
-    wanted = (record["hz"], record["samples"], record["leads"])
-    mine = (library.hz, library.signals.shape[1], list(library.leads))
-    if mine != wanted:
-        raise MetaecgError(
-            f"library: {words(*mine)}; {name} was trained on {words(*wanted)}: prepare it alike"
-        )
+    form = Form(record["hz"], record["samples"], tuple(record["leads"]))
+    form.check(library, reader=f"{name} was trained on")
 
 
 def own_protocol(trained: Trained, library: Library) -> protocols.Protocol | None:

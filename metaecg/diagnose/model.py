@@ -2,8 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from metaecg.data.library import Library
 from metaecg.diagnose.calibration import Calibration
 from metaecg.diagnose.predictor import Predictor
+from metaecg.errors import MetaecgError
 
 
 class Form(NamedTuple):
@@ -47,6 +51,33 @@ class Form(NamedTuple):
             tuple(map(str, fields.get("processing", ()))),
         )
 
+    def check(
+        self, library: Library, *, name: str = "library", reader: str = "the model reads"
+    ) -> None:
+        """Asserts that a library's records have this form.
+
+        Args:
+          library: the records.
+          name: what the message calls the library.
+          reader: who needs the form, in the message.
+
+        Raises:
+          MetaecgError: rate, length or leads differ; says both.
+        """
+        mine = Form(library.hz, library.signals.shape[1], tuple(library.leads))
+        if mine[:3] != self[:3]:
+            raise MetaecgError(
+                f"{name}: {mine._words()}; {reader} {self._words()}: prepare the library alike"
+            )
+
+    def _words(self) -> str:
+        return f"{self.hz:g} Hz, {self.samples} samples, leads {' '.join(self.leads)}"
+
+    def noise(self, count: int = 3) -> np.ndarray:
+        """float32 [count, samples, leads] of an ECG's size in mV, to compare programs by."""
+        shape = (count, self.samples, len(self.leads))
+        return np.random.default_rng(0).normal(0, 0.3, shape).astype(np.float32)
+
 
 class Model(NamedTuple):
     """A trained model that is ready to answer.
@@ -62,3 +93,9 @@ class Model(NamedTuple):
     calibration: Calibration
     form: Form
     provenance: dict[str, Any]
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """The provenance without its long parts: the recordings seen, and what was measured."""
+        long = ("ancestry", "measured")
+        return {key: value for key, value in self.provenance.items() if key not in long}

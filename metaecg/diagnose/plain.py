@@ -52,9 +52,5 @@ def description(model: Model, head: dict[str, Any]) -> dict[str, Any]:
         "strange": remarks.STRANGE,
         "no_rate": remarks.no_rate("{reason}"),
         # What the model was trained on, recording by recording, is in the artefact.
-        "provenance": {
-            key: value
-            for key, value in model.provenance.items()
-            if key not in ("ancestry", "measured")
-        },
+        "provenance": model.origin,
     }

@@ -52,9 +52,6 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
         for query, each in found
     ]
     head = ("recording", "answer", "plausible", "highest probability", "warnings")
-    known = {
-        key: value for key, value in model.provenance.items() if key not in ("ancestry", "measured")
-    }
     return render(
         "diagnosis.html",
         title="Few-shot ECG diagnosis",
@@ -63,7 +60,7 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
         candidates=Counter(label for _, label in answers.support),
         warnings=answers.warnings,
         cases=[_case(query, each, answers.support, model.form) for query, each in found],
-        provenance=details(known),
+        provenance=details(model.origin),
     )
 
 

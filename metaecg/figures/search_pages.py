@@ -58,9 +58,6 @@ def found_page(
         )
         for place, row in enumerate(rows, 1)
     ]
-    known = {
-        key: value for key, value in model.provenance.items() if key not in ("ancestry", "measured")
-    }
     return render(
         "found.html",
         title="Recordings like the examples",
@@ -75,5 +72,5 @@ def found_page(
         total=len(recordings.ids),
         warnings=[*warnings],
         cases=cases,
-        provenance=details(known),
+        provenance=details(model.origin),
     )

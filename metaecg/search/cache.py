@@ -6,8 +6,9 @@
 - ``blocks.jsonl``: a first line with the fingerprints of library and model, N and D, then a line
   for each block of rows with its CRC-32, written after the block itself.
 
-What a killed process left is gone on with after the last block that its line agrees with. A library
-that is made anew takes its embeddings with it, and one that was edited has another fingerprint.
+A process that goes on after another was killed keeps the blocks whose lines agree with them. A
+library that is made anew loses its embeddings with its folder, and one that was edited has another
+fingerprint.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ def embeddings(
         file is damaged.
       OSError: the folder cannot be written.
     """
-    check_form(model, library, str(folder))
+    model.form.check(library, name=str(folder))
     place = folder / "embeddings" / fingerprint(model)[:16]
     size = min(len(model.calibration.mean), MOST_FEATURES)
     head = {
@@ -76,27 +77,11 @@ def embeddings(
 
 
 def fingerprint(model: Model) -> str:
-    """What tells a model from all others: the sha256 that its provenance gives, and its form."""
+    """What distinguishes a model from all others: its provenance's sha256, and its form."""
     known = model.provenance
     said = {key: known.get(key) for key in ("artefact", "model", "learner", "encoder")}
     content = json.dumps([said, model.form.to_json()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def check_form(model: Model, library: Library, name: str) -> None:
-    """Asserts that a library has recordings, of the form that a model reads.
-
-    Raises:
-      MetaecgError: it has none or others; says both.
-    """
-
-    def words(hz: float, samples: int, leads: Iterable[str]) -> str:
-        return f"{hz:g} Hz, {samples} samples, leads {' '.join(leads)}"
-
-    mine = words(library.hz, library.signals.shape[1], library.leads)
-    needed = words(model.form.hz, model.form.samples, model.form.leads)
-    if mine != needed:
-        raise MetaecgError(f"{name}: {mine}; the model reads {needed}: prepare the library alike")
 
 
 def _compute(

@@ -129,7 +129,7 @@ def test_what_cannot_be_embedded_is_refused(folder):
         "prepare the library alike"
     )
     with pytest.raises(MetaecgError, match=expected):
-        cache.check_form(model(), other, "archive")
+        model().form.check(other, name="archive")
 
     def broken(records):
         return np.where(np.arange(len(records))[:, None] == 2, np.nan, embed(records))
