@@ -39,25 +39,19 @@ FLAGS = flags.FLAGS
 
 def table(rows: list[dict[str, Any]], error_rate: float) -> str:
     """The rows as a Markdown table; a kind outside of the calibration states no rate."""
-    lines = [
-        "| way | shot | accuracy | over patients, 95 % | ECE before | after | NLL before | after "
-        f"| coverage ({1 - error_rate:.0%} stated) | least of a class | labels in the set "
-        f"| answered | wrong among these (≤ {error_rate:.0%} stated) |",
-        "|" + "---|" * 13,
-    ]
-    for row in rows:
-        rates = (
-            f"{row['coverage']:.3f} | {row['worst_coverage']:.3f} | {row['set_size']:.2f} "
-            f"| {row['answered']:.1%} | {row['wrong_answers']:.1%}"
-            if row["stated"]
-            else "no rate is stated | | | |"
-        )
-        lines.append(
-            f"| {row['way']} | {row['shot']} | {row['accuracy']:.3f} | {_interval(row)} "
-            f"| {row['raw_ece']:.3f} | {row['ece']:.3f} | {row['raw_nll']:.3f} "
-            f"| {row['nll']:.3f} | {rates} |"
-        )
-    return "\n".join(lines)
+    head = ["way", "shot", "accuracy", "over patients, 95 %", "ECE before", "after", "NLL before"]
+    head += ["after", f"coverage ({1 - error_rate:.0%} stated)", "least of a class"]
+    head += ["labels in the set", "answered", f"wrong among these (≤ {error_rate:.0%} stated)"]
+    return markdown.table(head, map(_cells, rows))
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    rates = ["no rate is stated", "", "", "", ""]
+    if row["stated"]:
+        rates = [f"{row['coverage']:.3f}", f"{row['worst_coverage']:.3f}", f"{row['set_size']:.2f}"]
+        rates += [f"{row['answered']:.1%}", f"{row['wrong_answers']:.1%}"]
+    scores = [f"{row[key]:.3f}" for key in ("raw_ece", "ece", "raw_nll", "nll")]
+    return [row["way"], row["shot"], f"{row['accuracy']:.3f}", _interval(row), *scores, *rates]
 
 
 def _interval(row: dict[str, Any]) -> str:

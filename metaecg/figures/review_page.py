@@ -6,6 +6,7 @@ import numpy as np
 
 from metaecg.diagnose.model import Model
 from metaecg.figures.pages import Drawing, on_paper, render
+from metaecg.search.archive import unit
 from metaecg.search.log import Log
 from metaecg.search.recordings import Recordings
 from metaecg.search.session import SOON, Session
@@ -30,9 +31,8 @@ class Reader:
 
     def __init__(self, model: Model, recordings: Recordings, session: Session, log: Log):
         self._model, self._recordings, self._session, self._log = model, recordings, session, log
-        sought = np.flatnonzero(session.question.sought)
-        self._examples, of = sought, session.question.placed[sought]
-        self._units = of / np.maximum(np.linalg.norm(of, axis=1, keepdims=True), 1e-9)
+        self._examples = np.flatnonzero(session.question.sought)
+        self._units = unit(session.question.placed[self._examples])
         self._said = "The session is open."
         self._example = functools.lru_cache(maxsize=64)(self._draw_example)
         self._recording = functools.lru_cache(maxsize=4)(self._draw_recording)

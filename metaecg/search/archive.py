@@ -50,7 +50,7 @@ class Archive(NamedTuple):
             total += block.sum(0)
         mean = (total / len(some)).astype(np.float32)
         for block in _blocks(some):
-            block = _unit(block - mean)
+            block = unit(block - mean)
             second += block.T @ block
         covariance = second / len(some)
         level = shrinkage * max(float(np.trace(covariance)) / size, 1e-12)
@@ -62,7 +62,7 @@ class Archive(NamedTuple):
 
     def place(self, embeddings: np.ndarray) -> np.ndarray:
         """Embeddings [n, D] in the archive's space: float32 [n, D]."""
-        return _unit(np.asarray(embeddings, np.float32) - self.mean) @ self.root
+        return unit(np.asarray(embeddings, np.float32) - self.mean) @ self.root
 
     def placed(self) -> Iterator[tuple[int, np.ndarray]]:
         """All recordings in the archive's space, block by block, each with its first row."""
@@ -76,7 +76,7 @@ class Archive(NamedTuple):
           float32 [N] or [N, n], without any recording being copied into that space.
         """
         turned = self.root @ np.asarray(direction, np.float32)
-        parts = [_unit(block - self.mean) @ turned for block in _blocks(self.embeddings)]
+        parts = [unit(block - self.mean) @ turned for block in _blocks(self.embeddings)]
         return np.concatenate(parts)
 
 
@@ -85,6 +85,7 @@ def _blocks(embeddings: np.ndarray) -> Iterator[np.ndarray]:
         yield np.asarray(embeddings[start : start + BLOCK], np.float32)
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [..., D] of length 1; what has no length is left so."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-6)

@@ -10,7 +10,7 @@ from metaecg.diagnose.remarks import SAME, outlines
 from metaecg.diagnose.support import Read
 from metaecg.errors import MetaecgError
 from metaecg.search import ranking
-from metaecg.search.archive import Archive
+from metaecg.search.archive import Archive, unit
 from metaecg.search.probability import probabilities
 from metaecg.search.recordings import Recordings, embed
 
@@ -121,8 +121,7 @@ def ask(
         raise MetaecgError(f"{bad}: the model's embedding of it is not finite")
     placed = archive.place(embedded)
     outlined = outlines(given)
-    unit = placed / np.maximum(np.linalg.norm(placed, axis=1, keepdims=True), 1e-9)
-    alike = archive.along(unit.T)
+    alike = archive.along(unit(placed).T)
     known: dict[int, tuple[int, bool]] = {}
     for s, example in enumerate(examples):
         near = np.argpartition(-alike[:, s], min(_LOOKED_AT, len(alike) - 1))[:_LOOKED_AT]
@@ -162,10 +161,9 @@ def answer(archive: Archive, question: Question) -> Found:
     """Ranks the whole archive; one pass over its embeddings, block by block."""
     placed, sought = question.placed, question.sought
     of = placed[sought]
-    unit = of / np.maximum(np.linalg.norm(of, axis=1, keepdims=True), 1e-9)
     first = ranking.direction(placed, sought)[:, None]
     others = ranking.without_each(of[:_LEFT_OUT])
-    products = archive.along(np.concatenate([first, unit.T, others], axis=1))
+    products = archive.along(np.concatenate([first, unit(of).T, others], axis=1))
     scores, likeness, without = np.split(products, [1, 1 + len(of)], axis=1)
     scores = scores[:, 0]
     order = np.argsort(-scores, kind="stable")

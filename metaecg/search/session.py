@@ -26,7 +26,7 @@ SOON = 50
 """Readings that `Remaining.soon` looks ahead."""
 
 _EVERY = 4
-"""Of a mixed reading, each so many recordings one of which the model is unsure is shown."""
+"""In a mixed reading, one recording out of this many is one of which the model is unsure."""
 
 
 class Answer(NamedTuple):
@@ -78,10 +78,10 @@ class Session:
         self._fit()
 
     def _fit(self) -> None:
-        said = [answer for answer in self.answers if answer.verdict != "unsure"]
-        rows = [answer.row for answer in said]
-        placed = np.concatenate([self.question.placed, self._placed[rows]])
-        sought = np.append(self.question.sought, [a.verdict == "yes" for a in said]).astype(bool)
+        yes, no = self.found, self._read("no")
+        placed = np.concatenate([self.question.placed, self._placed[yes + no]])
+        said = np.repeat([True, False], [len(yes), len(no)])
+        sought = np.concatenate([self.question.sought, said])
         self.scores = self._placed @ ranking.direction(placed, sought).astype(np.float32)
         self._unread = self._free.copy()
         self._unread[[answer.row for answer in self.answers]] = False
@@ -93,7 +93,10 @@ class Session:
     @property
     def found(self) -> list[int]:
         """The rows that were read and are sought."""
-        return [answer.row for answer in self.answers if answer.verdict == "yes"]
+        return self._read("yes")
+
+    def _read(self, verdict: Verdict) -> list[int]:
+        return [answer.row for answer in self.answers if answer.verdict == verdict]
 
     def next(self) -> tuple[int, Why] | None:
         """The row most worth reading and why, or None: all was read."""
@@ -106,10 +109,8 @@ class Session:
         rows = np.flatnonzero(self._unread)
         scores = self.scores[rows]
         if self.strategy == "mixed" and len(self.answers) % _EVERY == _EVERY - 1:
-            said = [a for a in self.answers if a.verdict != "unsure"]
-            yes = [self.scores[a.row] for a in said if a.verdict == "yes"]
-            no = [self.scores[a.row] for a in said if a.verdict == "no"]
-            if yes and no:
+            yes, no = (self.scores[self._read(verdict)] for verdict in ("yes", "no"))
+            if len(yes) and len(no):
                 between = (np.mean(yes) + np.mean(no)) / 2
                 return int(rows[np.abs(scores - between).argmin()]), "unsure"
         return int(rows[scores.argmax()]), "likeliest"

@@ -2,29 +2,13 @@
 
 import numpy as np
 import pytest
-from searched import library, model, signal
+from searched import model, signal
 
 from metaecg import search
 from metaecg.errors import MetaecgError
 from metaecg.search import probability, question, ranking, recordings
 from metaecg.search.archive import Archive
 from metaecg.search.question import Example
-
-
-@pytest.fixture(scope="module")
-def opened():
-    return library()
-
-
-@pytest.fixture(scope="module")
-def known(opened):
-    return recordings.of_library(opened)
-
-
-@pytest.fixture(scope="module")
-def archive(opened, known):
-    rows = np.arange(len(opened))
-    return Archive.of(recordings.embed(model(), known.signals(rows)).astype(np.float16))
 
 
 def examples(count=3, hz=7, sought=True, seed=5):

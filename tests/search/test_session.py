@@ -5,30 +5,14 @@ import json
 import numpy as np
 import pytest
 from scipy.stats import hypergeom
-from searched import library, model, signal
+from searched import model, signal
 
 from metaecg.errors import MetaecgError
-from metaecg.search import log, question, recordings, remaining
+from metaecg.search import log, question, remaining
 from metaecg.search.archive import Archive
 from metaecg.search.export import export
 from metaecg.search.question import Example
 from metaecg.search.session import Session
-
-
-@pytest.fixture(scope="module")
-def opened():
-    return library()
-
-
-@pytest.fixture(scope="module")
-def known(opened):
-    return recordings.of_library(opened)
-
-
-@pytest.fixture(scope="module")
-def archive(opened, known):
-    rows = np.arange(len(opened))
-    return Archive.of(recordings.embed(model(), known.signals(rows)).astype(np.float16))
 
 
 @pytest.fixture(scope="module")
