@@ -1,5 +1,6 @@
 """Files of ECG machines, read by ecgdatakit: GE MUSE, Philips and HL7 XML, SCP-ECG, ISHNE."""
 
+import importlib
 import re
 import warnings
 from pathlib import Path
@@ -46,7 +47,7 @@ def format_of(start: bytes) -> str | None:
 
 
 def read(format: str, path: Path, part: Part = WHOLE) -> Raw:
-    """Reads the rhythm of a machine's file in mV; representative beats are never taken for it.
+    """Reads the rhythm in a machine's file; representative beats are never taken for it.
 
     Who the patient is stays in the file; a hash of the id is all that this returns of it.
 
@@ -79,8 +80,6 @@ def read(format: str, path: Path, part: Part = WHOLE) -> Raw:
 def _parser(name: str, place: str) -> Any:
     module, kind = place.split(".")
     try:
-        import importlib
-
         parsers = importlib.import_module(f"ecgdatakit.parsing.parsers.{module}")
     except ImportError:
         raise RecordError(
@@ -99,15 +98,10 @@ def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
         listed = ", ".join(f"{count} at {hz:g} Hz" for count, hz in sorted(sizes))
         raise RecordError(f"its leads differ in samples or rate: {listed}; export them alike")
     ((_, hz),) = sizes
-    columns = []
-    for lead in leads:
-        raw = np.asarray(lead.samples, float)
-        if name == "ISHNE":
-            raw = np.where(raw == _FAULT, np.nan, raw)
-        columns.append(raw * _scale(lead) + _offset(lead))
-    units = tuple(map(_unit, leads))
+    columns, units = zip(*(_lead(lead, name) for lead in leads))
     signal, notes = np.stack(columns, axis=1), [Note(text, serious=True) for text in warned]
-    pulse = _calibration(signal, hz) if set(units) == {"mV"} or set(units) == {"uV"} else 0
+    steps = {"mV": 1.0, "uV": 1000.0}
+    pulse = _calibration(signal / steps[units[0]], hz) if set(units) in ({"mV"}, {"uV"}) else 0
     if pulse:
         signal = signal[: len(signal) - pulse]
         notes.append(Note(f"the calibration pulse at its end, {pulse / hz:g} s, is cut off"))
@@ -122,32 +116,34 @@ def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
     )
 
 
-def _scale(lead: Any) -> float:
-    return lead.resolution if lead.is_raw and lead.resolution_unit else 1.0
-
-
-def _offset(lead: Any) -> float:
-    return lead.offset if lead.is_raw and lead.resolution_unit else 0.0
-
-
-def _unit(lead: Any) -> str:
-    """Of the samples as `_scale` and `_offset` make them."""
-    return lead.resolution_unit if lead.is_raw else lead.units
+def _lead(lead: Any, name: str) -> tuple[np.ndarray, str]:
+    """The samples of a lead [samples] and their unit; without a gain, counts that have none."""
+    samples = np.asarray(lead.samples, float)
+    if name == "ISHNE":
+        samples = np.where(samples == _FAULT, np.nan, samples)
+    if not lead.is_raw:
+        return samples, lead.units
+    if not lead.resolution_unit:
+        return samples, ""
+    return samples * lead.resolution + lead.offset, lead.resolution_unit
 
 
 def _calibration(signal: np.ndarray, hz: float) -> int:
-    """How many samples at the end are a calibration pulse: all leads step alike by 1 mV there."""
+    """How many samples at the end are a calibration pulse: all leads step alike by 1 mV there.
+
+    Args:
+      signal: float [samples, leads] in mV.
+      hz: samples per second.
+    """
     tail = signal[-int(2 * hz) :]
+    if signal.shape[1] < 2 or not tail.size:
+        return 0
     from_end = tail - tail[-1]
-    top = np.nanmax(np.abs(from_end)) if tail.size else 0.0
-    unit = 1000.0 if top > 20 else 1.0  # µV or mV
-    spread = np.ptp(from_end, axis=1) / unit
-    middle = from_end.mean(axis=1) / unit
+    spread, middle = np.ptp(from_end, axis=1), from_end.mean(axis=1)
     # Samples before it may be alike by chance, but not of its height.
     apart = np.flatnonzero((spread > _ALIKE) | (middle < -0.05 * _PULSE) | (middle > 1.05 * _PULSE))
-    alike = from_end[apart[-1] + 1 :] / unit if len(apart) else from_end[:0]
-    height = np.ptp(alike) if alike.size else 0.0
-    return len(alike) if signal.shape[1] > 1 and abs(height - _PULSE) < 0.05 else 0
+    alike = from_end[apart[-1] + 1 :] if len(apart) else from_end[:0]
+    return len(alike) if alike.size and abs(np.ptp(alike) - _PULSE) < 0.05 else 0
 
 
 def _check_xml(content: bytes, name: str) -> None:
@@ -174,21 +170,19 @@ def _check_xml(content: bytes, name: str) -> None:
             "content; take the line <!DOCTYPE …> out"
         )
 
-    parser = expat.ParserCreate()
-    parser.StartElementHandler, parser.EndElementHandler = enter, leave
-
     def declare(_: str, system: str | None, public: str | None, inner: int) -> None:
-        # GE MUSE names a local file, which nobody reads; what is anything else is not needed.
+        # GE MUSE names a file beside its own, which nobody reads; anything more is refused.
         if inner or public or (system and ":" in system):
             refuse()
 
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = enter, leave
     parser.EntityDeclHandler = refuse
     parser.StartDoctypeDeclHandler = declare
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as error:
-        raise RecordError(f"damaged {name} file: {error}") from None
-    except (LookupError, ValueError) as error:  # an encoding that nobody knows
+    # A LookupError or ValueError is of an encoding that nobody knows.
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise RecordError(f"damaged {name} file: {error}") from None
 
 
