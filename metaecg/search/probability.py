@@ -1,10 +1,11 @@
 """From places in a ranking to probabilities, by what places meant in searches of known answer.
 
 A sought example that is left out has a place in the ranking by the others. Where these places are
-high, what is sought is alike, and a high place means much. A logistic function of a recording's own
-place and of those was fitted on searches for the validation statements of `ptbxl_rare` in all of
-PTB-XL, five positives each; how far it holds for the test statements is in docs/find_and_review.md.
-How rare it is that is sought in another archive it cannot know: the answers of a review tell.
+high, the sought recordings are alike, and a high place means much. A logistic function of a
+recording's own place and of the examples' places was fitted on searches for the validation
+statements of `ptbxl_rare` in all of PTB-XL, five positives each; how far it holds for the test
+statements is in docs/find_and_review.md. It cannot know how rare the sought diagnosis is in another
+archive: the answers of a review tell.
 """
 
 import numpy as np

@@ -105,7 +105,8 @@ def ask(
       model: what embedded the archive.
       archive: its embeddings.
       examples: at least one of them sought.
-      recordings: the archive's, by whose signals copies are told from recordings that are alike.
+      recordings: those of the archive; by their signals a copy is distinguished from a recording
+        that is alike.
 
     Raises:
       MetaecgError: nothing is sought, or a recording is given as both.

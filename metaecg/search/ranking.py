@@ -1,9 +1,10 @@
 """From a few known cases to a score for every recording of an archive.
 
-Regularised least squares in the archive's space: what is sought has the value 1, what was read and
-is not has `NOT_SOUGHT`, and the archive as a whole, of which next to nothing is sought, has 0,
-which is where its mean was put. Taking unlabelled recordings for negatives ranks them as the truth
-would, for the chance to be labelled is that to be sought times a constant (Elkan & Noto 2008).
+Regularised least squares in the archive's space. A sought recording has the value 1, and one that
+was read and is not sought has `NOT_SOUGHT`. The archive as a whole, next to nothing of which is
+sought, has the value 0, which is where its mean was put. Unlabelled recordings may be taken for
+negatives without changing the ranking, for the probability of being labelled is that of being
+sought times a constant (Elkan & Noto 2008).
 """
 
 import numpy as np
@@ -31,7 +32,7 @@ def rank(
       negatives: the same of what it must not be mistaken for; None: nothing.
 
     Returns:
-      float32 [N]; the more, the likelier is the recording one of those sought.
+      float32 [N]; the higher the score, the likelier the recording is one of those sought.
     """
     signals = positives if negatives is None else np.concatenate([positives, negatives])
     placed = archive.place(embed(model, np.asarray(signals, np.float32)))
@@ -42,7 +43,7 @@ def rank(
 def weights(sought: np.ndarray) -> np.ndarray:
     """How much each example counts: all that is not sought at most as much as all that is.
 
-    Without this, a hundred recordings in vain would move the ranking away from the few cases.
+    Without this, a hundred recordings that were read in vain would outweigh the few cases.
     """
     others = len(sought) - sought.sum()
     return np.where(sought, 1.0, min(1.0, sought.sum() / max(1, others)))

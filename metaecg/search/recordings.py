@@ -121,7 +121,7 @@ def _projection(size: int) -> np.ndarray:
 
 
 def embed(model: Model, signals: np.ndarray) -> np.ndarray:
-    """Embeds a few recordings by the program that embeds many: float32 [n, D], compact."""
+    """Embeds a few recordings by the program that embeds an archive: float32 [n, D], compact."""
     count = len(signals)
     filled = np.resize(signals, (-(-count // BATCH) * BATCH, *signals.shape[1:]))
     blocks = (filled[start : start + BATCH] for start in range(0, len(filled), BATCH))

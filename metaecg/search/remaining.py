@@ -1,12 +1,13 @@
 """How many of those sought are still unread: an interval that needs no model, and an expectation.
 
-The control sample is the beginning of one random order of the archive, drawn before anything was
-read. How far it goes depends on how many recordings were read and on nothing that was found, and
-all of it is read, so that the number sought in it is hypergeometric whatever the ranking did. The
-interval holds at every count of readings that is chosen beforehand (Clopper & Pearson 1934).
+The control sample is the beginning of one random order of the archive, which is drawn before
+anything is read. Its length depends on the number of readings alone, not on what they found, and
+all of it is read. The number of those sought in it is therefore hypergeometric, whatever the
+ranking does, and the interval holds at every number of readings that is chosen beforehand (Clopper
+& Pearson 1934).
 
-The expectation goes on with the curve of what was found at which place of the ranking, a logistic
-function of the place's logarithm that the answers and what is known of PTB-XL give together.
+The expectation continues the curve of what was found at each place of the ranking. The curve is a
+logistic function of the place's logarithm; it is fitted to the answers, with a prior from PTB-XL.
 """
 
 from typing import NamedTuple
@@ -26,8 +27,8 @@ class Remaining(NamedTuple):
 
     Attributes:
       expected: by the curve of what was found at which place of the ranking.
-      low, high: that at least and at most are left at `LEVEL`, by the control sample.
-      soon: expected among the next readings, as many as were asked for.
+      low, high: the ends of the interval at `LEVEL`, by the control sample.
+      soon: how many are expected among the next readings; the caller says how many of these.
     """
 
     expected: float
@@ -43,8 +44,8 @@ def interval(population: int, sample: int, hits: int, level: float = LEVEL) -> t
       population: N.
       sample: n of them, drawn without replacement.
       hits: how many of the sample are sought.
-      level: of the interval, equal-tailed: the numbers K for which neither so many hits or more,
-        nor so few or fewer, have a probability of (1 − level) / 2 or less.
+      level: of the equal-tailed interval. It holds the numbers K for which this number of hits or
+        more, and this number or fewer, each have a probability above (1 − level) / 2.
     """
     tail = (1 - level) / 2
 

@@ -1,8 +1,9 @@
 """Reads the archive of the PhysioNet/CinC challenge of 2017: one lead, 300 Hz, 9 to 61 s.
 
 Each recording has one of four labels: atrial fibrillation, normal, another rhythm, or too noisy.
-They were made by a hand-held device between both arms, which gives lead I, upside down where the
-device was held so; who was recorded is not published, and each counts as a patient of its own.
+A hand-held device between both arms made them, which gives lead I, upside down where the device was
+held upside down. Who was recorded is not published, so each recording counts as a patient of its
+own.
 
 Reference: Clifford et al., AF classification from a short single lead ECG recording: the
 PhysioNet/Computing in Cardiology challenge 2017, doi 10.22489/CinC.2017.065-469.
