@@ -24,7 +24,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.runs import ancestry, command_line, machine, model_flags, own_archive
+from experiments.runs import ancestry, command_line, machine, model_flags, own_archive, provenance
 from experiments.tables import markdown
 from metaecg import NOTICE
 from metaecg.data import overlap, protocols
@@ -166,8 +166,8 @@ def _measure_artefact() -> None:
     fitted_on = None
     if FLAGS.refit:
         fitted_on, part = _parts(model, library, rules, part, remarks)
-    about = ancestry.report(known, library, part, {"artefact": model.provenance["artefact"]})
-    _say(dict.fromkeys([*ancestry.sentences(about, path.name), *remarks]))
+    about = provenance.report(known, library, part, {"artefact": model.provenance["artefact"]})
+    _say(dict.fromkeys([*provenance.sentences(about, path.name), *remarks]))
     query = own_archive.queries(part)
     other = _examples(model, library, rules, part) if FLAGS.support_library else None
     measured: dict[str, Any] = {"protocol": rules.name, "provenance": about, "unchecked": remarks}

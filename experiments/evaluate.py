@@ -23,11 +23,11 @@ from typing import Any
 from absl import flags
 
 from experiments.runs import (
-    ancestry,
     build,
     command_line,
     machine,
     own_archive,
+    provenance,
     trained,
     workdir,
 )
@@ -178,7 +178,7 @@ def main(_) -> None:
         "seconds": time.monotonic() - began,
         **found,
     }
-    said = [line for name, of in about.items() for line in ancestry.sentences(of, name)]
+    said = [line for name, of in about.items() for line in provenance.sentences(of, name)]
     text = "\n".join(["\n".join(said), "", markdown.report(found)])
     _write(results, text, f"{FLAGS.part} part of {protocol.name}")
 
@@ -189,7 +189,7 @@ def _provenance(
     """What each run was trained on and what of the measured part it has seen, by name."""
     part = protocols.split(library, protocol, FLAGS.part)
     return {
-        name: ancestry.report(trained.ancestry_of(run), library, part, run.facts.get("model", {}))
+        name: provenance.report(trained.ancestry_of(run), library, part, run.facts.get("model", {}))
         for name, run in runs.items()
         if name != learners.RANDOM
     }

@@ -9,3 +9,7 @@ class MetaecgError(ValueError):
     derive their own types from it (`LibraryError`, …) so that callers can tell
     them apart.
     """
+
+
+class LibraryError(MetaecgError):
+    """A sample library is malformed, damaged or in the way."""

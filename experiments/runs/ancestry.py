@@ -237,7 +237,7 @@ def check(
             )
     remarks = [f"{name}: {gap}." for gap in ancestry.gaps]
     for one in ancestry.trainings:
-        before = one.seen or _seen_by_protocol(one, library)
+        before = one.seen or seen_by_protocol(one, library)
         if before is None:
             remarks.append(
                 f"{name}: whether it knows patients or recordings that are measured could not be "
@@ -245,7 +245,7 @@ def check(
             )
             continue
         for split in splits:
-            found = _compare(before, library, split)
+            found = compare(before, library, split)
             if found.patients:
                 raise MetaecgError(
                     f"{name} was trained on {found.patients} of the patients to be measured: "
@@ -262,78 +262,6 @@ def check(
     return list(dict.fromkeys(remarks))
 
 
-def report(
-    ancestry: Ancestry, library: Library, split: protocols.Split, model: dict[str, Any]
-) -> dict[str, Any]:
-    """What a model was trained on and whether it saw anything of a split, for JSON.
-
-    Args:
-      ancestry: of the model.
-      library: of the split.
-      split: what is measured.
-      model: what identifies the model, such as its fingerprint.
-
-    Returns:
-      `model`; `trained_on`, a line for each training: protocol, library, classes, and patients and
-      recordings where they are known; `measured_on`; `seen`: the classes, how many patients (None
-      where they cannot be compared) and how many recordings are shared; `gaps` in what is known.
-    """
-    classes = {canonical(code) for one in ancestry.trainings for code in one.classes}
-    before = [one.seen or _seen_by_protocol(one, library) for one in ancestry.trainings]
-    known = [seen for seen in before if seen is not None]
-    found = [_compare(seen, library, split) for seen in known]
-    patients = [one.patients for one in found]
-    comparable = None not in patients and len(known) == len(before)
-    return {
-        "model": model,
-        "trained_on": [
-            {
-                "protocol": one.protocol,
-                "library": one.library,
-                "classes": list(one.classes),
-                "patients": seen and len(seen.patients),
-                "recordings": seen and (len(seen.recordings) or None),
-            }
-            for one, seen in zip(ancestry.trainings, before)
-        ],
-        "measured_on": {
-            "library": library.fingerprint,
-            "records": len(split.rows),
-            "patients": len(np.unique(split.patients)),
-            "classes": list(split.classes),
-        },
-        "seen": {
-            "classes": [code for code in split.classes if canonical(code) in classes],
-            "patients": sum(patients) if comparable else None,
-            "recordings": sum(one.recordings for one in found)
-            if len(known) == len(before)
-            else None,
-        },
-        "gaps": list(ancestry.gaps),
-    }
-
-
-def sentences(report: dict[str, Any], name: str) -> list[str]:
-    """`report` in words, to be printed."""
-    lines = []
-    for one in report["trained_on"]:
-        counts = [
-            f"{one[what]} {what}" for what in ("patients", "recordings") if one[what] is not None
-        ]
-        size = f" ({', '.join(counts)})" if counts else ""
-        lines.append(
-            f"{name} was trained on {len(one['classes'])} classes of library "
-            f"{one['library'][:12] or '(not written down)'} by {one['protocol'] or 'no protocol'}"
-            f"{size}."
-        )
-    seen, classes = report["seen"], report["seen"]["classes"]
-    said = [f"{len(classes)} classes{' (' + ', '.join(classes[:8]) + ')' if classes else ''}"]
-    for what in ("patients", "recordings"):
-        said.append(f"{what}: not known" if seen[what] is None else f"{seen[what]} {what}")
-    lines.append(f"Of what is measured it has seen {'; '.join(said)}.")
-    return lines
-
-
 def with_calibration(
     ancestry: Ancestry, library: Library, rows: np.ndarray, protocol: str
 ) -> Ancestry:
@@ -345,7 +273,7 @@ def with_calibration(
     return Ancestry((own, *ancestry.trainings), ancestry.generation, ancestry.gaps)
 
 
-def _compare(before: overlap.Seen, library: Library, split: protocols.Split) -> overlap.Overlap:
+def compare(before: overlap.Seen, library: Library, split: protocols.Split) -> overlap.Overlap:
     """All recordings of the patients of a split; in the same library the patients say enough."""
     if before.library == library.fingerprint:
         shared = np.intersect1d(before.patients, split.patients)
@@ -354,7 +282,7 @@ def _compare(before: overlap.Seen, library: Library, split: protocols.Split) -> 
     return overlap.compare([before], library, theirs)
 
 
-def _seen_by_protocol(training: Training, library: Library) -> overlap.Seen | None:
+def seen_by_protocol(training: Training, library: Library) -> overlap.Seen | None:
     """The patients of a training of an earlier version, where its library and protocol are here."""
     if training.library != library.fingerprint:
         return None

@@ -17,12 +17,10 @@ from metaecg.data.library import Library, open_library
 from metaecg.episodes import class_pairs, sequences
 from metaecg.episodes.augmentation import Augmentation
 from metaecg.episodes.augmentation import check as check_augmentation
-from metaecg.errors import MetaecgError
-from metaecg.learners import probes, whitening
 from metaecg.networks import Identity, Whitened, has_option
 from metaecg.networks import encoder as build_encoder
 from metaecg.train import batches, streaming, updates
-from metaecg.types import Array, ArrayTree, Learner, LibraryIndex, Task, TrainState, Variables
+from metaecg.types import Learner, LibraryIndex, Task, Variables
 
 PROCESS = "{process}"
 """Stands in config.library for the number of the process."""
@@ -93,19 +91,19 @@ def learner(
       embedded: the learner is to read embeddings instead of signals.
     """
     entry = learners.LEARNERS[config.learner]
-    encoder: nn.Module = Identity() if embedded else _encoder(config, entry, hz)
+    network: nn.Module = Identity() if embedded else encoder(config, entry, hz)
     if config.whiten:
-        encoder = Whitened(encoder)
+        network = Whitened(network)
     sizes = learners.Sizes(
         slots=width(config, num_conditions),
         longest=longest_context(config),
         conditions=num_conditions,
         by_condition=config.labels == "conditions",
     )
-    return entry.build(encoder, sizes, config)
+    return entry.build(network, sizes, config)
 
 
-def _encoder(config: ml_collections.ConfigDict, entry: learners.Entry, hz: float) -> nn.Module:
+def encoder(config: ml_collections.ConfigDict, entry: learners.Entry, hz: float) -> nn.Module:
     """The network that embeds a recording: one encoder, or several views joined."""
     if not config.views:
         return _one_encoder(config, entry, hz)
@@ -243,82 +241,7 @@ def unwhitened(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict({**config.to_dict(), "whiten": False})
 
 
-def whiten(variables: Variables, embeddings: Array, index: LibraryIndex) -> Variables:
-    """Sets the whitening that `learners.probes.base` finds on the training part."""
-    known = probes.base(embeddings, index)
-    whitening = {"mean": known.mean, "matrix": known.whitening}
-    return Variables(variables.params, {**variables.state, "whitening": whitening})
-
-
 def embedded(part: Part, learner: Learner, variables: Variables, batch: int = 256) -> Part:
     """The part with embeddings in place of its signals, `batch` recordings read at a time."""
     signals = evaluate.embed(learner, variables, part.data, batch)
     return part._replace(data=part.data._replace(signals=signals, scale=jnp.float32(1)))
-
-
-def check_encoder(mine: ArrayTree, theirs: ArrayTree) -> None:
-    """Asserts that another run's encoder has the parameters of the configured one.
-
-    Raises:
-      MetaecgError: their names or shapes differ.
-    """
-    if not _alike(mine, theirs):
-        raise MetaecgError(
-            "config.start_from: its encoder has other shapes than config.encoder; give that "
-            "run's encoder, encoder_options and leads"
-        )
-
-
-def _alike(mine: ArrayTree, theirs: ArrayTree) -> bool:
-    return jax.tree.map(lambda x: x.shape, mine) == jax.tree.map(lambda x: x.shape, theirs)
-
-
-def with_views(
-    variables: Variables, config: ml_collections.ConfigDict, part: Part, members: dict, hz: float
-) -> Variables:
-    """The variables with trained networks as their views, all views fitted to the training part.
-
-    Args:
-      variables: of the learner, as they were begun.
-      config: its settings.
-      part: the training part, with its signals.
-      members: variables of the runs that `raw` and `beat_network` are from, by the name of the
-        view's module: `encoder` and `beat_network`.
-      hz: samples per second of the recordings.
-
-    Raises:
-      MetaecgError: a network has other shapes than the configured one.
-    """
-    params, state = dict(variables.params["encoder"]), dict(variables.state)
-    for name, source in members.items():
-        check_encoder(params[name], source.params["encoder"])
-        params[name] = source.params["encoder"]
-        state = {k: {**v, name: source.state[k]} if name in v else v for k, v in state.items()}
-    module = _encoder(config, learners.LEARNERS[config.learner], hz)
-    assert isinstance(module, networks.Views)
-    signals = part.data.signals
-    if not isinstance(signals, streaming.Rows):
-        signals = np.asarray(signals)
-    fitted = whitening.fit(
-        module,
-        {"params": params, **state},
-        signals,
-        np.asarray(part.data.index.labels),
-        scale=float(part.data.scale),
-    )
-    fitted = dict(fitted)
-    return Variables({**variables.params, "encoder": fitted.pop("params", {})}, fitted)
-
-
-def start_from(state: TrainState, source: Variables) -> TrainState:
-    """The state with what fits of another run's variables in place of its own.
-
-    Raises:
-      MetaecgError: the encoders differ in shape.
-    """
-    params = state.variables.params
-    check_encoder(params["encoder"], source.params["encoder"])
-    names = ["encoder", "head"] if _alike(params["head"], source.params["head"]) else ["encoder"]
-    params = {**params, **{name: source.params[name] for name in names}}
-    model_state = {k: source.state.get(k, v) for k, v in state.variables.state.items()}
-    return state._replace(variables=Variables(params, model_state))

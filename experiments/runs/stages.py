@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.configs import settings
-from experiments.runs import ancestry, build, loop, rebuilt, trained, validators, workdir
+from experiments.runs import ancestry, build, loop, rebuilt, start, trained, validators, workdir
 from experiments.runs.training_data import Opened, embed, open_parts
 from metaecg import episodes, evaluate
 from metaecg.diagnose import artefact
@@ -118,22 +118,22 @@ def prepare(config, folder: Path, data: Opened) -> loop.Job:
         part = build.with_combinations(part, config.combinations)
     if not isinstance(part.data.signals, streaming.Rows):
         part = part._replace(data=parallel.replicate(part.data, mesh))
-    start = functools.partial(training_step.init, run.learner, run.update, run.draw.of_batch)
+    init = functools.partial(training_step.init, run.learner, run.update, run.draw.of_batch)
     first = _first(run.draw, part.data)
 
     def begin():
-        state = parallel.jit_replicated(start, mesh)(first, seeds.init)
+        state = parallel.jit_replicated(init, mesh)(first, seeds.init)
         if config.views and not config.freeze_encoder:
-            variables = build.with_views(
+            variables = start.with_views(
                 state.variables, config, train_part, members, data.library.hz
             )
             return parallel.replicate(state._replace(variables=variables), mesh)
         if source and not config.freeze_encoder:
-            state = build.start_from(state, source.variables)
+            state = start.from_run(state, source.variables)
         if config.whiten and source and (config.freeze_encoder or not source.config.whiten):
             seen = data if data.embedded else embed(data, config, source)
             embeddings = seen.parts["train"].data.signals
-            variables = build.whiten(state.variables, embeddings, part.data.index)
+            variables = start.whiten(state.variables, embeddings, part.data.index)
             state = state._replace(variables=variables)
         return parallel.replicate(state, mesh)
 
@@ -148,7 +148,7 @@ def prepare(config, folder: Path, data: Opened) -> loop.Job:
         part=part,
         mesh=mesh,
         key=seeds.train,
-        like=parallel.like(jax.eval_shape(start, first, seeds.init), mesh),
+        like=parallel.like(jax.eval_shape(init, first, seeds.init), mesh),
         begin=begin,
         validate=validators.validator(run, data.parts, seeds.validation),
         record_ids=np.asarray(data.library.ids)[part.rows],

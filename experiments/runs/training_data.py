@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.runs import build, trained
+from experiments.runs import build, start, trained
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.errors import MetaecgError
@@ -43,7 +43,7 @@ def embed(data: Opened, config, source: trained.Trained) -> Opened:
     labels = build.width(config, conditions)
     empty = build.example_task(record["samples"], len(record["leads"]), labels)
     mine = jax.eval_shape(whole.init, jax.random.key(0), empty)
-    build.check_encoder(mine.params["encoder"], source.variables.params["encoder"])
+    start.check_encoder(mine.params["encoder"], source.variables.params["encoder"])
     batch = 64 if config.views else 256  # random kernels make much of a recording
     parts = {k: build.embedded(p, whole, source.variables, batch) for k, p in data.parts.items()}
     return data._replace(parts=parts, embedded=True)

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from scipy import stats
 
-from experiments.runs import build, loop, stages, training_data
+from experiments.runs import build, loop, stages, start, training_data
 from experiments.tables import markdown
 from metaecg import episodes
 from metaecg.episodes import tasks
@@ -96,7 +96,7 @@ def follow(config: ml_collections.ConfigDict, data: training_data.Opened):
     sequences = run.draw(part, key, 0)
     variables = run.learner.init(key, sequences)
     if config.whiten:
-        variables = build.whiten(variables, part.signals, part.index)
+        variables = start.whiten(variables, part.signals, part.index)
     windows = episodes.windows(sequences.records.shape[1], build.window(config))
 
     def group(at, key):

@@ -14,23 +14,21 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metaecg.data.coding import dense
+from metaecg.data.coding import multi_hot as multi_hot
 from metaecg.data.files import combine, csv_line, npy_header, read_json, sha256
-from metaecg.errors import MetaecgError
+from metaecg.errors import LibraryError as LibraryError
 
 FORMAT = "metaecg library"
 VERSION = 1
 COLUMNS = ("id", "patient", "source", "fold", "labels", "notes")
 FIELDS = ("hz", "leads", "scale", "vocabulary", "names", "kinds", "source", "processing")
-
-
-class LibraryError(MetaecgError):
-    """A sample library is malformed, damaged or in the way."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -257,25 +255,6 @@ def open_library(path: str | Path, verify: bool = True) -> Library:
         raise LibraryError(f"{path}/records.csv: {error!s:.300}; {remedy}") from None
     library.__dict__["fingerprint"] = about["fingerprint"]
     return library
-
-
-def dense(patients: np.ndarray) -> np.ndarray:
-    """Patients renumbered 0, 1, … as they first appear: int32 [R]."""
-    _, first, inverse = np.unique(patients, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.int32)
-
-
-def multi_hot(codes: Iterable[str], vocabulary: Iterable[str]) -> np.ndarray:
-    """Codes joined by ';', one string a record, as bool [R, C]."""
-    column = {code: c for c, code in enumerate(dict.fromkeys(vocabulary))}
-    carried_codes = [joined.split(";") if joined else [] for joined in codes]
-    labels = np.zeros((len(carried_codes), len(column)), bool)
-    for row, carried in enumerate(carried_codes):
-        for code in carried:
-            if code not in column:
-                raise LibraryError(f"record {row} has the code {code!r}, which is unknown")
-            labels[row, column[code]] = True
-    return labels
 
 
 def _map_signals(path: Path, shape: Any, remedy: str) -> np.ndarray:

@@ -52,9 +52,8 @@ class Diagnosis(NamedTuple):
       high: float32 [way], greatest.
       answer: the likeliest label, or None: unsure. An answer is given where no other label is
         plausible, and answers as certain were wrong at most at `error_rate` in validation.
-      plausible: conformal set, likeliest first; of nine in ten diagnoses it misses `error_rate` of
-        their recordings at most, or with a calibration of version 0.1 that share of all recordings.
-        All labels where no rate can be stated.
+      plausible: conformal set, likeliest first; of nine in ten diagnoses it misses `error_rate` at
+        most, of version 0.1 of all recordings together. All labels where no rate can be stated.
       error_rate: of queries whose diagnosis is among `labels`, if unseen diagnoses behave as those
         of the validation did; None where no rate can be stated.
       evidence: one for each example, the largest weight first.
