@@ -152,7 +152,7 @@ class Session:
         return last
 
     def _sample(self, readings: int) -> np.ndarray:
-        """The control sample after so many readings, whatever they found."""
+        """The control sample after a number of readings, whatever they found."""
         return self._order[: int(self.control * readings)]
 
     def remaining(self, soon: int = SOON) -> remaining.Remaining:
