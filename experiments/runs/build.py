@@ -212,11 +212,15 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
         rate = optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, warmup, config.steps)
     if config.optimizer == "sgd":
         rule = optax.sgd(rate)
-    elif config.optimizer == "adam" or (config.views and not config.freeze_encoder):
-        # The trained networks among the views stay as they are; decay would move them.
+    elif config.optimizer == "adam":
         rule = optax.adam(rate)
     else:
         rule = optax.adamw(rate, weight_decay=config.weight_decay)
+    if config.views and not config.freeze_encoder:
+        # The networks among the views stay as they were trained.
+        rule = optax.chain(
+            rule, optax.masked(optax.set_to_zero(), {"encoder": True, "head": False})
+        )
     return _clipped(config.clip, rule)
 
 

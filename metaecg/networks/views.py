@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
@@ -69,7 +68,7 @@ class Views(nn.Module):
     """Views of recordings [N, samples, leads] in mV, joined: [N, D].
 
     All is fixed after `learners.whitening.fit` has seen the training part. `raw` and `beat_network`
-    were trained before, each by itself; no gradient reaches them here.
+    were trained before, each by itself, and are read as they are, in training as well.
 
     Attributes:
       names: of `VIEWS`.
@@ -108,9 +107,9 @@ class Views(nn.Module):
         """
         found: dict[str, Array] = {}
         if "raw" in self.names and self.encoder is not None:
-            found["raw"] = jax.lax.stop_gradient(self.encoder(x))
+            found["raw"] = self.encoder(x)
         if "beat_network" in self.names and self.beat_network is not None:
-            found["beat_network"] = jax.lax.stop_gradient(self.beat_network(x))
+            found["beat_network"] = self.beat_network(x)
         x = beats.at_standard_rate(x, self.hz)
         if "kernels" in self.names:
             found["kernels"] = self.kernels(x, fit=fit)
