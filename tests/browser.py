@@ -23,17 +23,15 @@ class Browser:
         read, theirs_out = os.pipe()
         theirs_in, write = os.pipe()
         self._in, self._out = read, write
-
-        def give():  # as file descriptors 3 and 4
-            low, high = os.dup(theirs_in), os.dup(theirs_out)
-            os.dup2(low, 3)
-            os.dup2(high, 4)
-
-        command = [CHROME, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        # As file descriptors 3 and 4, by the shell: a function in the child would need a fork, which
+        # jax forbids where it is loaded.
+        given = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
+        command = ["sh", "-c", given, "sh", CHROME, "--headless", "--no-sandbox", "--disable-gpu"]
+        command += ["--hide-scrollbars"]
         command += ["--remote-debugging-pipe", f"--user-data-dir={profile}"]
         command += [f"--window-size={size[0]},{size[1]}", "about:blank"]
         self._process = subprocess.Popen(
-            command, preexec_fn=give, pass_fds=(3, 4), stderr=subprocess.DEVNULL
+            command, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
         )
         os.close(theirs_in)
         os.close(theirs_out)
@@ -53,6 +51,8 @@ class Browser:
             self._send("Browser.close", session=False)
         self._process.kill()
         self._process.wait(30)
+        os.close(self._in)
+        os.close(self._out)
 
     def _send(self, method, session=True, **params):
         self._number += 1

@@ -29,7 +29,8 @@ from metaecg.search.session import Session
 pytest.importorskip("bottle", reason="the extra 'review' is not installed")
 ROOT = Path(review.__file__).parents[1]
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
 sys.path[:0] = [{root!r}, {tests!r}]
 from absl import flags
 from searched import model

@@ -1,13 +1,13 @@
 """Pages: self-contained, complete, legible without seeing the figures, and true to the numbers."""
 
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import CHROME
 from matplotlib.figure import Figure
 
 from metaecg.data.readers.notes import Note
@@ -21,9 +21,6 @@ from metaecg.figures import pages, report
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 CSS = (Path(pages.__file__).parent / "templates" / "page.css").read_text("utf-8")
-CHROME = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 
 class Reader(HTMLParser):
