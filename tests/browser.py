@@ -7,12 +7,23 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 
 CHROME = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 _KEYS = {"?": ("Slash", 191)}
+
+
+PIPES_FIRST = """
+import os, sys
+theirs = [os.dup(int(name)) for name in sys.argv[1:3]]
+for given, wanted in zip(theirs, (3, 4)):
+    os.dup2(given, wanted)
+    os.set_inheritable(wanted, True)  # dup2 leaves it as it was where both are the same
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -23,11 +34,10 @@ class Browser:
         read, theirs_out = os.pipe()
         theirs_in, write = os.pipe()
         self._in, self._out = read, write
-        # As file descriptors 3 and 4, by the shell: a function in the child would need a fork, which
-        # jax forbids where it is loaded.
-        given = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
-        command = ["sh", "-c", given, "sh", CHROME, "--headless", "--no-sandbox", "--disable-gpu"]
-        command += ["--hide-scrollbars"]
+        # A program between gives Chromium the pipes: a function in the child would need a fork,
+        # which jax forbids where it is loaded.
+        command = [sys.executable, "-c", PIPES_FIRST, str(theirs_in), str(theirs_out), CHROME]
+        command += ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         command += ["--remote-debugging-pipe", f"--user-data-dir={profile}"]
         command += [f"--window-size={size[0]},{size[1]}", "about:blank"]
         self._process = subprocess.Popen(
