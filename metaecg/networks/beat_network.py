@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from metaecg.networks import beats
-from metaecg.networks.layers import convolution, largest, normalisation
+from metaecg.networks.layers import convolution, largest, normalisation, residual_blocks
 from metaecg.types import Array
 
 
@@ -40,11 +40,7 @@ class BeatNetwork(nn.Module):
             x = self._varied(x)
         x = convolution(self.conv, self.filters[0], 7)(x)
         x = nn.relu(normalisation(self.norm, train)(x))
-        for filters in self.filters[1:]:
-            y = nn.relu(normalisation(self.norm, train)(convolution(self.conv, filters, 5)(x)))
-            y = normalisation(self.norm, train)(convolution(self.conv, filters, 5)(y))
-            x = nn.relu(y + nn.Dense(filters, use_bias=False)(x))
-            x = nn.avg_pool(x, (2,), (2,))
+        x = residual_blocks(x, self.conv, self.filters[1:], self.norm, train)
         x = jnp.concatenate([x.reshape(x.shape[0], -1), x.mean(axis=1), largest(x)], axis=-1)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x)

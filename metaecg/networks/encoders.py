@@ -10,7 +10,14 @@ import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
 from metaecg.networks.beat_network import Beat
-from metaecg.networks.layers import check_length, convolution, largest, max_pool_2, normalisation
+from metaecg.networks.layers import (
+    check_length,
+    convolution,
+    largest,
+    max_pool_2,
+    normalisation,
+    residual_blocks,
+)
 from metaecg.types import Array
 
 
@@ -107,6 +114,30 @@ class Residual(nn.Module):
         return _Tail(self.features, self.dropout)(x, train)
 
 
+class Deep(nn.Module):
+    """Residual blocks of two convolutions each, on half the samples from one to the next.
+
+    A strided convolution and a pooling come first, so that the blocks read a quarter of the samples.
+    Mean and maximum over time are both kept, as in `Convolutional`.
+    """
+
+    filters: tuple[int, ...] = (64, 96, 160, 224)
+    features: int = 256
+    norm: str = "batch"
+    dropout: float = 0.3
+    conv: str = "xla"
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        check_length(x, 2 ** (len(self.filters) + 1))
+        x = convolution(self.conv, self.filters[0], 9, strides=2)(x)
+        x = max_pool_2(nn.relu(normalisation(self.norm, train)(x)))
+        x = residual_blocks(x, self.conv, self.filters[1:], self.norm, train)
+        x = jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(self.features)(x)
+
+
 class Wide(nn.Module):
     """The light variant of figure 3 [0047]: 2048 filters of 1×1 convolution."""
 
@@ -157,6 +188,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "wide": Wide,
     "lstm": functools.partial(Frames, cell="lstm"),
     "rnn": functools.partial(Frames, cell="rnn"),
+    "deep": Deep,
     "beat": Beat,
 }
 

@@ -58,6 +58,25 @@ def convolution(kind: str, filters: int, kernel: int, strides: int = 1) -> nn.Co
     )
 
 
+def residual_blocks(x: Array, conv: str, filters: tuple[int, ...], norm: str, train: bool) -> Array:
+    """Blocks of two convolutions beside a shortcut, each of which halves the steps of [N, steps, C].
+
+    To be called within a compact module, whose layers these become.
+
+    Args:
+      x: [N, steps, C], two steps or more for each halving.
+      conv, norm: as of `convolution` and `normalisation`.
+      filters: of each block.
+      train: whether batches normalise themselves.
+    """
+    for count in filters:
+        y = nn.relu(normalisation(norm, train)(convolution(conv, count, 5)(x)))
+        y = normalisation(norm, train)(convolution(conv, count, 5)(y))
+        x = nn.relu(y + nn.Dense(count, use_bias=False)(x))
+        x = nn.avg_pool(x, (2,), (2,))
+    return x
+
+
 def check_length(x: Array, least: int) -> None:
     if x.shape[1] < least:
         raise MetaecgError(
