@@ -43,12 +43,14 @@ class Beats(NamedTuple):
     Attributes:
       peaks: where they are; K slots.
       median: float32 [N, BEFORE + AFTER, leads], mV; zeros where there is no beat.
+      spread: like `median`, the mean distance of the beats from it.
       unlike: float32 [N, MOST], mean distance of a beat from the median, mV; 0 in empty slots.
       compared: bool [N, MOST], whether there is a beat in the slot of `unlike`.
     """
 
     peaks: Peaks
     median: Array
+    spread: Array
     unlike: Array
     compared: Array
 
@@ -168,8 +170,9 @@ def find_beats(signals: Array) -> Beats:
     best = jax.nn.one_hot(jnp.argmin(jnp.stack(away, axis=-1), axis=-1), len(shifts))
     aligned = sum(best[:, :, s, None, None] * x for s, x in enumerate(shifts))
     median = _geometric_median(aligned, compared)
-    unlike = jnp.abs(aligned - median[:, None]).mean(axis=(2, 3)) * compared
-    return Beats(peaks, median, unlike, compared)
+    distance = jnp.abs(aligned - median[:, None])
+    spread = _mean(distance, compared[:, :, None, None].astype(distance.dtype))
+    return Beats(peaks, median, spread, distance.mean(axis=(2, 3)) * compared, compared)
 
 
 def _resemblance(signals: Array, peaks: Peaks) -> Array:

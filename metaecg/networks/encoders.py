@@ -115,9 +115,9 @@ class Residual(nn.Module):
 
 
 class Deep(nn.Module):
-    """Residual blocks of two convolutions each, on half the samples from one to the next.
+    """Residual blocks of two convolutions each; each block halves the samples.
 
-    A strided convolution and a pooling come first, so that the blocks read a quarter of the samples.
+    A strided convolution and a pooling come first: the blocks begin with a quarter of the samples.
     Mean and maximum over time are both kept, as in `Convolutional`.
     """
 

@@ -59,7 +59,7 @@ def convolution(kind: str, filters: int, kernel: int, strides: int = 1) -> nn.Co
 
 
 def residual_blocks(x: Array, conv: str, filters: tuple[int, ...], norm: str, train: bool) -> Array:
-    """Blocks of two convolutions beside a shortcut, each of which halves the steps of [N, steps, C].
+    """Blocks of two convolutions beside a shortcut, each of which halves the steps.
 
     To be called within a compact module, whose layers these become.
 

@@ -31,11 +31,13 @@ VIEWS: dict[str, View] = {
     "differences": View(0.75, 0.7),
     "beat": View(0.85, 0.5),
     "beat_kernels": View(0.85, 1.0),
+    "spread_kernels": View(0.9, 0.8),
     "rhythm": View(0.5, 0.4),
 }
 """raw: a trained encoder of the signals. beat_network: a trained network on the median beat.
 kernels, differences: random kernels on the signals and on their first differences. beat: the median
-beat itself. beat_kernels: random kernels on it. rhythm: numbers of the rhythm."""
+beat itself. beat_kernels: random kernels on it. spread_kernels: random kernels on how far the beats are from it.
+rhythm: numbers of the rhythm."""
 
 
 class Whitening(nn.Module):
@@ -90,6 +92,7 @@ class Views(nn.Module):
         self.kernels = RandomKernels(self.dilations)
         self.differences = RandomKernels(self.dilations)
         self.beat_kernels = RandomKernels(self.dilations)
+        self.spread_kernels = RandomKernels(self.dilations)
         self.whitenings = {name: Whitening(self.directions) for name in self.names}
 
     def __call__(self, x: Array, *, train: bool = False) -> Array:
@@ -115,13 +118,15 @@ class Views(nn.Module):
             found["kernels"] = self.kernels(x, fit=fit)
         if "differences" in self.names:
             found["differences"] = self.differences(jnp.diff(x, axis=1), fit=fit)
-        if {"beat", "beat_kernels", "rhythm"} & {*self.names}:
+        if {"beat", "beat_kernels", "spread_kernels", "rhythm"} & {*self.names}:
             seen = beats.find_beats(x)
         if "beat" in self.names:
             beat = seen.median.reshape(x.shape[0], -1)
             found["beat"] = jnp.sign(beat) * jnp.sqrt(jnp.abs(beat))
         if "beat_kernels" in self.names:
             found["beat_kernels"] = self.beat_kernels(seen.median, fit=fit)
+        if "spread_kernels" in self.names:
+            found["spread_kernels"] = self.spread_kernels(seen.spread, fit=fit)
         if "rhythm" in self.names:
             numbers = rhythm(seen)
             found["rhythm"] = jnp.sign(numbers) * jnp.log1p(5 * jnp.abs(numbers))

@@ -93,6 +93,8 @@ def test_a_few_beats_of_another_form_do_not_move_the_median_and_are_unlike_it():
     assert min(float(jnp.abs(found.median - other).max()) for other in shifts) < 0.1
     worst = np.argsort(np.asarray(found.unlike[0]))[-2:]
     assert sorted(worst.tolist()) == [3, 7]
+    mean = float(found.unlike.sum() / found.compared.sum())
+    assert float(found.spread.mean()) == pytest.approx(mean, rel=1e-5)
 
 
 def test_more_beats_than_the_median_takes_come_from_the_whole_recording():

@@ -15,7 +15,7 @@ from metaecg.networks.beats import Beats, Peaks, find_beats
 from metaecg.networks.views import VIEWS, views
 
 pytestmark = pytest.mark.usefixtures("one_device")
-UNTRAINED = "kernels+differences+beat+beat_kernels+rhythm"
+UNTRAINED = "kernels+differences+beat+beat_kernels+spread_kernels+rhythm"
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,9 @@ def test_rhythm_of_known_beats():
     at = jnp.array([[100, 200, 300, 350, 500, 600, 0, 0, 0, 0]], jnp.int32)
     real = jnp.arange(10)[None] < 6
     unlike = jnp.array([[0.1, 0.1, 0.5, 0.1]])
-    beats = Beats(Peaks(at, real), jnp.full((1, 90, 2), -0.7), unlike, unlike > 0)
+    beats = Beats(
+        Peaks(at, real), jnp.full((1, 90, 2), -0.7), jnp.zeros((1, 90, 2)), unlike, unlike > 0
+    )
     found = dict(zip(rhythm.NAMES, np.asarray(rhythm.rhythm(beats))[0]))
     assert found["rate"] == pytest.approx(1.0)  # intervals of 1, 1, 0.5, 1.5 and 1 s
     assert found["beats a second"] == pytest.approx(3.0)

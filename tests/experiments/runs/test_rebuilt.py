@@ -69,3 +69,13 @@ def test_an_artefact_becomes_onnx(written):
     content, _ = export.as_onnx(*loaded)
     off = onnx_file.difference(loaded[0].predictor.embed, content, FORM, FORM.noise(7))
     assert off < 1e-5
+
+
+def test_an_artefact_of_one_example_a_class_is_compared_with_its_run(tmp_path):
+    config = settings.default()
+    config.update({"learner": "snail", "way": 2, "shot": 1})
+    learner = build.learner(config, 3, hz=100)
+    variables = jax.jit(learner.init)(jax.random.key(0), build.example_task(32, 2, 2))
+    model = Model(Predictor.of(learner, variables), CALIBRATION, FORM, {"learner": "snail"})
+    artefact.write(tmp_path / "a.metaecg", model, learner, variables)
+    assert export._difference(model, artefact.read(tmp_path / "a.metaecg")) < 1e-3
