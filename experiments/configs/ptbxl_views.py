@@ -4,7 +4,6 @@
     metaecg train --config=ptbxl_beat --config.library=FOLDER --workdir=workdirs/beat
     metaecg train --config=ptbxl_views --config.library=FOLDER --config.start_from=workdirs/deep \\
         --config.beat_from=workdirs/beat --workdir=workdirs/views
-
 """
 
 from experiments.configs import settings, untrained

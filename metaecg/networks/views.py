@@ -36,8 +36,8 @@ VIEWS: dict[str, View] = {
 }
 """raw: a trained encoder of the signals. beat_network: a trained network on the median beat.
 kernels, differences: random kernels on the signals and on their first differences. beat: the median
-beat itself. beat_kernels: random kernels on it. spread_kernels: random kernels on how far the beats are from it.
-rhythm: numbers of the rhythm."""
+beat itself. beat_kernels: random kernels on it. spread_kernels: random kernels on how far the beats
+are from it. rhythm: numbers of the rhythm."""
 
 
 class Whitening(nn.Module):
