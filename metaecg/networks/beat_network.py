@@ -1,11 +1,18 @@
 """A trained network on the median beat: the form of a recording, at a tenth of its samples."""
 
+import itertools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from metaecg.networks import beats
-from metaecg.networks.layers import convolution, largest, normalisation, residual_blocks
+from metaecg.networks.layers import (
+    convolution,
+    mean_and_largest,
+    normalisation,
+    residual_blocks,
+)
 from metaecg.types import Array
 
 
@@ -14,7 +21,8 @@ class BeatNetwork(nn.Module):
 
     The steps are read one by one and by their mean and maximum: where the beats lie on each other,
     a step has a meaning of its own. In training each beat is moved, its leads are scaled, and noise
-    is added, by the key of the dropout.
+    is added, by the key of the dropout. With `inner`, the means over each quarter of the beat are
+    returned, of every block, in place of the embedding.
 
     Attributes:
       filters: of the first convolution, and of each of the blocks after it; each halves the steps.
@@ -35,13 +43,15 @@ class BeatNetwork(nn.Module):
     conv: str = "xla"
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Array, *, train: bool = False, inner: bool = False) -> Array:
         if train:
             x = self._varied(x)
         x = convolution(self.conv, self.filters[0], 7)(x)
         x = nn.relu(normalisation(self.norm, train)(x))
-        x = residual_blocks(x, self.conv, self.filters[1:], self.norm, train)
-        x = jnp.concatenate([x.reshape(x.shape[0], -1), x.mean(axis=1), largest(x)], axis=-1)
+        x, found = residual_blocks(x, self.conv, self.filters[1:], self.norm, train)
+        if inner:
+            return jnp.concatenate([_quarters(y) for y in found], axis=-1)
+        x = jnp.concatenate([x.reshape(x.shape[0], -1), mean_and_largest(x)], axis=-1)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x)
 
@@ -54,6 +64,12 @@ class BeatNetwork(nn.Module):
         return x + self.noise * jax.random.normal(noise, x.shape, x.dtype)
 
 
+def _quarters(x: Array) -> Array:
+    """Means over each quarter of the steps of [N, steps, C]: [N, 4 C]."""
+    ends = [n * x.shape[1] // 4 for n in range(5)]
+    return jnp.concatenate([x[:, a:b].mean(axis=1) for a, b in itertools.pairwise(ends)], axis=-1)
+
+
 class Beat(BeatNetwork):
     """A `BeatNetwork` as an encoder: it finds the median beat of each recording by itself.
 
@@ -63,11 +79,11 @@ class Beat(BeatNetwork):
 
     hz: float = beats.HZ
 
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Array, *, train: bool = False, inner: bool = False) -> Array:
         """Embeds recordings [N, samples, leads] in mV: [N, features].
 
         Raises:
           MetaecgError: they are too short or have too few samples a second.
         """
         found = beats.find_beats(beats.at_standard_rate(x, self.hz))
-        return super().__call__(jax.lax.stop_gradient(found.median), train=train)
+        return super().__call__(jax.lax.stop_gradient(found.median), train=train, inner=inner)

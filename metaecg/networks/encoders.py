@@ -13,8 +13,8 @@ from metaecg.networks.beat_network import Beat
 from metaecg.networks.layers import (
     check_length,
     convolution,
-    largest,
     max_pool_2,
+    mean_and_largest,
     normalisation,
     residual_blocks,
 )
@@ -25,6 +25,7 @@ class Convolutional(nn.Module):
     """Four convolutions over time with leads as channels: `small` for two CPU cores, and `medium`.
 
     Mean and maximum over time are both kept: a statement may show in every beat or in one.
+    With `inner`, those of each layer from the second on are returned in place of the embedding.
     """
 
     filters: tuple[int, ...] = (32, 64, 96, 128)
@@ -35,14 +36,18 @@ class Convolutional(nn.Module):
     conv: str = "xla"
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Array, *, train: bool = False, inner: bool = False) -> Array:
         check_length(x, 2 ** len(self.filters) - 1)
+        found = []
         for layer, (filters, kernel) in enumerate(zip(self.filters, self.kernels)):
             x = convolution(self.conv, filters, kernel, strides=2 if layer == 0 else 1)(x)
             x = nn.relu(normalisation(self.norm, train)(x))
+            found.append(x)
             if layer < len(self.filters) - 1:
                 x = max_pool_2(x)
-        x = jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
+        if inner:
+            return jnp.concatenate([mean_and_largest(y) for y in found[1:]], axis=-1)
+        x = mean_and_largest(x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x)
 
@@ -118,7 +123,8 @@ class Deep(nn.Module):
     """Residual blocks of two convolutions each; each block halves the samples.
 
     A strided convolution and a pooling come first: the blocks begin with a quarter of the samples.
-    Mean and maximum over time are both kept, as in `Convolutional`.
+    Mean and maximum over time are both kept, as in `Convolutional`; with `inner`, those of each
+    block are returned in place of the embedding.
     """
 
     filters: tuple[int, ...] = (64, 96, 160, 224)
@@ -128,12 +134,14 @@ class Deep(nn.Module):
     conv: str = "xla"
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Array, *, train: bool = False, inner: bool = False) -> Array:
         check_length(x, 2 ** (len(self.filters) + 1))
         x = convolution(self.conv, self.filters[0], 9, strides=2)(x)
         x = max_pool_2(nn.relu(normalisation(self.norm, train)(x)))
-        x = residual_blocks(x, self.conv, self.filters[1:], self.norm, train)
-        x = jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
+        x, found = residual_blocks(x, self.conv, self.filters[1:], self.norm, train)
+        if inner:
+            return jnp.concatenate([mean_and_largest(y) for y in found], axis=-1)
+        x = mean_and_largest(x)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x)
 
@@ -176,8 +184,7 @@ class Frames(nn.Module):
         steps = samples // self.frame
         x = x[:, : steps * self.frame].reshape(records, steps, self.frame * leads)
         cells: dict[str, Any] = {"lstm": nn.OptimizedLSTMCell, "rnn": nn.SimpleCell}
-        x = nn.RNN(cells[self.cell](self.hidden))(x)
-        x = jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
+        x = mean_and_largest(nn.RNN(cells[self.cell](self.hidden))(x))
         return nn.Dense(self.features)(x)
 
 

@@ -58,7 +58,9 @@ def convolution(kind: str, filters: int, kernel: int, strides: int = 1) -> nn.Co
     )
 
 
-def residual_blocks(x: Array, conv: str, filters: tuple[int, ...], norm: str, train: bool) -> Array:
+def residual_blocks(
+    x: Array, conv: str, filters: tuple[int, ...], norm: str, train: bool
+) -> tuple[Array, list[Array]]:
     """Blocks of two convolutions beside a shortcut, each of which halves the steps.
 
     To be called within a compact module, whose layers these become.
@@ -68,13 +70,23 @@ def residual_blocks(x: Array, conv: str, filters: tuple[int, ...], norm: str, tr
       conv, norm: as of `convolution` and `normalisation`.
       filters: of each block.
       train: whether batches normalise themselves.
+
+    Returns:
+      What comes out, and what the second convolution of each block found, without its shortcut.
     """
+    found = []
     for count in filters:
         y = nn.relu(normalisation(norm, train)(convolution(conv, count, 5)(x)))
         y = normalisation(norm, train)(convolution(conv, count, 5)(y))
+        found.append(nn.relu(y))
         x = nn.relu(y + nn.Dense(count, use_bias=False)(x))
         x = nn.avg_pool(x, (2,), (2,))
-    return x
+    return x, found
+
+
+def mean_and_largest(x: Array) -> Array:
+    """Mean and maximum over time of [N, steps, C]: [N, 2 C]."""
+    return jnp.concatenate([x.mean(axis=1), largest(x)], axis=-1)
 
 
 def check_length(x: Array, least: int) -> None:
