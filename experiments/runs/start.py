@@ -58,8 +58,10 @@ def with_views(
     """
     params, state = dict(variables.params["encoder"]), dict(variables.state)
     for name, source in members.items():
-        check_encoder(params[name], source.params["encoder"])
-        params[name] = source.params["encoder"]
+        # A view reads an encoder's blocks; what the embedding alone needs is left out.
+        theirs = {k: v for k, v in source.params["encoder"].items() if k in params[name]}
+        check_encoder(params[name], theirs)
+        params[name] = theirs
         state = {k: {**v, name: source.state[k]} if name in v else v for k, v in state.items()}
     module = build.encoder(config, learners.LEARNERS[config.learner], hz)
     assert isinstance(module, networks.Views)
