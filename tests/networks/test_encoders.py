@@ -1,6 +1,7 @@
 """Encoders: the source's figure 3 by its numbers, and against slow NumPy."""
 
 import functools
+import itertools
 
 import flax.linen as nn
 import jax
@@ -27,11 +28,12 @@ RECORDS, SAMPLES, LEADS = 3, 37, 2
 TINY = {
     "small": {"filters": (8, 8, 8), "kernels": (3, 3, 3), "features": 5, "dropout": 0.5},
     "residual": {"filters": (8, 8), "features": 5, "dropout": 0.5},
+    "deep": {"filters": (8, 8, 8), "features": 5, "dropout": 0.5},
     "wide": {"filters": 6, "features": 5, "dropout": 0.5},
     "lstm": {"frame": 5, "hidden": 4, "features": 5},
     "rnn": {"frame": 5, "hidden": 4, "features": 5},
 }
-HAS_NORM = ("small", "residual")
+HAS_NORM = ("small", "residual", "deep")
 
 
 def records(seed=0):
@@ -363,6 +365,48 @@ def beat_encoder():
         return jnp.sum(y**2), (y, state)
 
     return module, variables, signals, jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+def inner_in_numpy(module, variables, x, layers_read, pool):
+    """What the named normalisations give, rectified and pooled, of an application of its own."""
+    seen = module.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])[1]
+    found = [np.asarray(seen["intermediates"][name]["__call__"][0]) for name in layers_read]
+    return np.concatenate([pool(np.maximum(y, 0)) for y in found], axis=1)
+
+
+def mean_and_most(y):
+    return np.concatenate([y.mean(1), y.max(1)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers_read"),
+    [("small", ["BatchNorm_1", "BatchNorm_2"]), ("deep", ["BatchNorm_2", "BatchNorm_4"])],
+)
+def test_what_the_blocks_see_is_pooled_in_place_of_the_embedding(name, layers_read):
+    module, variables = encoder(name, **TINY[name]), built(name)[0]
+    expected = inner_in_numpy(module, variables, records(), layers_read, mean_and_most)
+    found = module.apply(variables, records(), inner=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_the_blocks_see_of_a_beat_is_pooled_by_quarters():
+    module = BeatNetwork(filters=(8, 8, 16), features=4)
+    x = np.random.default_rng(1).normal(size=(3, 90, 2)).astype(np.float32)
+    variables = module.init(jax.random.key(2), x)
+    expected = inner_in_numpy(
+        module,
+        variables,
+        x,
+        ["BatchNorm_2", "BatchNorm_4"],
+        lambda y: np.concatenate([part.mean(1) for part in _quarters(y)], axis=1),
+    )
+    found = module.apply(variables, x, inner=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def _quarters(y):
+    ends = [0, y.shape[1] // 4, y.shape[1] // 2, 3 * y.shape[1] // 4, y.shape[1]]
+    return [y[:, a:b] for a, b in itertools.pairwise(ends)]
 
 
 @pytest.mark.usefixtures("one_device")

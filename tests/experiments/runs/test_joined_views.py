@@ -9,6 +9,7 @@ from experiments.runs import stages, trained, training_data
 from experiments.stress import toy
 from metaecg import evaluate
 from metaecg.errors import MetaecgError
+from metaecg.networks import VIEWS
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -52,14 +53,20 @@ def test_views_and_trained_networks_are_joined_and_read_back(tmp_path):
     stages.train(config, tmp_path / "run")
     run, raw, beat = (trained.load(tmp_path / name) for name in ("run", "raw", "beat"))
     members = run.variables.params["encoder"]
-    jax.tree.map(np.testing.assert_array_equal, members["encoder"], raw.variables.params["encoder"])
-    jax.tree.map(
-        np.testing.assert_array_equal, members["beat_network"], beat.variables.params["encoder"]
-    )
+    for name, source in (("encoder", raw), ("beat_network", beat)):
+        theirs = source.variables.params["encoder"]
+        left_out = {*theirs} - {*members[name]}
+        assert left_out == {max(k for k in theirs if k.startswith("Dense"))}, (
+            "the embedding's alone"
+        )
+        for layer, kept in members[name].items():
+            jax.tree.map(np.testing.assert_array_equal, kept, theirs[layer])
     part = training_data.open_parts(config).parts["validation"]
     embeddings = np.asarray(evaluate.embed(run.learner, run.variables, part.data, 16))
     # Four views, each of unit length times its weight.
     np.testing.assert_allclose(
-        np.linalg.norm(embeddings, axis=1), np.sqrt(1 + 1 + 1 + 0.4**2), rtol=1e-3
+        np.linalg.norm(embeddings, axis=1),
+        np.sqrt(sum(VIEWS[n].weight ** 2 for n in config.views.split("+"))),
+        rtol=1e-3,
     )
     assert run.ancestry.trainings == raw.ancestry.trainings, "all were trained on the same"
