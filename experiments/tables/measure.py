@@ -111,17 +111,22 @@ def measure(
         able = {name: row for name, row in rows.items() if row.fits(way, shot)}
         if short := sorted(rows.keys() - able.keys()):
             print(f"{way}-way {shot}-shot is more than these can read: {', '.join(short)}")
-        found["rows"] += _episodes(able, main, measured, drawn, shot, wanted.orders)
+        found["rows"] += of_episodes(able, main, measured, drawn, shot, wanted.orders)
         if wanted.leaks:
             found.setdefault("leaks", []).extend(_leaks(able, measured, drawn, shot, seed))
         if wanted.repeats and shot in (wanted.detected or shots):
             able = {name: row for name, row in rows.items() if row.fits(2, shot)}
             answers = _detect(able, main, measured, shot, wanted.repeats, seed)
             found.setdefault("detection", []).extend(answers)
-    compared = [row for row in found["rows"] if "p" in row]
+    adjust(found["rows"])
+    return found
+
+
+def adjust(rows: list[dict[str, Any]]) -> None:
+    """Adds to the rows with a difference its p, adjusted for all of them (Holm 1979)."""
+    compared = [row for row in rows if "p" in row]
     for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
         row["p_holm"] = p
-    return found
 
 
 def _predict(row: learners.TableLearner, part: build.Part, episodes: Episode):
@@ -131,14 +136,24 @@ def _predict(row: learners.TableLearner, part: build.Part, episodes: Episode):
     )
 
 
-def _episodes(
+def of_episodes(
     rows: dict[str, learners.TableLearner],
     main: str,
     part: build.Part,
     episodes: Episode,
     shot: int,
-    orders: int,
+    orders: int = 0,
 ) -> list[dict[str, Any]]:
+    """A row for each learner's answers in the same episodes; differences are from `main`.
+
+    Args:
+      rows: what answers, by name.
+      main: its name among them.
+      part: the measured part.
+      episodes: leaves [E, ...].
+      shot: examples of a class.
+      orders: as of `Wanted`.
+    """
     patients = np.asarray(part.data.index.patients)
     way = episodes.classes.shape[-1]
     query = episodes.query.shape[-1] // way

@@ -1,86 +1,97 @@
-"""Each view of a recording alone, and all of them joined: few-shot accuracy without training.
+"""Each view of a recording alone, and all of them joined: few-shot accuracy.
 
-    python -m experiments.tables.views --library=LIBRARY --protocol=ptbxl_rare
+    python -m experiments.tables.views --workdir=DIR --part=validation
 
-The views are fitted on the training part and read by ridge regression, in 5-way episodes of five
-queries a class that use records evenly. Choose by the validation part; `--part=test` is for the
-end. All of PTB-XL takes some minutes on two cores.
+The views are those of a run that was trained with `config.views`. Ridge regression and the nearest
+centroid read them, in episodes of five queries a class that use records evenly. Choose by the
+validation part; the test part is for the end.
 """
 
-import sys
+import json
+import time
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.benchmarks import timing
-from experiments.runs import build, command_line
-from metaecg import learners
+from experiments.runs import build, command_line, machine, models, trained
+from experiments.tables import markdown, measure
+from experiments.tables.learners import TableLearner
+from metaecg import evaluate
 from metaecg.data import protocols
-from metaecg.data.library import open_library
 from metaecg.episodes import evaluation_sets
 from metaecg.errors import MetaecgError
-from metaecg.evaluate import predictions
-from metaecg.learners import whitening
-from metaecg.networks.views import VIEWS, views
-from metaecg.train.batches import Data
-from metaecg.types import LibraryIndex, Variables
+from metaecg.learners import probes
+from metaecg.networks.views import view_names
 
 FLAGS = flags.FLAGS
-WAY, QUERY = 5, 5
+QUERY = 5
+
+
+def pieces(run: trained.Trained, joined: np.ndarray) -> dict[str, np.ndarray]:
+    """Embeddings [R, D] by view, as they are joined: each of the length of its weight."""
+    names = view_names(run.config.views)
+    fitted = run.variables.state["fitted"]
+    sizes = [len(fitted[f"whitenings_{name}"]["mean"]) for name in names]
+    return dict(zip(names, np.split(joined, np.cumsum(sizes)[:-1], axis=1)))
 
 
 def main(_) -> None:
-    if not FLAGS.library:
-        raise MetaecgError("--library is needed: a folder that experiments.prepare made")
+    if not FLAGS.workdir:
+        raise MetaecgError("--workdir is needed: the folder of a run with config.views")
+    run = trained.load(FLAGS.workdir)
+    if not run.config.views:
+        raise MetaecgError(f"--workdir={FLAGS.workdir}: that run has one encoder and no views")
+    ways = command_line.counts("ways", FLAGS.ways, least=2)
     shots = command_line.counts("shots", FLAGS.shots)
-    library = open_library(Path(FLAGS.library).expanduser())
-    protocol = protocols.load(FLAGS.protocol)
-    train, asked = (protocols.split(library, protocol, part) for part in ("train", FLAGS.part))
-    module = views(FLAGS.views, hz=library.hz)
-    samples, leads = library.signals.shape[1:]
-    learner = learners.ridge(module)
-    first = jax.jit(learner.init)(
-        jax.random.key(FLAGS.seed), build.example_task(samples, leads, WAY)
-    )
-    print("fits the views", file=sys.stderr)
-    state = whitening.fit(
-        module, first.state, library.signals[train.rows], train.labels, scale=library.scale
-    )
-    variables = Variables(first.params, state)
-    data = Data(
-        library.signals[asked.rows],
-        jnp.float32(library.scale),
-        LibraryIndex(labels=asked.labels, patients=asked.patients),
-    )
-    print("embeds the recordings", file=sys.stderr)
-    joined = np.asarray(predictions.embed(learner, variables, data, batch=64))
-    sizes = [len(state["fitted"][f"whitenings_{name}"]["mean"]) for name in module.names]
-    pieces = dict(zip(module.names, np.split(joined, np.cumsum(sizes)[:-1], axis=1)))
-    rows: list[dict] = [{"view": name} for name in (*pieces, FLAGS.views)]
-    for shot in shots:
-        episodes = evaluation_sets.balanced(
-            data.index, FLAGS.seed, FLAGS.episodes, way=WAY, shot=shot, query=QUERY
-        )
-        for row, embeddings in zip(rows, (*pieces.values(), joined)):
-            said = predictions.predict(
-                learner, variables, data, episodes, WAY, embeddings=jnp.asarray(embeddings)
+    library = models.open_alike(run, FLAGS.library)
+    protocol = protocols.load(FLAGS.protocol or run.config.protocol)
+    split = protocols.split(library, protocol, FLAGS.part)
+    for remark in trained.check_unseen(
+        run, library, [split], name=FLAGS.workdir, remedy="measure it on others"
+    ):
+        print(remark)
+    part = build.part(library, protocol, FLAGS.part)
+    began = time.perf_counter()
+    joined = np.asarray(evaluate.embed(run.learner, run.variables, part.data, batch=64))
+    seconds = (time.perf_counter() - began) / len(joined)
+    learner, variables = run.learner, run.variables
+    rows = {"all, joined": TableLearner(learner, variables, jnp.asarray(joined))}
+    centroid = probes.with_probe(learner, probes.cosine)
+    rows["all, joined, nearest centroid"] = rows["all, joined"]._replace(learner=centroid)
+    for name, alone in pieces(run, joined).items():
+        rows[name] = TableLearner(learner, variables, jnp.asarray(alone))
+    found = []
+    for way in ways:
+        for shot in shots:
+            drawn = evaluation_sets.balanced(
+                part.data.index,
+                FLAGS.seed,
+                FLAGS.episodes,
+                way=way,
+                shot=shot,
+                query=QUERY,
+                names=part.classes,
             )
-            row[f"{shot}-shot"] = float(said.correct.mean())
-    timing.report(
-        rows, FLAGS.output, protocol=FLAGS.protocol, part=FLAGS.part, episodes=FLAGS.episodes
-    )
+            found += measure.of_episodes(rows, "all, joined", part, drawn, shot)
+    measure.adjust(found)
+    print(markdown.episodes(found))
+    print(f"{1000 * seconds:.1f} ms a recording to embed, in batches, compilation included")
+    if FLAGS.output:
+        facts = {"machine": machine.facts(), "protocol": protocol.name, "part": FLAGS.part}
+        results = {**facts, "seconds_a_recording": seconds, "rows": found}
+        Path(FLAGS.output).expanduser().write_text(json.dumps(results, indent=1), "utf-8")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("library", None, "folder of a prepared library")
-    flags.DEFINE_string("protocol", "ptbxl_rare", "name or .json file of a protocol")
+    flags.DEFINE_string("workdir", None, "folder of a run with config.views")
+    flags.DEFINE_string("library", None, "where the run's library is now, if it has moved")
+    flags.DEFINE_string("protocol", None, "name or .json file of a protocol; the run's own if none")
     flags.DEFINE_enum("part", "validation", ["validation", "test"], "whose classes are asked")
-    flags.DEFINE_string("views", "+".join(n for n in VIEWS if n != "raw"), "joined by '+'")
+    flags.DEFINE_list("ways", ["5"], "classes of an episode")
     flags.DEFINE_list("shots", ["1", "5", "10"], "examples a class")
-    flags.DEFINE_integer("episodes", 600, "of each kind", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "of the kernels and the episodes")
+    flags.DEFINE_integer("episodes", 600, "of each kind", lower_bound=2)
+    flags.DEFINE_integer("seed", 0, "of the episodes")
     flags.DEFINE_string("output", None, "JSON file of the measurements")
     command_line.run(main)
