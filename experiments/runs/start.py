@@ -59,10 +59,14 @@ def with_views(
     params, state = dict(variables.params["encoder"]), dict(variables.state)
     for name, source in members.items():
         # A view reads an encoder's blocks; what the embedding alone needs is left out.
-        theirs = {k: v for k, v in source.params["encoder"].items() if k in params[name]}
+        theirs = _member(source.params["encoder"], name)
+        theirs = {k: v for k, v in theirs.items() if k in params[name]}
         check_encoder(params[name], theirs)
         params[name] = theirs
-        state = {k: {**v, name: source.state[k]} if name in v else v for k, v in state.items()}
+        state = {
+            k: {**v, name: _member(source.state[k], name)} if name in v else v
+            for k, v in state.items()
+        }
     module = build.encoder(config, learners.LEARNERS[config.learner], hz)
     assert isinstance(module, networks.Views)
     signals = part.data.signals
@@ -77,6 +81,11 @@ def with_views(
     )
     fitted = dict(fitted)
     return Variables({**variables.params, "encoder": fitted.pop("params", {})}, fitted)
+
+
+def _member(tree: dict, name: str) -> dict:
+    """A view's variables of another run: its encoder's, or the same view's where it has views."""
+    return tree.get(name, tree)
 
 
 def from_run(state: TrainState, source: Variables) -> TrainState:

@@ -70,3 +70,9 @@ def test_views_and_trained_networks_are_joined_and_read_back(tmp_path):
         rtol=1e-3,
     )
     assert run.ancestry.trainings == raw.ancestry.trainings, "all were trained on the same"
+    # A run of views can be what another starts from: it is found to be the same again.
+    config.start_from = config.beat_from = str(tmp_path / "run")
+    stages.train(config, tmp_path / "again")
+    again = trained.load(tmp_path / "again")
+    found = np.asarray(evaluate.embed(again.learner, again.variables, part.data, 16))
+    np.testing.assert_allclose(found, embeddings, atol=1e-5)
