@@ -19,7 +19,7 @@ import numpy as np
 import wfdb
 from absl import flags
 
-from experiments.benchmarks import beat_detection, timing
+from experiments.benchmarks import timing
 from experiments.runs import command_line
 from metaecg.data import signal as steps
 from metaecg.data.synthetic import generator, heart
@@ -183,7 +183,7 @@ def main(_) -> None:
     signals, known, _ = synthetic(FLAGS.synthetic)
     found = [measure(signal, 100, generator.LEADS) for signal in signals]
     rows += rows_of({"recordings": "synthetic", "patients": "all", "Hz": 100}, found, known)
-    timing.report(rows, FLAGS.output, match=beat_detection.TOLERANCE)
+    timing.report(rows, FLAGS.output)
 
 
 if __name__ == "__main__":

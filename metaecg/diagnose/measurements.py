@@ -16,13 +16,13 @@ cardiologists see waves begin and end a little outside of what a slope or a tang
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from metaecg.networks import beats
+from metaecg.signals import beats
 from metaecg.types import Array
 
 HZ = 500
@@ -76,9 +76,38 @@ class Measured(NamedTuple):
     @property
     def grounds(self) -> str:
         """What the numbers rest on, in words."""
-        several = "" if self.beats == 1 else "s"
-        more = f" of {self.found}" if self.found > self.beats else ""
-        return f"median of {self.beats}{more} beat{several}, {self.leads} leads"
+        return f"median of {self.beats} of {self.found} beats, {self.leads} leads"
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """Each value with its unit, in whole numbers, or 'not measurable' and why."""
+        return {
+            name: f"not measurable: {self.why[name]}"
+            if value is None
+            else f"{value:.0f}{'' if UNITS[name] in '°/min' else ' '}{UNITS[name]}"
+            for name, value in self.values.items()
+        }
+
+    def as_text(self) -> str:
+        """All in one line; each reason once."""
+        if not self.beats:
+            return f"nothing: {self.why['rate']}"
+        there = [f"{name} {self.shown[name]}" for name, v in self.values.items() if v is not None]
+        gone = [
+            f"{' and '.join(n for n, w in self.why.items() if w == why)} not measurable: {why}"
+            for why in dict.fromkeys(self.why.values())
+        ]
+        return "; ".join([", ".join(there), *gone, self.grounds])
+
+    def as_json(self) -> dict[str, Any]:
+        """For `json.dumps`: each value rounded to tenths, or null and why."""
+        each = {
+            name: {"value": None if value is None else round(value, 1), "unit": UNITS[name]}
+            | ({"not measurable": self.why[name]} if value is None else {})
+            for name, value in self.values.items()
+        }
+        marks = {name: round(1000 * at, 1) for name, at in self.marks.items()}
+        return {**each, "ms from R": marks, "rests on": self.grounds}
 
 
 class _Beat(NamedTuple):

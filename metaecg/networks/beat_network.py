@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metaecg.networks import beats
+from metaecg.signals import beats
 from metaecg.networks.layers import convolution, largest, normalisation, residual_blocks
 from metaecg.types import Array
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
-from metaecg.networks import beats
+from metaecg.signals import beats
 from metaecg.networks.random_kernels import FITTED, RandomKernels
 from metaecg.networks.rhythm import rhythm
 from metaecg.types import Array

@@ -11,7 +11,7 @@ from metaecg.data.synthetic import generator
 from metaecg.errors import MetaecgError
 from metaecg.learners import whitening
 from metaecg.networks import rhythm
-from metaecg.networks.beats import Beats, Peaks, find_beats
+from metaecg.signals.beats import Beats, Peaks, find_beats
 from metaecg.networks.views import VIEWS, views
 
 pytestmark = pytest.mark.usefixtures("one_device")
