@@ -112,7 +112,16 @@ def needed(module, done):
     return found
 
 
-DIAGNOSIS = ("calibration", "predictor", "model", "remarks", "diagnoser", "artefact", "plain", "measurements")
+DIAGNOSIS = (
+    "calibration",
+    "predictor",
+    "model",
+    "remarks",
+    "diagnoser",
+    "artefact",
+    "plain",
+    "measurements",
+)
 READING = ("support", "answers")
 
 

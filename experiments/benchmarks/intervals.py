@@ -180,8 +180,8 @@ def main(_) -> None:
                 mine = [n for n, number in enumerate(numbers) if number % 2 == odd]
                 facts = {"recordings": "LUDB", "patients": part, "Hz": hz}
                 rows += rows_of(facts, [found[n] for n in mine], [known[n] for n in mine])
-    signals, known, _ = synthetic(FLAGS.synthetic)
-    found = [measure(signal, 100, generator.LEADS) for signal in signals]
+    made, known, _ = synthetic(FLAGS.synthetic)
+    found = [measure(signal, 100, generator.LEADS) for signal in made]
     rows += rows_of({"recordings": "synthetic", "patients": "all", "Hz": 100}, found, known)
     timing.report(rows, FLAGS.output)
 

@@ -14,21 +14,12 @@ as it is augmented. Thresholds and offsets were set on half of LUDB (docs/specif
 cardiologists see waves begin and end a little outside of what a slope or a tangent says.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from metaecg.signals import beats
-from metaecg.types import Array
-
-HZ = 500
-"""Samples a second of the median beat."""
-BEFORE, AFTER = 225, 375
-"""Its samples before the R peak and from it on: −0.45 s to +0.75 s."""
+from metaecg.signals.fine_beat import AFTER, BEFORE, HZ, NEAR, FineBeat, fine_beat
 
 UNITS = {
     "rate": "/min",
@@ -41,9 +32,6 @@ UNITS = {
 }
 """What is measured, and in what."""
 
-_PASS = 0.5, 45.0  # Hz: wander below, mains and muscle above
-_ALIGNED, _NEAR = 20, 50  # samples: how far a beat is moved, and half of the QRS it is moved by
-_ALIKE = 0.9  # correlation with the median; premature beats are left out
 _BEGIN, _END, _QUIET = 0.25, 0.10, 10  # of the steepest slope; samples that stay below
 _BEGIN_EARLIER, _END_LATER, _T_LATER, _P_EARLIER = 6.0, 5.0, 8.0, 1.0  # samples
 _CLEAR_P, _LEAST_P, _LEAST_T = 8.0, 0.03, 0.05  # times its noise; mV
@@ -110,27 +98,6 @@ class Measured(NamedTuple):
         return {**each, "ms from R": marks, "rests on": self.grounds}
 
 
-class _Beat(NamedTuple):
-    """The median beat of the leads that change, and what is known of it.
-
-    Attributes:
-      median: float64 [BEFORE + AFTER, leads], mV.
-      apart: like it, of each beat the distance from it; NaN beyond the recording's ends.
-      first, last: the rows that half of the beats have, or more.
-      found: how many beats there are in the recording.
-      gap: s, the mean interval between two beats.
-      irregular: median deviation of the intervals, in units of the median one.
-    """
-
-    median: np.ndarray
-    apart: np.ndarray
-    first: int
-    last: int
-    found: int
-    gap: float
-    irregular: float
-
-
 def measure(signal: np.ndarray, hz: float, leads: Sequence[str]) -> Measured:
     """Measures one recording.
 
@@ -139,108 +106,31 @@ def measure(signal: np.ndarray, hz: float, leads: Sequence[str]) -> Measured:
       hz: samples per second.
       leads: their usual names, 'I', 'aVF', 'V1' …, in any case.
     """
-    values: dict[str, float | None] = dict.fromkeys(UNITS)
     signal = np.asarray(signal, np.float64)
-    there = np.flatnonzero(np.ptp(signal, axis=0) > 0)
+    there = np.flatnonzero(np.ptp(signal, axis=0) > 0).tolist()
     shown = np.zeros((BEFORE + AFTER, len(leads)), np.float32)
-    beat = _beat(signal[:, there], hz) if len(there) and hz >= 50 and len(signal) >= 5 * hz else None
+    beat = fine_beat(signal[:, there], hz)
     if beat is None:
         why = dict.fromkeys(UNITS, "fewer than two beats were found")
-        return Measured(values, why, 0, 0, len(there), shown, {})
+        return Measured(dict.fromkeys(UNITS), why, 0, 0, len(there), shown, {})
     shown[:, there] = beat.median
-    values["rate"] = 60 / beat.gap
-    why: dict[str, str] = {}
     begin, end = _qrs(beat)
-    marks = {"QRS": begin, "QRS end": end}
-    values["QRS"] = end - begin
-    names = [leads[i].upper() for i in there]
-    for name, found in (
-        ("P", _p(beat, begin)),
-        ("T end", _t(beat, begin, end)),
-        ("axis", _axis(beat, begin, end, names)),
-    ):
-        whole = {"P": "PR", "T end": "QT"}.get(name, name)
-        if isinstance(found, str):
-            why[whole] = found
-        elif name == "axis":
-            values["axis"] = found
-        else:
-            marks[name] = found
-            values[whole] = abs(found - begin)
-    for name in ("PR", "QRS", "QT"):
-        if values[name] is not None:
-            values[name] *= 1000 / HZ
-    if values["QT"] is None:
-        why |= {name: why["QT"] for name in UNITS if name.startswith("QTc")}
-    else:
-        values["QTc (Bazett)"] = values["QT"] / beat.gap**0.5
-        values["QTc (Fridericia)"] = values["QT"] / beat.gap ** (1 / 3)
-    seconds = {name: (row - BEFORE) / HZ for name, row in marks.items()}
-    return Measured(values, why, len(beat.apart), beat.found, len(there), shown, seconds)
-
-
-@functools.cache
-def _find() -> Callable[[Array], beats.Peaks]:
-    return jax.jit(lambda x: beats.find_peaks(beats.without_wander(x)))
-
-
-def _fine(signal: np.ndarray, hz: float) -> np.ndarray:
-    """A recording within `_PASS` at `HZ`; sample i is at (i + ½) / HZ − ½ / hz seconds."""
-    samples, wanted = len(signal), round(len(signal) * HZ / hz)
-    spectrum = np.fft.rfft(np.concatenate([signal, signal[::-1]]), axis=0)[: wanted + 1]
-    at = np.arange(len(spectrum))
-    f = at * hz / (2 * samples)
-    response = f**4 / (f**4 + _PASS[0] ** 4) / (1 + (f / _PASS[1]) ** 8)
-    response = response * np.exp(1j * np.pi * at * 0.5 * (1 / wanted - 1 / samples))
-    fine = np.fft.irfft(spectrum * response[:, None], 2 * wanted, axis=0)[:wanted]
-    return fine * (wanted / samples)
-
-
-def _beat(signal: np.ndarray, hz: float) -> _Beat | None:
-    """The median beat of a recording [samples, leads]; None with fewer than two beats."""
-    standard = beats.at_standard_rate(jnp.asarray(signal[None], jnp.float32), hz)
-    peaks = _find()(standard)
-    at = np.asarray(peaks.at[0])[np.asarray(peaks.real[0])]
-    at = np.round((at + 0.5) * HZ / beats.HZ - 0.5).astype(int)
-    x = _fine(signal, hz)
-    whole = at[(at >= _NEAR + _ALIGNED) & (at < len(x) - _NEAR - _ALIGNED)]
-    if len(whole) < 2:
-        return None
-    moves = np.arange(-_ALIGNED, _ALIGNED + 1)
-    for _ in range(2):  # the second time upon a sharper median
-        form = _centred(np.median(_cut(x, whole, _NEAR, _NEAR), axis=0))
-        placed, alike = [], []
-        for n in whole:
-            moved = np.clip(n + moves, _NEAR, len(x) - _NEAR)
-            piece = _centred(_cut(x, moved, _NEAR, _NEAR))
-            size = np.sqrt((piece**2).sum((1, 2)) * (form**2).sum())
-            likeness = (piece * form).sum((1, 2)) / (size + 1e-12)
-            placed.append(moved[likeness.argmax()])
-            alike.append(likeness.max())
-        whole = np.array(placed)
-    whole = whole[np.array(alike) > _ALIKE]
-    if len(whole) < 2:
-        return None
-    pieces = _cut(x, whole, BEFORE, AFTER)
-    known = np.isfinite(pieces[..., 0]).mean(0) >= 0.5
-    rows = np.flatnonzero(known)
-    median = np.zeros(pieces.shape[1:])
-    median[rows] = np.nanmedian(pieces[:, rows], axis=0)
-    gaps = np.diff(at) / HZ
-    irregular = np.median(np.abs(gaps - np.median(gaps))) / np.median(gaps)
-    first, last = int(rows[0]), int(rows[-1]) + 1
-    return _Beat(median, pieces - median, first, last, len(at), gaps.mean(), irregular)
-
-
-def _cut(x: np.ndarray, at: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Pieces [N, before + after, leads] around rows; NaN beyond the ends."""
-    rows = at[:, None] + np.arange(-before, after)
-    inside = (rows >= 0) & (rows < len(x))
-    return np.where(inside[..., None], x[np.clip(rows, 0, len(x) - 1)], np.nan)
-
-
-def _centred(pieces: np.ndarray) -> np.ndarray:
-    return pieces - pieces.mean(-2, keepdims=True)
+    p_begin, t_end = _p(beat, begin), _t(beat, begin, end)
+    found: dict[str, float | str] = {
+        "rate": 60 / beat.gap,
+        "PR": p_begin if isinstance(p_begin, str) else (begin - p_begin) * 1000 / HZ,
+        "QRS": (end - begin) * 1000 / HZ,
+        "QT": t_end if isinstance(t_end, str) else (t_end - begin) * 1000 / HZ,
+    }
+    qt = found["QT"]
+    for name, power in (("Bazett", 1 / 2), ("Fridericia", 1 / 3)):
+        found[f"QTc ({name})"] = qt if isinstance(qt, str) else qt / beat.gap**power
+    found["axis"] = _axis(beat, begin, end, [leads[i].upper() for i in there])
+    values = {name: None if isinstance(x, str) else float(x) for name, x in found.items()}
+    why = {name: x for name, x in found.items() if isinstance(x, str)}
+    rows = {"P": p_begin, "QRS": begin, "QRS end": end, "T end": t_end}
+    marks = {n: (row - BEFORE) / HZ for n, row in rows.items() if not isinstance(row, str)}
+    return Measured(values, why, len(beat.apart), beat.found, len(there), shown, marks)
 
 
 def _smooth(x: np.ndarray, width: int) -> np.ndarray:
@@ -248,11 +138,11 @@ def _smooth(x: np.ndarray, width: int) -> np.ndarray:
     return np.convolve(np.pad(x, width // 2, mode="edge"), np.ones(width) / width, "valid")
 
 
-def _qrs(beat: _Beat) -> tuple[float, float]:
+def _qrs(beat: FineBeat) -> tuple[float, float]:
     """The rows at which QRS begins and ends."""
     slope = _smooth(np.sqrt((np.gradient(beat.median, axis=0) ** 2).mean(1)), 5)
-    core = slope[BEFORE - _NEAR : BEFORE + _NEAR]
-    steep = BEFORE - _NEAR + np.flatnonzero(core > 0.3 * core.max())
+    core = slope[BEFORE - NEAR : BEFORE + NEAR]
+    steep = BEFORE - NEAR + np.flatnonzero(core > 0.3 * core.max())
     begin, end = int(steep[0]), int(steep[-1])
     while begin > _QUIET and slope[begin - _QUIET : begin].max() >= _BEGIN * core.max():
         begin -= 1
@@ -262,13 +152,13 @@ def _qrs(beat: _Beat) -> tuple[float, float]:
     return begin - _BEGIN_EARLIER, end + _END_LATER
 
 
-def _level(beat: _Beat, begin: float) -> np.ndarray:
+def _level(beat: FineBeat, begin: float) -> np.ndarray:
     """The level of each lead just before QRS, mV."""
     row = max(10, int(begin))
     return beat.median[row - 10 : row].mean(0)
 
 
-def _t(beat: _Beat, begin: float, end: float) -> float | str:
+def _t(beat: FineBeat, begin: float, end: float) -> float | str:
     """The row at which T ends, the median of leads with a clear T; else why not."""
     gap = beat.gap * HZ
     first = int(end) + 30
@@ -288,10 +178,12 @@ def _t(beat: _Beat, begin: float, end: float) -> float | str:
     if not ends or max(heights) < _LEAST_T:
         return "T is flat"
     found = float(np.median(np.array(ends)[np.array(heights) > 0.3 * max(heights)])) + _T_LATER
-    return found if found < last else "T goes on to where it can no longer be told from what follows"
+    return (
+        found if found < last else "T goes on to where it can no longer be told from what follows"
+    )
 
 
-def _p(beat: _Beat, begin: float) -> float | str:
+def _p(beat: FineBeat, begin: float) -> float | str:
     """The row at which P begins, along its main direction in all leads; else why not."""
     if beat.irregular > _IRREGULAR:
         return "the rhythm is irregular"
@@ -322,7 +214,7 @@ def _p(beat: _Beat, begin: float) -> float | str:
     return float(steepest - (along[steepest] - level) / slope[steepest]) - _P_EARLIER
 
 
-def _axis(beat: _Beat, begin: float, end: float, leads: Sequence[str]) -> float | str:
+def _axis(beat: FineBeat, begin: float, end: float, leads: Sequence[str]) -> float | str:
     """The frontal axis in degrees; else why not."""
     if "I" not in leads or not {"II", "AVF"} & set(leads):
         return "the leads I and II, or I and aVF, are needed"

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metaecg.signals import beats
 from metaecg.networks.layers import convolution, largest, normalisation, residual_blocks
+from metaecg.signals import beats
 from metaecg.types import Array
 
 
