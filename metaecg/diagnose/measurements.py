@@ -35,6 +35,7 @@ UNITS = {
 _BEGIN, _END, _QUIET = 0.25, 0.10, 10  # of the steepest slope; samples that stay below
 _BEGIN_EARLIER, _END_LATER, _T_LATER, _P_EARLIER = 6.0, 5.0, 8.0, 1.0  # samples
 _CLEAR_P, _LEAST_P, _LEAST_T = 8.0, 0.03, 0.05  # times its noise; mV
+_SLOW = 0.8  # of the size of P: a level before QRS that is part of QRS, as a delta wave is
 _IRREGULAR = 0.14  # median deviation of RR from the median RR
 _NET = 0.1  # of the area of QRS: less than this is no direction
 
@@ -68,24 +69,27 @@ class Measured(NamedTuple):
 
     @property
     def shown(self) -> dict[str, str]:
-        """Each value with its unit, in whole numbers, or 'not measurable' and why."""
+        """The values that are there, in whole numbers with their units."""
         return {
-            name: f"not measurable: {self.why[name]}"
-            if value is None
-            else f"{value:.0f}{'' if UNITS[name] in '°/min' else ' '}{UNITS[name]}"
+            name: f"{value:.0f}{' ' if UNITS[name] == 'ms' else ''}{UNITS[name]}"
             for name, value in self.values.items()
+            if value is not None
         }
 
-    def as_text(self) -> str:
-        """All in one line; each reason once."""
-        if not self.beats:
-            return f"nothing: {self.why['rate']}"
-        there = [f"{name} {self.shown[name]}" for name, v in self.values.items() if v is not None]
-        gone = [
+    @property
+    def unmeasured(self) -> list[str]:
+        """What is not measurable and why, each reason once."""
+        return [
             f"{' and '.join(n for n, w in self.why.items() if w == why)} not measurable: {why}"
             for why in dict.fromkeys(self.why.values())
         ]
-        return "; ".join([", ".join(there), *gone, self.grounds])
+
+    def as_text(self) -> str:
+        """All in one line."""
+        if not self.beats:
+            return f"nothing: {self.why['rate']}"
+        there = [f"{name} {value}" for name, value in self.shown.items()]
+        return "; ".join([", ".join(there), *self.unmeasured, self.grounds])
 
     def as_json(self) -> dict[str, Any]:
         """For `json.dumps`: each value rounded to tenths, or null and why."""
@@ -115,7 +119,8 @@ def measure(signal: np.ndarray, hz: float, leads: Sequence[str]) -> Measured:
         return Measured(dict.fromkeys(UNITS), why, 0, 0, len(there), shown, {})
     shown[:, there] = beat.median
     begin, end = _qrs(beat)
-    p_begin, t_end = _p(beat, begin), _t(beat, begin, end)
+    t_end = _t(beat, begin, end)
+    p_begin = _p(beat, begin, t_end)
     found: dict[str, float | str] = {
         "rate": 60 / beat.gap,
         "PR": p_begin if isinstance(p_begin, str) else (begin - p_begin) * 1000 / HZ,
@@ -183,15 +188,23 @@ def _t(beat: FineBeat, begin: float, end: float) -> float | str:
     )
 
 
-def _p(beat: FineBeat, begin: float) -> float | str:
+def _p(beat: FineBeat, begin: float, t_end: float | str) -> float | str:
     """The row at which P begins, along its main direction in all leads; else why not."""
     if beat.irregular > _IRREGULAR:
         return "the rhythm is irregular"
-    first = int(max(begin - 160, begin - 0.55 * beat.gap * HZ, beat.first))
+    gap = beat.gap * HZ
+    # The T before it is where that of the median beat is, one beat earlier.
+    after_t = begin - 0.55 * gap if isinstance(t_end, str) else t_end - gap - _T_LATER
+    first = int(max(begin - 190, after_t, beat.first))
     last = int(begin) - 10
     if last - first < 30:
         return "there is no room for P between the beats"
-    away = beat.median - _level(beat, begin)
+    before_qrs = _level(beat, begin)
+    usual = np.median(beat.median[first:last], axis=0)
+    size = np.linalg.norm(beat.median[first : last - 20] - usual, axis=1).max()
+    if last - first > 100 and np.linalg.norm(before_qrs - usual) > _SLOW * size:
+        return "P is not told from QRS, which rises slowly"
+    away = beat.median - before_qrs
     direction = np.linalg.svd(away[first:last], full_matrices=False)[2][0]
     along = away @ direction
     if -along[first:last].min() > along[first:last].max():
@@ -208,9 +221,10 @@ def _p(beat: FineBeat, begin: float) -> float | str:
     slope = np.gradient(along)
     early = max(first, top - 60)
     steepest = early + int(slope[early : top + 1].argmax())
-    if steepest - 20 <= first or slope[steepest] <= 0:
+    if slope[steepest] <= 0 or steepest - 8 <= first:
         return "P is not told from what is before it"
-    level = np.median(along[max(first, steepest - 60) : steepest - 20])
+    flat = along[max(first, steepest - 60) : steepest - 20]
+    level = np.median(flat) if len(flat) > 5 else along[first:steepest].min()
     return float(steepest - (along[steepest] - level) / slope[steepest]) - _P_EARLIER
 
 

@@ -70,6 +70,7 @@ def _case(
     query: Read, diagnosis: Diagnosis, measured: Measured, support: Sequence[Example], form: Form
 ) -> dict[str, Any]:
     bars, probabilities = _probabilities(diagnosis)
+    table, beats = _beats(query, diagnosis, measured, support, form)
     return {
         "name": query.name,
         "answer": diagnosis.answer,
@@ -80,9 +81,10 @@ def _case(
         "ecg": on_paper(query.signal, form, query.name),
         "bars": bars,
         "probabilities": probabilities,
-        "measured": Table(("measured", "value"), list(measured.shown.items()), numbers=1),
+        "measured": table,
+        "unmeasured": measured.unmeasured,
         "grounds": measured.grounds,
-        "beats": _beats(query, diagnosis, measured, support, form),
+        "beats": beats,
         "evidence": _evidence(diagnosis, support, form),
         "notes": [note.text for note in query.notes],
     }
@@ -190,19 +192,29 @@ def _most(diagnosis: Diagnosis) -> list[Evidence]:
 
 def _beats(
     query: Read, diagnosis: Diagnosis, measured: Measured, support: Sequence[Example], form: Form
-) -> list[Drawing]:
-    """The median beat of the recording, and those of the examples shown; none where none is."""
-    of = [(query.name, measured)]
+) -> tuple[Table, list[Drawing]]:
+    """Measurements of the recording beside those of the examples shown, and the median beats."""
+    names, found = ["this recording"], [measured]
     for evidence in _most(diagnosis):
         example, label = support[evidence.example]
-        found = measurements.measure(example.signal, form.hz, form.leads)
-        of.append((f"{label} — {example.name}", found))
-    wide = form._replace(hz=float(measurements.HZ))
-    return [
-        on_paper(each.beat, wide, name, f"{name}: {each.as_text()}")
-        for name, each in of
+        names.append(f"{label} — {example.name}")
+        found.append(measurements.measure(example.signal, form.hz, form.leads))
+    rows = [
+        (
+            name,
+            *(each.shown.get(what, "not measurable") for what in measurements.UNITS),
+            f"{each.beats} of {each.found}",
+        )
+        for name, each in zip(names, found)
+    ]
+    table = Table(("recording", *measurements.UNITS, "beats"), rows, numbers=8)
+    fine, zero = form._replace(hz=float(measurements.HZ)), measurements.BEFORE / measurements.HZ
+    drawn = [
+        on_paper(each.beat, fine, "median beat", name, [zero + at for at in each.marks.values()])
+        for name, each in zip([query.name, *names[1:]], found)
         if each.beats
     ]
+    return table, drawn
 
 
 def _evidence(diagnosis: Diagnosis, support: Sequence[Example], form: Form) -> list[Drawing]:

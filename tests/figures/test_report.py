@@ -215,6 +215,9 @@ def test_the_diagnosis_says_what_was_answered_and_why(diagnosed):
         in said
     )
     assert "AFIB/1.csv" not in said  # the three that matter most
+    assert "this recording 75/min not measurable" in said
+    assert "PR not measurable: no clear P" in said
+    assert re.search(r"rest on the median of \d+ of \d+ beats, 12 leads", said)
     assert "500 Hz to 100 Hz" in said
     assert "Nothing: it was in the model's form." in said
     assert f"model: fingerprint {'ab' * 32} leads I, II," in said
