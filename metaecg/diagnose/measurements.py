@@ -10,8 +10,8 @@ each lead where the tangent of its steepest descent meets the level before QRS (
 Surawicz 1952), and P begins where that of its steepest ascent meets the level before it; both
 follow clear leads only. QTc is QT / RR^½ (Bazett 1920) and QT / RR^⅓ (Fridericia 1920), RR the mean
 interval in s. The axis is that of the net area of QRS in I and aVF, of which aVF counts 2/√3 times
-as it is augmented. Thresholds and offsets were set on LUDB (docs/specification.md says on what of it), whose
-cardiologists see waves begin and end a little outside of what a slope or a tangent says.
+as it is augmented. Thresholds and offsets were set on LUDB (docs/specification.md says on which
+part), whose cardiologists see waves begin and end a little outside of what slope or tangent says.
 """
 
 from collections.abc import Sequence
