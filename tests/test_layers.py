@@ -20,6 +20,7 @@ ROOMS = (
     "errors",
     "types",
     "losses",
+    "signals",
     "episodes",
     "networks",
     "learners",
@@ -111,7 +112,16 @@ def needed(module, done):
     return found
 
 
-DIAGNOSIS = ("calibration", "predictor", "model", "remarks", "diagnoser", "artefact", "plain")
+DIAGNOSIS = (
+    "calibration",
+    "predictor",
+    "model",
+    "remarks",
+    "diagnoser",
+    "artefact",
+    "plain",
+    "measurements",
+)
 READING = ("support", "answers")
 
 

@@ -22,7 +22,7 @@ from experiments.benchmarks import timing
 from experiments.runs import command_line
 from metaecg.data.synthetic import generator
 from metaecg.errors import MetaecgError
-from metaecg.networks import beats
+from metaecg.signals import beats
 
 FLAGS = flags.FLAGS
 TOLERANCE = 0.075

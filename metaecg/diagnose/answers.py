@@ -12,8 +12,10 @@ import numpy as np
 
 from metaecg import NOTICE
 from metaecg.data.readers.given_by_user import Given
+from metaecg.diagnose import measurements
 from metaecg.diagnose import support as files
 from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
+from metaecg.diagnose.measurements import Measured
 from metaecg.diagnose.model import Model
 from metaecg.diagnose.support import Example, Read
 from metaecg.errors import MetaecgError
@@ -32,6 +34,7 @@ class Answers(NamedTuple):
       failed: of queries that could not be read, `recording` and `error`.
       error_rate: that was asked for.
       by_diagnosis: the plausible sets were calibrated for each diagnosis, not for all together.
+      measured: intervals and axis of each query; they play no part in its diagnosis.
     """
 
     support: Sequence[Example]
@@ -41,6 +44,7 @@ class Answers(NamedTuple):
     failed: Sequence[dict[str, str]] = ()
     error_rate: float = 0.1
     by_diagnosis: bool = False
+    measured: Sequence[Measured] = ()
 
 
 def answer(
@@ -91,7 +95,10 @@ def diagnose(
     general = [*diagnoser.warnings, *files.about_examples(support)]
     # Calibrations of version 0.1 hold for all diagnoses together.
     by_diagnosis = any(row.slope for row in model.calibration.rows)
-    return Answers(support, queries, found, general, (), error_rate, by_diagnosis)
+    measured = [
+        measurements.measure(query.signal, model.form.hz, model.form.leads) for query in queries
+    ]
+    return Answers(support, queries, found, general, (), error_rate, by_diagnosis, measured)
 
 
 def as_json(answers: Answers, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -107,8 +114,10 @@ def as_json(answers: Answers, provenance: dict[str, Any]) -> dict[str, Any]:
         ],
         "warnings": list(answers.warnings),
         "diagnoses": [
-            _as_json(diagnosis, query, answers.support)
-            for diagnosis, query in zip(answers.diagnoses, answers.queries)
+            _as_json(diagnosis, query, answers.support) | {"measurements": measured.as_json()}
+            for diagnosis, query, measured in zip(
+                answers.diagnoses, answers.queries, answers.measured, strict=True
+            )
         ],
         "failed": list(answers.failed),
     }
@@ -137,8 +146,10 @@ def _as_json(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> d
 def as_text(answers: Answers) -> str:
     """A ranked table of each diagnosis, then what holds for all of them."""
     parts = [
-        _as_text(diagnosis, query, answers.support)
-        for diagnosis, query in zip(answers.diagnoses, answers.queries)
+        _as_text(diagnosis, query, answers.support, measured)
+        for diagnosis, query, measured in zip(
+            answers.diagnoses, answers.queries, answers.measured, strict=True
+        )
     ]
     if answers.warnings:
         parts.append("\n".join(f"warning: {warning}" for warning in answers.warnings))
@@ -154,7 +165,9 @@ def as_text(answers: Answers) -> str:
     return "\n\n".join(parts)
 
 
-def _as_text(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> str:
+def _as_text(
+    diagnosis: Diagnosis, query: Read, support: Sequence[Example], measured: Measured
+) -> str:
     lines = [f"{query.name}: {diagnosis.answer or 'unsure'}"]
     width = max(map(len, diagnosis.labels))
     for i in np.argsort(-diagnosis.probs, kind="stable"):
@@ -170,4 +183,5 @@ def _as_text(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> s
         for e in diagnosis.evidence[:3]
     ]
     lines.append(f"  most weight: {', '.join(grounds)}")
+    lines.append(f"  measured: {measured.as_text()}")
     return "\n".join(lines + [f"  warning: {warning}" for warning in diagnosis.warnings])

@@ -19,7 +19,7 @@ import numpy as np
 from metaecg.diagnose import plain
 from metaecg.diagnose.model import Form
 from metaecg.errors import MetaecgError
-from metaecg.networks import real_transforms
+from metaecg.signals import real_transforms
 from metaecg.types import Array
 
 OPSET = 21

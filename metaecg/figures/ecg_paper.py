@@ -25,6 +25,7 @@ def ecg(
     *,
     title: str = "",
     seconds: float = 10.0,
+    marks: Sequence[float] = (),
 ) -> Figure:
     """An ECG on paper: 25 mm/s and 10 mm/mV, a calibration pulse before each row.
 
@@ -39,6 +40,7 @@ def ecg(
       leads: names of the leads.
       title: written above.
       seconds: at most as much is shown, from the start.
+      marks: seconds from the start at which a line is drawn through each lead.
 
     Returns:
       A figure of the paper's size in mm: 270 × 135 for twelve leads of 10 s.
@@ -87,6 +89,9 @@ def ecg(
             values = signal_mv[first : last + 1, lead]  # to where the next one begins
             x = _EDGE + _PULSE + PER_SECOND * (start + np.arange(len(values))) / hz
             axes.plot(x, base + PER_MILLIVOLT * (values - centre), gid=f"lead {leads[lead]}", **pen)
+            for mark in marks:
+                across = x[0] + PER_SECOND * mark
+                axes.plot([across] * 2, [base - 6, base + 8], color="#0060a8", linewidth=0.4)
             name = plain(leads[lead]) + ("" if finite.size and np.ptp(finite) else " (flat)")
             axes.text(x[0] + 1, base + 11.5, name, weight="bold", size=8)
             if start:

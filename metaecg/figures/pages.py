@@ -120,13 +120,18 @@ def _lean(svg: bytes, drawn: Figure, alt: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def on_paper(signal: np.ndarray, form: Form, title: str, caption: str = "") -> Drawing:
-    """An ECG on paper with its text; `signal` float [samples, leads] in mV, of a model's form."""
+def on_paper(
+    signal: np.ndarray, form: Form, title: str, caption: str = "", marks: Sequence[float] = ()
+) -> Drawing:
+    """An ECG on paper with its text; `signal` float [samples, leads] in mV, of a model's form.
+
+    Lines are drawn at `marks`, in seconds from the start.
+    """
     alt = (
         f"ECG of {title}: {len(form.leads)} leads ({', '.join(form.leads)}), "
         f"{len(signal) / form.hz:g} s, drawn at 25 mm/s and 10 mm/mV"
     )
-    return figure(ecg(signal, form.hz, form.leads, title=title), alt, caption)
+    return figure(ecg(signal, form.hz, form.leads, title=title, marks=marks), alt, caption)
 
 
 def details(values: Mapping[str, object], caption: str = "") -> Table:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from metaecg.diagnose import measurements
 from metaecg.diagnose.answers import Answers
-from metaecg.diagnose.diagnoser import Diagnosis
+from metaecg.diagnose.diagnoser import Diagnosis, Evidence
+from metaecg.diagnose.measurements import Measured
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.support import Example, Read
 from metaecg.figures import plots
@@ -40,7 +42,7 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
     Returns:
       Self-contained HTML; about 0.1 MB for each ECG of 10 s at 100 Hz.
     """
-    found = list(zip(answers.queries, answers.diagnoses))
+    found = list(zip(answers.queries, answers.diagnoses, answers.measured, strict=True))
     rows = [
         (
             query.name,
@@ -49,7 +51,7 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
             f"{max(each.probs):.0%}",
             len(each.warnings),
         )
-        for query, each in found
+        for query, each, _ in found
     ]
     head = ("recording", "answer", "plausible", "highest probability", "warnings")
     return render(
@@ -59,15 +61,16 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
         examples=answers.support,
         candidates=Counter(label for _, label in answers.support),
         warnings=answers.warnings,
-        cases=[_case(query, each, answers.support, model.form) for query, each in found],
+        cases=[_case(*each, answers.support, model.form) for each in found],
         provenance=details(model.origin),
     )
 
 
 def _case(
-    query: Read, diagnosis: Diagnosis, support: Sequence[Example], form: Form
+    query: Read, diagnosis: Diagnosis, measured: Measured, support: Sequence[Example], form: Form
 ) -> dict[str, Any]:
     bars, probabilities = _probabilities(diagnosis)
+    table, beats = _beats(query, diagnosis, measured, support, form)
     return {
         "name": query.name,
         "answer": diagnosis.answer,
@@ -78,6 +81,10 @@ def _case(
         "ecg": on_paper(query.signal, form, query.name),
         "bars": bars,
         "probabilities": probabilities,
+        "measured": table,
+        "unmeasured": measured.unmeasured,
+        "grounds": measured.grounds,
+        "beats": beats,
         "evidence": _evidence(diagnosis, support, form),
         "notes": [note.text for note in query.notes],
     }
@@ -178,11 +185,42 @@ def _probabilities(d: Diagnosis) -> tuple[Drawing, Table]:
     return figure(bars, alt, about), Table(head, rows, numbers=2)
 
 
+def _most(diagnosis: Diagnosis) -> list[Evidence]:
+    """The examples that are shown."""
+    return sorted(diagnosis.evidence, key=lambda e: (-e.weight, -abs(e.effect)))[:EXAMPLES]
+
+
+def _beats(
+    query: Read, diagnosis: Diagnosis, measured: Measured, support: Sequence[Example], form: Form
+) -> tuple[Table, list[Drawing]]:
+    """Measurements of the recording beside those of the examples shown, and the median beats."""
+    names, found = ["this recording"], [measured]
+    for evidence in _most(diagnosis):
+        example, label = support[evidence.example]
+        names.append(f"{label} — {example.name}")
+        found.append(measurements.measure(example.signal, form.hz, form.leads))
+    rows = [
+        (
+            name,
+            *(each.shown.get(what, "not measurable") for what in measurements.UNITS),
+            f"{each.beats} of {each.found}",
+        )
+        for name, each in zip(names, found)
+    ]
+    table = Table(("recording", *measurements.UNITS, "beats"), rows, numbers=8)
+    fine, zero = form._replace(hz=float(measurements.HZ)), measurements.BEFORE / measurements.HZ
+    drawn = [
+        on_paper(each.beat, fine, "median beat", name, [zero + at for at in each.marks.values()])
+        for name, each in zip([query.name, *names[1:]], found)
+        if each.beats
+    ]
+    return table, drawn
+
+
 def _evidence(diagnosis: Diagnosis, support: Sequence[Example], form: Form) -> list[Drawing]:
-    most = sorted(diagnosis.evidence, key=lambda e: (-e.weight, -abs(e.effect)))[:EXAMPLES]
     top = diagnosis.answer or diagnosis.labels[int(np.argmax(diagnosis.probs))]
     drawn = []
-    for evidence in most:
+    for evidence in _most(diagnosis):
         example, label = support[evidence.example]
         points = 100 * evidence.effect
         change = f"{abs(points):.1f} points {'lower' if points > 0 else 'higher'}"

@@ -6,13 +6,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from metaecg.networks import beats
 from metaecg.networks.layers import (
     convolution,
     mean_and_largest,
     normalisation,
     residual_blocks,
 )
+from metaecg.signals import beats
 from metaecg.types import Array
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import lax
 
-from metaecg.networks.beats import HZ, Beats
+from metaecg.signals.beats import HZ, Beats
 from metaecg.types import Array
 
 NAMES = (

@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
-from metaecg.networks import beats
 from metaecg.networks.random_kernels import FITTED, RandomKernels
 from metaecg.networks.rhythm import rhythm
+from metaecg.signals import beats
 from metaecg.types import Array
 
 

@@ -379,3 +379,17 @@ def test_bad_arguments_end_in_one_line(file, tmp_path):
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
+
+
+def test_intervals_are_said_and_written_beside_the_answer(model, case):
+    found = answer(model, case[0], [str(case[1])])
+    (content,) = answers.as_json(found, {})["diagnoses"]
+    measured = content["measurements"]
+    assert measured["rate"] == {"value": pytest.approx(114, abs=1), "unit": "/min"}
+    assert measured["PR"]["value"] is None
+    assert measured["PR"]["not measurable"]
+    assert measured["axis"]["value"] == pytest.approx(45, abs=5)  # I 0.8, II 1.1, so aVF 0.7 mV
+    assert re.fullmatch(r"median of \d+ of \d+ beats, 5 leads", measured["rests on"])
+    said = answers.as_text(found)
+    assert "measured: rate 114/min, QRS" in said
+    assert "not measurable: " in said

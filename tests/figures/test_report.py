@@ -14,6 +14,7 @@ from metaecg.data.readers.notes import Note
 from metaecg.diagnose.answers import Answers
 from metaecg.diagnose.calibration import Calibration
 from metaecg.diagnose.diagnoser import Diagnosis, Evidence
+from metaecg.diagnose.measurements import measure
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor
 from metaecg.diagnose.support import Read
@@ -69,7 +70,9 @@ def diagnosis_page(cases, support, provenance=None, hz=100.0, warnings=()):
     known = Calibration((), (), (), 0.0)
     form = Form(hz, len(queries[0].signal), LEADS)
     model = Model(Predictor(lambda x: x, lambda x: x), known, form, provenance or {})
-    return report.diagnosis_page(Answers(support, queries, diagnoses, warnings), model)
+    measured = [measure(query.signal, hz, LEADS) for query in queries]
+    found = Answers(support, queries, diagnoses, warnings, measured=measured)
+    return report.diagnosis_page(found, model)
 
 
 SUPPORT = [
@@ -212,13 +215,16 @@ def test_the_diagnosis_says_what_was_answered_and_why(diagnosed):
         in said
     )
     assert "AFIB/1.csv" not in said  # the three that matter most
+    assert "this recording 75/min not measurable" in said
+    assert "PR not measurable: no clear P" in said
+    assert re.search(r"rest on the median of \d+ of \d+ beats, 12 leads", said)
     assert "500 Hz to 100 Hz" in said
     assert "Nothing: it was in the model's form." in said
     assert f"model: fingerprint {'ab' * 32} leads I, II," in said
     assert "rate 0.123457" in said
     assert "AFIB (2), <WPW> (2). No other diagnosis can be answered" in said
     alts = [svg["aria-label"] for svg in page.all("svg")]
-    assert len(alts) == 2 * (1 + 1 + 3)
+    assert len(alts) == 2 * (1 + 4 + 1 + 3)  # ECG, median beats, bars, examples
     assert alts[0].startswith("ECG of a&b.edf: 12 leads (I, II, III, aVR, aVL, aVF, V1, V2")
     assert alts[1].startswith("Probabilities: <WPW> 80.0% (from 70.0% – 90.0%), AFIB")
     assert page.all("svg")[0]["width"] == "270.00mm"  # true to scale

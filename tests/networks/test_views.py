@@ -11,8 +11,8 @@ from metaecg.data.synthetic import generator
 from metaecg.errors import MetaecgError
 from metaecg.learners import whitening
 from metaecg.networks import rhythm
-from metaecg.networks.beats import Beats, Peaks, find_beats
 from metaecg.networks.views import VIEWS, views
+from metaecg.signals.beats import Beats, Peaks, find_beats
 
 pytestmark = pytest.mark.usefixtures("one_device")
 UNTRAINED = "kernels+differences+beat+beat_kernels+spread_kernels+rhythm"

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg.errors import MetaecgError
-from metaecg.networks import real_transforms
+from metaecg.signals import real_transforms
 from metaecg.types import Array
 
 HZ = 100

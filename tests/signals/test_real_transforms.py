@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaecg.networks import beats, real_transforms
+from metaecg.signals import beats, real_transforms
 
 SIGNALS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 700, 3)), jnp.float32)
 

@@ -8,7 +8,7 @@ import pytest
 from experiments.benchmarks import beat_detection
 from metaecg.data.synthetic import generator
 from metaecg.errors import MetaecgError
-from metaecg.networks import beats
+from metaecg.signals import beats
 
 pytestmark = pytest.mark.usefixtures("one_device")
 CODES = [condition.code for condition in generator.CONDITIONS]
