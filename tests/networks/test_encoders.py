@@ -18,11 +18,11 @@ from metaecg.networks import (
     Residual,
     Whitened,
     Wide,
-    beats,
     encoder,
     layers,
 )
 from metaecg.networks.beat_network import BeatNetwork
+from metaecg.signals import beats
 
 RECORDS, SAMPLES, LEADS = 3, 37, 2
 TINY = {

@@ -80,10 +80,11 @@ def test_a_trained_encoder_is_one_view_among_others(library):
     encoder = networks.encoder("small", features=16)
     module = views("raw+rhythm", hz=100, encoder=encoder, directions=8, dilations=2)
     records = jnp.asarray(library.millivolts(slice(6)))
+    blocks = 2 * (64 + 96 + 128)  # mean and maximum of the second block's channels on
     before, variables = fit(module, library.signals, library.labels)
     assert {*before} == {"params", "batch_stats", "fitted"}
     jax.tree.map(np.testing.assert_array_equal, before["params"], variables["params"])
-    assert jax.eval_shape(module.apply, variables, records).shape == (6, 16 + len(rhythm.NAMES))
+    assert jax.eval_shape(module.apply, variables, records).shape == (6, blocks + len(rhythm.NAMES))
 
     def loss(params):
         return (module.apply({**variables, "params": params}, records) ** 3).sum()
