@@ -15,13 +15,11 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import wfdb
 from absl import flags
 
-from experiments.benchmarks import timing
+from experiments.benchmarks import known_beats, timing
 from experiments.runs import command_line
 from metaecg.data.synthetic import generator
-from metaecg.errors import MetaecgError
 from metaecg.signals import beats
 
 FLAGS = flags.FLAGS
@@ -85,14 +83,9 @@ def ludb(folder: Path) -> tuple[np.ndarray, list[list[np.ndarray]]]:
     Raises:
       MetaecgError: the folder is not LUDB.
     """
-    headers = sorted((folder / "data").glob("*.hea"), key=lambda file: int(file.stem))
-    if not headers:
-        raise MetaecgError(f"--ludb={folder}: there is no data/*.hea; name LUDB's folder")
     signals, marks = [], []
-    for header in headers:
-        record = wfdb.rdrecord(str(header.with_suffix("")))
+    for _, record, notes in known_beats.ludb(folder, "ludb"):
         signals.append(record.p_signal.astype(np.float32))
-        notes = (wfdb.rdann(str(header.with_suffix("")), lead) for lead in record.sig_name)
         marks.append([note.sample[np.array(note.symbol) == "N"] / record.fs for note in notes])
     return np.stack(signals), marks
 
@@ -103,12 +96,7 @@ def synthetic(count: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     Returns:
       The signals [R, samples, 12] in mV, the middle of each QRS in s, and each one's condition.
     """
-    condition = np.repeat(np.arange(len(generator.CONDITIONS)), count)
-    keys = jax.random.split(jax.random.key(0), len(condition))
-    signals, plans = (
-        jax.jit(jax.vmap(function))(keys, condition)
-        for function in (generator.generate, generator.plan)
-    )
+    condition, signals, plans = known_beats.generated(count)
     length = np.where(plans.beats.wide, plans.length[:, 1:], plans.length[:, :1])
     middle = np.asarray(plans.beats.ventricles) + length / 2
     # A beat that the recording's ends cut may be found or not.

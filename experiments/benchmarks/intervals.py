@@ -16,15 +16,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import wfdb
 from absl import flags
 
-from experiments.benchmarks import timing
+from experiments.benchmarks import known_beats, timing
 from experiments.runs import command_line
 from metaecg.data import signal as steps
 from metaecg.data.synthetic import generator, heart
 from metaecg.diagnose import measurements
-from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
 APART = 0.15
@@ -82,16 +80,12 @@ def ludb(folder: Path) -> tuple[list[int], list[np.ndarray], list[dict[str, floa
     Raises:
       MetaecgError: the folder is not LUDB.
     """
-    headers = sorted((folder / "data").glob("*.hea"), key=lambda file: int(file.stem))
-    if not headers:
-        raise MetaecgError(f"--input={folder}: there is no data/*.hea; name LUDB's folder")
-    signals, known = [], []
-    for header in headers:
-        record = wfdb.rdrecord(str(header.with_suffix("")))
+    numbers, signals, known = [], [], []
+    for number, record, notes in known_beats.ludb(folder, "input"):
+        numbers.append(number)
         signals.append(record.p_signal)
-        notes = [wfdb.rdann(str(header.with_suffix("")), lead) for lead in record.sig_name]
         known.append(reference([marked(n.symbol, n.sample / record.fs) for n in notes]))
-    return [int(header.stem) for header in headers], signals, known
+    return numbers, signals, known
 
 
 def planned(plan: heart.Plan) -> dict[str, float]:
@@ -119,12 +113,7 @@ def planned(plan: heart.Plan) -> dict[str, float]:
 
 def synthetic(count: int) -> tuple[np.ndarray, list[dict[str, float]], list[str]]:
     """Recordings [R, 1000, 12] at 100 Hz, `count` of each condition, their values, their codes."""
-    condition = np.repeat(np.arange(len(generator.CONDITIONS)), count)
-    keys = jax.random.split(jax.random.key(0), len(condition))
-    signals, plans = (
-        jax.jit(jax.vmap(function))(keys, condition)
-        for function in (generator.generate, generator.plan)
-    )
+    condition, signals, plans = known_beats.generated(count)
     each = (jax.tree.map(lambda x, n=n: x[n], plans) for n in range(len(condition)))
     codes = [generator.CONDITIONS[c].code for c in condition]
     return np.asarray(signals), [planned(plan) for plan in each], codes
