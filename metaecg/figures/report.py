@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from metaecg.diagnose import measurements
 from metaecg.diagnose.answers import Answers
 from metaecg.diagnose.diagnoser import Diagnosis, Evidence
-from metaecg.diagnose.measurements import Measured
+from metaecg.diagnose.measurements import Measured, measure
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.support import Example, Read
 from metaecg.figures import plots
+from metaecg.figures.measured import beside_examples
 from metaecg.figures.pages import (
     Content,
     Drawing,
@@ -54,6 +54,9 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
         for query, each, _ in found
     ]
     head = ("recording", "answer", "plausible", "highest probability", "warnings")
+    form, support = model.form, answers.support
+    shown = {e.example for each in answers.diagnoses for e in _most(each)}
+    examples = {n: measure(support[n][0].signal, form.hz, form.leads) for n in sorted(shown)}
     return render(
         "diagnosis.html",
         title="Few-shot ECG diagnosis",
@@ -61,16 +64,24 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
         examples=answers.support,
         candidates=Counter(label for _, label in answers.support),
         warnings=answers.warnings,
-        cases=[_case(*each, answers.support, model.form) for each in found],
+        cases=[_case(*each, support, form, examples) for each in found],
         provenance=details(model.origin),
     )
 
 
 def _case(
-    query: Read, diagnosis: Diagnosis, measured: Measured, support: Sequence[Example], form: Form
+    query: Read,
+    diagnosis: Diagnosis,
+    measured: Measured,
+    support: Sequence[Example],
+    form: Form,
+    examples: Mapping[int, Measured],
 ) -> dict[str, Any]:
     bars, probabilities = _probabilities(diagnosis)
-    table, beats = _beats(query, diagnosis, measured, support, form)
+    shown = [e.example for e in _most(diagnosis)]
+    names = [f"{label} — {example.name}" for example, label in (support[n] for n in shown)]
+    beside = list(zip(names, (examples[n] for n in shown)))
+    table, beats = beside_examples(query.name, measured, beside, form)
     return {
         "name": query.name,
         "answer": diagnosis.answer,
@@ -188,33 +199,6 @@ def _probabilities(d: Diagnosis) -> tuple[Drawing, Table]:
 def _most(diagnosis: Diagnosis) -> list[Evidence]:
     """The examples that are shown."""
     return sorted(diagnosis.evidence, key=lambda e: (-e.weight, -abs(e.effect)))[:EXAMPLES]
-
-
-def _beats(
-    query: Read, diagnosis: Diagnosis, measured: Measured, support: Sequence[Example], form: Form
-) -> tuple[Table, list[Drawing]]:
-    """Measurements of the recording beside those of the examples shown, and the median beats."""
-    names, found = ["this recording"], [measured]
-    for evidence in _most(diagnosis):
-        example, label = support[evidence.example]
-        names.append(f"{label} — {example.name}")
-        found.append(measurements.measure(example.signal, form.hz, form.leads))
-    rows = [
-        (
-            name,
-            *(each.shown.get(what, "not measurable") for what in measurements.UNITS),
-            f"{each.beats} of {each.found}",
-        )
-        for name, each in zip(names, found)
-    ]
-    table = Table(("recording", *measurements.UNITS, "beats"), rows, numbers=8)
-    fine, zero = form._replace(hz=float(measurements.HZ)), measurements.BEFORE / measurements.HZ
-    drawn = [
-        on_paper(each.beat, fine, "median beat", name, [zero + at for at in each.marks.values()])
-        for name, each in zip([query.name, *names[1:]], found)
-        if each.beats
-    ]
-    return table, drawn
 
 
 def _evidence(diagnosis: Diagnosis, support: Sequence[Example], form: Form) -> list[Drawing]:
