@@ -19,15 +19,19 @@ def whiten(variables: Variables, embeddings: Array, index: LibraryIndex) -> Vari
     return Variables(variables.params, {**variables.state, "whitening": whitening})
 
 
-def check_encoder(mine: ArrayTree, theirs: ArrayTree) -> None:
+def check_encoder(mine: ArrayTree, theirs: ArrayTree, setting: str = "start_from") -> None:
     """Asserts that another run's encoder has the parameters of the configured one.
+
+    Args:
+      mine, theirs: parameters of the configured encoder, and of the other run's.
+      setting: that names the other run, for the message.
 
     Raises:
       MetaecgError: their names or shapes differ.
     """
     if not _alike(mine, theirs):
         raise MetaecgError(
-            "config.start_from: its encoder has other shapes than config.encoder; give that "
+            f"config.{setting}: its encoder has other shapes than config.encoder; give that "
             "run's encoder, encoder_options and leads"
         )
 
@@ -61,7 +65,8 @@ def with_views(
         # A view reads an encoder's blocks; what the embedding alone needs is left out.
         theirs = _member(source.params["encoder"], name)
         theirs = {k: v for k, v in theirs.items() if k in params[name]}
-        check_encoder(params[name], theirs)
+        setting = "beat_from" if name == "beat_network" else "start_from"
+        check_encoder(params[name], theirs, setting)
         params[name] = theirs
         state = {
             k: {**v, name: _member(source.state[k], name)} if name in v else v

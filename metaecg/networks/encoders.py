@@ -21,6 +21,20 @@ from metaecg.networks.layers import (
 from metaecg.types import Array
 
 
+def _embedding(x: Array, features: int, dropout: float, train: bool) -> Array:
+    """Mean and maximum over time of [N, steps, C], dropout and a dense layer: [N, features].
+
+    To be called within a compact module, whose layers these become.
+    """
+    x = nn.Dropout(dropout, deterministic=not train)(mean_and_largest(x))
+    return nn.Dense(features)(x)
+
+
+def _of_each(found: list[Array]) -> Array:
+    """Mean and maximum over time of what each block found, joined."""
+    return jnp.concatenate([mean_and_largest(y) for y in found], axis=-1)
+
+
 class Convolutional(nn.Module):
     """Four convolutions over time with leads as channels: `small` for two CPU cores, and `medium`.
 
@@ -46,10 +60,8 @@ class Convolutional(nn.Module):
             if layer < len(self.filters) - 1:
                 x = max_pool_2(x)
         if inner:
-            return jnp.concatenate([mean_and_largest(y) for y in found[1:]], axis=-1)
-        x = mean_and_largest(x)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.features)(x)
+            return _of_each(found[1:])
+        return _embedding(x, self.features, self.dropout, train)
 
 
 class Identity(nn.Module):
@@ -140,10 +152,8 @@ class Deep(nn.Module):
         x = max_pool_2(nn.relu(normalisation(self.norm, train)(x)))
         x, found = residual_blocks(x, self.conv, self.filters[1:], self.norm, train)
         if inner:
-            return jnp.concatenate([mean_and_largest(y) for y in found], axis=-1)
-        x = mean_and_largest(x)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.features)(x)
+            return _of_each(found)
+        return _embedding(x, self.features, self.dropout, train)
 
 
 class Wide(nn.Module):
