@@ -1,6 +1,6 @@
 """Synthetic ECGs against textbook ranges, measured from the signals alone.
 
-The ranges are those of the standards that metaecg/data/synthetic/conditions.py names: [AHA-2] to
+The ranges are those of the standards that metaecg/data/synthetic/conditions.toml names: [AHA-2] to
 [AHA-6], [UDMI], [SVT], [BRADY] and [CHOU].
 """
 
