@@ -13,7 +13,8 @@
 # %% [markdown]
 # # 1 · Quickstart: learn to learn diagnoses
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/metaecg/blob/main/colab/1_quickstart.ipynb)
+# *On Colab: open this file by 'File → Upload notebook' and give the address of your copy of the repository
+# in the first cell.*
 #
 # **What it does.** Generates a library of synthetic 12-lead ECGs, meta-trains SNAIL on 36 of its 60
 # conditions, measures it on 15 conditions and patients that it has never seen, and lets it diagnose
@@ -26,13 +27,15 @@
 # what it does on recordings of people is in the README.*
 
 # %%
-# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
+REPOSITORY = ""  # @param {type:"string"}
+# On Colab: the address of your copy of the repository. Elsewhere: leave it empty.
 import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    get = "git clone -q --depth=1 https://github.com/OWNER/metaecg . && pip install -q -e ."
-    subprocess.run(f"mkdir -p metaecg && cd metaecg && {get}", shell=True, check=True)
+    assert REPOSITORY, "give the address of your copy of the repository in the first line"
+    get = f"git clone -q --depth=1 {REPOSITORY} metaecg && pip install -q -e ./metaecg"
+    subprocess.run(get, shell=True, check=True)
     # %cd metaecg
 
 # %%

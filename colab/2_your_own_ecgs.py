@@ -13,7 +13,8 @@
 # %% [markdown]
 # # 2 · Your own ECGs
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/metaecg/blob/main/colab/2_your_own_ecgs.ipynb)
+# *On Colab: open this file by 'File → Upload notebook' and give the address of your copy of the repository
+# in the first cell.*
 #
 # **What it does.** Takes a folder of recordings to a diagnosis that can be checked: import, freeze a
 # protocol, look for leaks, train, diagnose, read the report. Without a folder of yours it writes one
@@ -25,13 +26,15 @@
 # *Research software, not a medical device.*
 
 # %%
-# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
+REPOSITORY = ""  # @param {type:"string"}
+# On Colab: the address of your copy of the repository. Elsewhere: leave it empty.
 import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    get = "git clone -q --depth=1 https://github.com/OWNER/metaecg . && pip install -q -e ."
-    subprocess.run(f"mkdir -p metaecg && cd metaecg && {get}", shell=True, check=True)
+    assert REPOSITORY, "give the address of your copy of the repository in the first line"
+    get = f"git clone -q --depth=1 {REPOSITORY} metaecg && pip install -q -e ./metaecg"
+    subprocess.run(get, shell=True, check=True)
     # %cd metaecg
 
 # %%

@@ -13,7 +13,8 @@
 # %% [markdown]
 # # 3 · Pure functions in your research
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/metaecg/blob/main/colab/3_pure_functions.ipynb)
+# *On Colab: open this file by 'File → Upload notebook' and give the address of your copy of the repository
+# in the first cell.*
 #
 # **What it does.** Everything below the commands of metaecg is pure functions, of use without an ECG
 # in sight: this notebook samples episodes under clinical rules, meta-trains SNAIL on small images
@@ -22,13 +23,15 @@
 # **How long it takes.** About three minutes on two CPU cores.
 
 # %%
-# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
+REPOSITORY = ""  # @param {type:"string"}
+# On Colab: the address of your copy of the repository. Elsewhere: leave it empty.
 import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    get = "git clone -q --depth=1 https://github.com/OWNER/metaecg . && pip install -q -e ."
-    subprocess.run(f"mkdir -p metaecg && cd metaecg && {get}", shell=True, check=True)
+    assert REPOSITORY, "give the address of your copy of the repository in the first line"
+    get = f"git clone -q --depth=1 {REPOSITORY} metaecg && pip install -q -e ./metaecg"
+    subprocess.run(get, shell=True, check=True)
     # %cd metaecg
 
 # %%

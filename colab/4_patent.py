@@ -13,7 +13,8 @@
 # %% [markdown]
 # # 4 · The patent, step by step
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/metaecg/blob/main/colab/4_patent.ipynb)
+# *On Colab: open this file by 'File → Upload notebook' and give the address of your copy of the repository
+# in the first cell.*
 #
 # **What it does.** Walks through the claims of CN109700434A (*Meta-learning model training method,
 # system and equipment based on electrocardiogram diagnosis*): each claim with its equation and a
@@ -23,13 +24,15 @@
 # 100 Hz; `experiments/configs/patent.py` trains on the source's own, 30 s at 200 Hz [0042].
 
 # %%
-# On Colab: name the owner of your copy of the repository in place of OWNER, here and in the link above.
+REPOSITORY = ""  # @param {type:"string"}
+# On Colab: the address of your copy of the repository. Elsewhere: leave it empty.
 import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    get = "git clone -q --depth=1 https://github.com/OWNER/metaecg . && pip install -q -e ."
-    subprocess.run(f"mkdir -p metaecg && cd metaecg && {get}", shell=True, check=True)
+    assert REPOSITORY, "give the address of your copy of the repository in the first line"
+    get = f"git clone -q --depth=1 {REPOSITORY} metaecg && pip install -q -e ./metaecg"
+    subprocess.run(get, shell=True, check=True)
     # %cd metaecg
 
 # %%

@@ -167,3 +167,13 @@ def test_a_table_shows_the_columns_that_are_named_and_refuses_others(tmp_path):
     assert tables.table(path, "b | learner") == "| b | learner |\n|---|---|\n| 2 | SNAIL |\n"
     with pytest.raises(SystemExit, match="no column 'c'; there are learner, a, b"):
         tables.table(path, "c")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_libraries_that_a_page_makes_of_files_have_the_form_that_models_read(page):
+    """Files mostly have 500 Hz, which `prepare` keeps where no flag says otherwise."""
+    made = [flags for name, flags in commands(page.read_text("utf-8")) if name == "prepare"]
+    of_files = [flags for flags in made if re.search("--source=(wfdb|csv)", flags)]
+    assert [
+        flags for flags in of_files if not re.search("--hz=100 --(seconds|cut)=10 ", flags)
+    ] == []

@@ -2,21 +2,18 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-try:
-    import fcntl
-except ImportError:  # not POSIX: two processes are not kept apart
-    fcntl = None  # type: ignore[assignment]
 
 from metaecg.errors import MetaecgError
 
@@ -120,18 +117,33 @@ def locked(path: Path, refusal: str) -> Iterator[None]:
 
     Raises:
       MetaecgError: `refusal`.
-      OSError: the file cannot be made.
+      OSError: the file cannot be made, or its file system knows no locks.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise MetaecgError(refusal) from None
+        if not _lock(file):
+            raise MetaecgError(refusal)
         yield
     finally:
         os.close(file)
+
+
+def _lock(file: int) -> bool:
+    """Locks an open file until it is closed or the process ends; False where another has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        return False
+    return True
 
 
 def write_whole(path: Path, text: str) -> None:
