@@ -39,7 +39,7 @@ class TableLearner(NamedTuple):
 
     def fits(self, way: int, shot: int) -> bool:
         """Whether it can read such episodes."""
-        slots, longest, _ = self.learner.limits
+        slots, longest, *_ = self.learner.limits
         return way <= (slots or way) and way * shot <= (longest or way * shot)
 
     def slots(self, way: int) -> int:

@@ -148,14 +148,14 @@ def _programs(
     limits = learner.limits
     constraints = [] if limits.longest is None else [f"s <= {limits.longest}"]
     (r,) = export.symbolic_shape("r")
-    b, n, s, q, w = export.symbolic_shape("b, n, s, q, w", constraints=constraints)
+    b, n, s, q, w, d = export.symbolic_shape("b, n, s, q, w, d", constraints=constraints)
     slots = w if limits.slots is None else limits.slots
 
     def array(*shape, dtype=jnp.float32):
         return jax.ShapeDtypeStruct(shape, dtype)
 
     records = array(r, form.samples, len(form.leads))
-    features = jax.eval_shape(embed, shapes, records).shape[-1]
+    features = d if limits.inner_products else jax.eval_shape(embed, shapes, records).shape[-1]
     rows = (array(b, size, dtype=jnp.int32) for size in (s, q, q))
     task = (array(b, n, features), array(b, n, slots), *rows, array(b, dtype=jnp.int32))
 
@@ -189,7 +189,7 @@ def read(path: str | Path) -> Model:
             Predictor(
                 lambda records: embed(on_device, records),
                 lambda task: classify(on_device, *task),
-                Limits(*(manifest[name] for name in Limits._fields)),
+                Limits(**{name: manifest[name] for name in Limits._fields if name in manifest}),
             ),
             Calibration.from_json(manifest["calibration"]),
             Form.from_json(manifest["record"]),

@@ -129,7 +129,7 @@ class Diagnoser:
                 "what it is to be distinguished from, such as normal ECGs"
             )
         predictor, calibration = self.model.predictor, self.model.calibration
-        most, longest, _ = predictor.limits
+        most, longest, *_ = predictor.limits
         if most is not None and len(labels) > most:
             raise MetaecgError(
                 f"{len(labels)} diagnoses are given, this model distinguishes at most {most}; give "
@@ -159,7 +159,7 @@ class Diagnoser:
         warnings = (*remarks.about_examples(names, given, outlined),)
         if unstated:
             warnings = (remarks.no_rate(unstated), *warnings)
-        embeddings, row = np.asarray(predictor.embed(records)), calibration.at(len(labels), shot)
+        embeddings, row = predictor.embed_each(records), calibration.at(len(labels), shot)
         left_out = of_examples(predictor, embeddings[None], slots[None])
         fitted = _Support(
             tuple(names),
@@ -222,7 +222,7 @@ class Diagnoser:
         support, model = self._fitted(), self.model
         way, count = len(support.labels), len(support.slots)
         counts, row = np.bincount(support.slots), support.row
-        embedded = np.asarray(model.predictor.embed(queries))
+        embedded = model.predictor.embed_each(queries)
         both = np.concatenate([support.embeddings, embedded])[None]
         said = log_probs(model.predictor, both, support.slots[None], support.reading)
         by_order = calibrated(said[: support.orders], row.temperature)  # [P, Q, way]

@@ -178,13 +178,14 @@ def _fit(
     seed: int = 0,
 ) -> Calibration:
     strange = float(np.quantile(partial.strangeness(embeddings), FAR))
+    read = coordinates(predictor, embeddings)
     rows = tuple(
         _fit_row(
             partial,
             embeddings,
             drawn,
-            over_orders(predictor, embeddings, drawn, orders, seed),
-            of_supports(predictor, embeddings, drawn),
+            over_orders(predictor, read, drawn, orders, seed),
+            of_supports(predictor, read, drawn),
         )
         for drawn in episodes
     )
@@ -231,6 +232,17 @@ def _with_scores(row: Row, probs: np.ndarray, recognised: np.ndarray, drawn: Epi
     ]
     rank = min(len(each), int(np.ceil((len(each) + 1) * STATEMENTS)))
     return row._replace(scores=tuple(np.sort(each, axis=0)[rank - 1].round(4).tolist()))
+
+
+def coordinates(predictor: Predictor, embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings [R, D] as the predictor may read them, with the least numbers: [R, min(R, D)].
+
+    Where its answers depend on inner products alone, R vectors are read by their coordinates in a
+    basis of what they span.
+    """
+    if not predictor.limits.inner_products or len(embeddings) >= embeddings.shape[1]:
+        return embeddings
+    return np.ascontiguousarray(np.linalg.qr(embeddings.T, mode="r").T)
 
 
 def over_orders(

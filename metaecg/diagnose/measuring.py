@@ -10,7 +10,15 @@ from metaecg import losses
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.diagnose.calibration import calibrated, plausible, recognition, sure
-from metaecg.diagnose.fitting import Plan, draw, embed, of_supports, over_orders, surprise
+from metaecg.diagnose.fitting import (
+    Plan,
+    coordinates,
+    draw,
+    embed,
+    of_supports,
+    over_orders,
+    surprise,
+)
 from metaecg.diagnose.model import Model
 from metaecg.episodes import evaluation_sets
 from metaecg.episodes.support_orders import mean_over_orders
@@ -127,10 +135,8 @@ def measure(
     """
     way, shot = episodes.classes.shape[1], episodes.support.shape[1] // episodes.classes.shape[1]
     row = model.calibration.at(way, shot)
-    said, truth = (
-        over_orders(model.predictor, embeddings, episodes, orders, seed),
-        episodes.query_slots,
-    )
+    embeddings, truth = coordinates(model.predictor, embeddings), episodes.query_slots
+    said = over_orders(model.predictor, embeddings, episodes, orders, seed)
     raw, probs = (
         calibrated(said[:, 0], 1.0),
         mean_over_orders(calibrated(said, row.temperature), axis=1),

@@ -23,6 +23,10 @@ class Predictor(NamedTuple):
     classify: Callable[[Task], Array]
     limits: Limits = Limits()
 
+    def embed_each(self, records: np.ndarray) -> np.ndarray:
+        """As `embed`, one record at a time, so that one program serves any number of them."""
+        return np.concatenate([np.asarray(self.embed(record[None])) for record in records])
+
     @classmethod
     def of(cls, learner: Learner, variables: Variables) -> "Predictor":
         """A learner that embeds records by themselves, ready to run.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from metaecg.learners.heads import from_head
 from metaecg.networks.closed_form import in_use, seen, unit
-from metaecg.types import Array, Learner, Task
+from metaecg.types import Array, Learner, Limits, Task
 
 
 class Matching(nn.Module):
@@ -36,4 +36,4 @@ class Matching(nn.Module):
 
 def matching(encoder: nn.Module) -> Learner:
     """A matching network on any encoder."""
-    return from_head(encoder, Matching())
+    return from_head(encoder, Matching(), limits=Limits(inner_products=True))

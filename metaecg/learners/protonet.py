@@ -4,7 +4,7 @@ import flax.linen as nn
 
 from metaecg.learners.heads import from_head
 from metaecg.networks.closed_form import prototype_logits, unit
-from metaecg.types import Array, Learner, Task
+from metaecg.types import Array, Learner, Limits, Task
 
 
 class Prototypes(nn.Module):
@@ -23,4 +23,4 @@ class Prototypes(nn.Module):
 
 def protonet(encoder: nn.Module, *, cosine: bool = False) -> Learner:
     """A prototypical network on any encoder; it has no parameters of its own."""
-    return from_head(encoder, Prototypes(cosine))
+    return from_head(encoder, Prototypes(cosine), limits=Limits(inner_products=True))

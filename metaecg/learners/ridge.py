@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from metaecg.learners import probes
 from metaecg.learners.heads import from_head
-from metaecg.types import Array, Learner, Task
+from metaecg.types import Array, Learner, Limits, Task
 
 
 class Ridge(nn.Module):
@@ -30,4 +30,4 @@ class Ridge(nn.Module):
 
 def ridge(encoder: nn.Module) -> Learner:
     """Ridge regression on any encoder, for any way and shot."""
-    return from_head(encoder, Ridge())
+    return from_head(encoder, Ridge(), limits=Limits(inner_products=True))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from metaecg import losses
 from metaecg.learners.heads import embed_functions, embedding_learner
 from metaecg.learners.protonet import Prototypes
-from metaecg.types import Array, ArrayTree, Learner, Task, Variables
+from metaecg.types import Array, ArrayTree, Learner, Limits, Task, Variables
 
 
 def supervised(encoder: nn.Module, *, num_conditions: int, cosine: bool = False) -> Learner:
@@ -40,5 +40,9 @@ def supervised(encoder: nn.Module, *, num_conditions: int, cosine: bool = False)
         return jax.nn.log_softmax(logits)
 
     return embedding_learner(
-        init, loss, lambda p, s, x: nn.relu(embed(p["encoder"], s, x)), classify
+        init,
+        loss,
+        lambda p, s, x: nn.relu(embed(p["encoder"], s, x)),
+        classify,
+        Limits(inner_products=True),
     )

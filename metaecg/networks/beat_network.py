@@ -86,4 +86,8 @@ class Beat(BeatNetwork):
           MetaecgError: they are too short or have too few samples a second.
         """
         found = beats.find_beats(beats.at_standard_rate(x, self.hz))
-        return super().__call__(jax.lax.stop_gradient(found.median), train=train, inner=inner)
+        return self.of_beats(jax.lax.stop_gradient(found.median), train=train, inner=inner)
+
+    def of_beats(self, x: Array, *, train: bool = False, inner: bool = False) -> Array:
+        """Embeds median beats that were found before, as `BeatNetwork` does."""
+        return super().__call__(x, train=train, inner=inner)

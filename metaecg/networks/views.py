@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
+from metaecg.networks.beat_network import Beat
 from metaecg.networks.random_kernels import FITTED, RandomKernels
 from metaecg.networks.rhythm import rhythm
 from metaecg.signals import beats
@@ -77,7 +78,7 @@ class Views(nn.Module):
       names: of `VIEWS`.
       hz: samples per second of the recordings; 50 or more, for 5 s or more.
       encoder: of the view `raw`.
-      beat_network: of that view, an encoder as well.
+      beat_network: of that view.
       directions: of each view's whitening.
       dilations: of the random kernels, at most.
     """
@@ -85,7 +86,7 @@ class Views(nn.Module):
     names: tuple[str, ...]
     hz: float = 100.0
     encoder: nn.Module | None = None
-    beat_network: nn.Module | None = None
+    beat_network: Beat | None = None
     directions: int = 128
     dilations: int = 12
 
@@ -110,17 +111,17 @@ class Views(nn.Module):
         With `fit`, the random kernels' biases are set by these recordings.
         """
         found: dict[str, Array] = {}
-        if "raw" in self.names and self.encoder is not None:
+        if self.encoder is not None:
             found["raw"] = _inner(self.encoder, x)
-        if "beat_network" in self.names and self.beat_network is not None:
-            found["beat_network"] = _inner(self.beat_network, x)
         x = beats.at_standard_rate(x, self.hz)
         if "kernels" in self.names:
             found["kernels"] = self.kernels(x, fit=fit)
         if "differences" in self.names:
             found["differences"] = self.differences(jnp.diff(x, axis=1), fit=fit)
-        if {"beat", "beat_kernels", "spread_kernels", "rhythm"} & {*self.names}:
+        if {"beat_network", "beat", "beat_kernels", "spread_kernels", "rhythm"} & {*self.names}:
             seen = beats.find_beats(x)
+        if self.beat_network is not None:
+            found["beat_network"] = self.beat_network.of_beats(seen.median, inner=True)
         if "beat" in self.names:
             beat = seen.median.reshape(x.shape[0], -1)
             found["beat"] = jnp.sign(beat) * jnp.sqrt(jnp.abs(beat))
@@ -163,7 +164,7 @@ def views(
     *,
     hz: float,
     encoder: nn.Module | None = None,
-    beat_network: nn.Module | None = None,
+    beat_network: Beat | None = None,
     **options: Any,
 ) -> Views:
     """Views by their names joined with '+'.

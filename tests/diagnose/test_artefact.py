@@ -29,9 +29,9 @@ CALIBRATION = Calibration((ROW, ROW._replace(way=3, shot=2.0)), (0.0,) * 8, (1.0
 SIGNALS = np.random.default_rng(0).normal(size=(9, SAMPLES, LEADS)).astype(np.float32)
 SUPPORT = [(str(i), label, SIGNALS[i]) for i, label in enumerate("ABBACA")]
 LIMITS = {
-    "snail": {"slots": 3, "longest": 8, "ordered": True},
-    "protonet": {"slots": None, "longest": None, "ordered": False},
-    "supervised": {"slots": None, "longest": None, "ordered": False},
+    "snail": {"slots": 3, "longest": 8, "ordered": True, "inner_products": False},
+    "protonet": {"slots": None, "longest": None, "ordered": False, "inner_products": True},
+    "supervised": {"slots": None, "longest": None, "ordered": False, "inner_products": True},
 }
 
 

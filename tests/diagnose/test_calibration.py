@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from tiny import Tiny
@@ -24,7 +25,7 @@ from metaecg.diagnose.measuring import measure
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor, Reading, of_examples, without_each
 from metaecg.errors import MetaecgError
-from metaecg.types import Episode, Limits, Variables
+from metaecg.types import Episode, Limits, Task, Variables
 
 WAY, TOO_SURE = 3, 3.0
 
@@ -297,6 +298,29 @@ def test_orders_change_nothing_for_a_learner_of_sets(index, data):
         np.testing.assert_allclose(np.exp(said[:, order]), calibrated(-square, 1.0), atol=1e-5)
     plain = over_orders(predictor._replace(limits=Limits()), embeddings, episodes, 4)
     assert plain.shape == (21, 1, 5, 3)
+
+
+@pytest.mark.parametrize("name", ["protonet", "matching", "ridge", "supervised"])
+def test_coordinates_in_the_span_are_read_as_the_embeddings_are(name):
+    rng = np.random.default_rng(0)
+    made = {"supervised": lambda: learners.supervised(Tiny(), num_conditions=3)}
+    learner = made.get(name, lambda: getattr(learners, name)(Tiny()))()
+    embeddings = 0.1 * rng.normal(size=(30, 500)).astype(np.float32)
+    rows = np.stack([rng.permutation(30) for _ in range(21)])
+    slots = np.tile(np.arange(3), (21, 4))
+    episodes = Episode(slots[:, :3], rows[:, :12], slots, rows[:, 12:17], slots[:, :5])
+    row = np.zeros((1, 2), np.int32)
+    task = Task(np.zeros((1, 2, 20, 1)), np.zeros((1, 2, 3)), row, row, row, np.ones(1))
+    predictor = Predictor.of(learner, learner.init(jax.random.key(0), task))
+    fewer = fitting.coordinates(predictor, embeddings)
+    assert fewer.shape == (30, 30)
+    for said in (
+        lambda x: over_orders(predictor, x, episodes, 4),
+        lambda x: fitting.of_supports(predictor, x, episodes),
+    ):
+        np.testing.assert_allclose(said(fewer), said(embeddings), atol=1e-4)
+    other = predictor._replace(limits=Limits())
+    assert fitting.coordinates(other, embeddings) is embeddings
 
 
 def test_leaving_out_pads_on_the_left():

@@ -141,7 +141,7 @@ def test_the_support_is_embedded_once(protonet):
     diagnoser = Diagnoser(model(counting)).fit(support("AABB"))
     diagnoser(QUERIES[0])
     diagnoser(QUERIES[1])
-    assert seen == [4, 1, 1]
+    assert seen == [1] * 6
 
 
 def test_effects_are_what_fitting_without_the_example_changes(protonet):

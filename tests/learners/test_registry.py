@@ -18,7 +18,7 @@ def limits(name, **changes):
 
 
 def test_learners_say_what_they_can_read():
-    free, fixed = Limits(None, None, False), Limits(5, None, False)
+    free, fixed = Limits(None, None, False, inner_products=True), Limits(5, None, False)
     assert limits("snail") == Limits(5, 25, True)
     assert limits("snail", snail={"length": 9}) == Limits(5, 8, True)
     assert limits("transformer") == fixed
