@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.linalg import cho_factor, cho_solve
 
 from metaecg.learners.heads import embedding_learner
-from metaecg.networks.closed_form import in_use, prototype_logits, unit
+from metaecg.networks import closed_form
+from metaecg.networks.closed_form import in_use, prototype_logits, ridge_prediction, solve, unit
 from metaecg.types import Array, Learner, LibraryIndex, Task
 
 Probe = Callable[[Task], Array]
@@ -91,19 +91,13 @@ def whitened(probe: Probe, base: Base) -> Probe:
 def ridge(task: Task, strength: float | Array = 2.0, scale: float | Array = 8.0) -> Array:
     """Regression of the labels on unit vectors, in closed form (Bertinetto et al. 2019, section 3).
 
-    W = Xᵀ(XXᵀ + λI)⁻¹Y, X less its mean and Y less the classes' shares.
-
     Args:
       task: the task.
       strength: λ in units of the mean squared length of X's rows.
       scale: by which the predicted labels are multiplied to be logits.
     """
-    kernel, across, labels, real = _kernels(task)
-    count = jnp.maximum(real.sum(), 1)
-    share = labels.sum(0) / count
-    target = (labels - share[None]) * real[:, None]
-    weights = _solve(kernel, strength, target)
-    return in_use(scale * (across @ weights + share[None]), task)
+    kernel, across, labels, real = _inner_products(task)
+    return in_use(scale * ridge_prediction(kernel, across, labels, real, strength), task)
 
 
 def logistic(task: Task, strength: float = 0.1, steps: int = 50) -> Array:
@@ -118,12 +112,13 @@ def logistic(task: Task, strength: float = 0.1, steps: int = 50) -> Array:
       strength: λ in units of the mean squared length of X's rows.
       steps: a fixed number.
     """
-    kernel, across, labels, real = _kernels(task)
+    kernel, across, labels, real = _inner_products(task)
+    kernel, across = closed_form.centred(kernel, across, real)
 
     def step(weights: Array, _):
         probs = jax.nn.softmax(in_use(kernel @ weights, task))
         gradient = (probs - labels) * real[:, None] + strength * weights
-        return weights - _solve(kernel / 2, strength, gradient), None
+        return weights - solve(kernel / 2, strength, gradient), None
 
     weights = lax.scan(step, jnp.zeros_like(labels), None, length=steps)[0]
     return in_use(across @ weights, task)
@@ -165,21 +160,10 @@ def _mean_of_support(task: Task) -> Array:
     return jnp.sum(task.records[task.support] * real, axis=0) / jnp.maximum(real.sum(), 1)
 
 
-def _kernels(task: Task) -> tuple[Array, Array, Array, Array]:
-    """Inner products of unit vectors less the support's mean, in units of its mean squared length.
-
-    Returns:
-      kernel [S, S], across [Q, S], labels [S, W] and real [S]; padding is zero in all of them.
-    """
+def _inner_products(task: Task) -> tuple[Array, Array, Array, Array]:
+    """Of unit vectors: kernel [S, S] and across [Q, S], the labels [S, W], and which are real [S]."""
     real = (task.support >= 0).astype(task.records.dtype)
-    task = task._replace(records=unit(task.records))
-    around = _mean_of_support(task)[None]
-    context = (task.records[task.support] - around) * real[:, None]
-    query = task.records[task.query] - around
-    size = jnp.sum(context**2) / jnp.maximum(real.sum(), 1) + 1e-12
+    records = unit(task.records)
+    context, query = records[task.support], records[task.query]
     labels = task.labels[task.support] * real[:, None]
-    return context @ context.T / size, query @ context.T / size, labels, real
-
-
-def _solve(kernel: Array, strength: float | Array, target: Array) -> Array:
-    return cho_solve(cho_factor(kernel + strength * jnp.eye(kernel.shape[0])), target)
+    return context @ context.T, query @ context.T, labels, real

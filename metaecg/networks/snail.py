@@ -6,11 +6,16 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
-from metaecg.networks.closed_form import in_use, prototype_similarity, unit
+from metaecg.networks.closed_form import (
+    causal_ridge_prediction,
+    in_use,
+    prototype_similarity,
+    unit,
+)
 from metaecg.networks.snail_blocks import AttentionBlock, Streams, TCBlock
 from metaecg.types import Array, Task
 
-CLOSED_FORMS = ("prototypes", "none")
+CLOSED_FORMS = ("prototypes", "ridge", "none")
 """What SNAIL may correct; see `Snail.closed_form`."""
 
 
@@ -25,7 +30,9 @@ class Snail(nn.Module):
         logits = s · similarity(query, class means of the context so far) + SNAIL(query, context)
 
     where SNAIL's output starts at zero, so that training starts from the nearest prototype, and s
-    is learned. The similarity is causal as the stack is: a query reads the context before it.
+    is learned. With 'ridge' in place of 'prototypes', the similarity is the prediction of a ridge
+    regression whose penalty is learned as well. Either is causal as the stack is: a query reads the
+    context before it.
 
     Attributes:
       way: slots W of the output; an episode may use fewer.
@@ -36,8 +43,8 @@ class Snail(nn.Module):
       filters: features each dense block adds.
       literal_dilations: see `TCBlock`.
       normalise: bring each embedding to mean 0 and variance 1 first; the paper does not.
-      closed_form: 'prototypes', the answer that SNAIL corrects, or 'none', the network of the paper
-        and of the source alone.
+      closed_form: 'prototypes' or 'ridge', the answer that SNAIL corrects, or 'none', the network
+        of the paper and of the source alone.
 
     Raises:
       MetaecgError: no such closed form.
@@ -89,7 +96,15 @@ class Snail(nn.Module):
         if self.closed_form == "none":
             return in_use(nn.Dense(self.way, name="logits")(streams.query), task)
         correction = nn.Dense(self.way, name="logits", kernel_init=nn.initializers.zeros)
-        scale = jnp.exp(self.param("log_scale", nn.initializers.constant(math.log(10)), ()))
+        scale = self._positive("log_scale", 10.0)
         context, query = unit(embeddings[task.support]), unit(embeddings[task.query])
-        similarity = prototype_similarity(context, query, task)
+        if self.closed_form == "ridge":
+            strength = self._positive("log_strength", 2.0)
+            similarity = causal_ridge_prediction(context, query, task, strength)
+        else:
+            similarity = prototype_similarity(context, query, task)
         return in_use(scale * similarity + correction(streams.query), task)
+
+    def _positive(self, name: str, start: float) -> Array:
+        """A learned number, by its logarithm."""
+        return jnp.exp(self.param(name, nn.initializers.constant(math.log(start)), ()))

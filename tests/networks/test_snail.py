@@ -393,8 +393,31 @@ def test_training_starts_from_the_nearest_prototype():
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
+def test_training_starts_from_a_ridge_regression_of_what_each_query_sees():
+    rng = np.random.default_rng(0)
+    records = rng.normal(size=(9, 6)).astype(np.float32)
+    support, sees = np.array([-1, 4, 0, 7, 2, 5], np.int32), np.array([6, 1, 4, 0], np.int32)
+    labels = np.eye(3, dtype=np.float32)[rng.integers(0, 2, 9)]
+    query = np.array([1, 3, 6, 8], np.int32)
+    task = Task(records, labels, support, query, sees, np.int32(2))
+    network = Snail(way=3, length=7, closed_form="ridge", **TINY)
+    logits = network.apply(network.init(jax.random.key(0), task), task)
+    units = records / np.linalg.norm(records, axis=1, keepdims=True)
+    for row, (asked, count) in enumerate(zip(query, sees)):
+        seen = support[1:count]
+        x, y = units[seen], labels[seen]
+        share = y.mean(0) if len(seen) else np.zeros(3)
+        middle = x.mean(0) if len(seen) else 0
+        x, y = x - middle, y - share
+        penalty = 2 * max((x**2).sum() / max(len(seen), 1), 1e-12) * np.eye(6)
+        weights = np.linalg.solve(x.T @ x + penalty, x.T @ y)
+        expected = 10 * ((units[asked] - middle) @ weights + share)
+        np.testing.assert_allclose(logits[row, :2], expected[:2], atol=1e-4)
+        assert logits[row, 2] == -np.inf
+
+
 def test_another_closed_form_is_refused():
-    with pytest.raises(MetaecgError, match="closed_form must be one of prototypes, none"):
+    with pytest.raises(MetaecgError, match="closed_form must be one of prototypes, ridge, none"):
         Snail(way=WAY, length=LENGTH, closed_form="median").init(jax.random.key(0), few_shot())
 
 
