@@ -161,7 +161,7 @@ def _mean_of_support(task: Task) -> Array:
 
 
 def _inner_products(task: Task) -> tuple[Array, Array, Array, Array]:
-    """Of unit vectors: kernel [S, S] and across [Q, S], the labels [S, W], and which are real [S]."""
+    """Of unit vectors: kernel [S, S], across [Q, S], the labels [S, W], which are real [S]."""
     real = (task.support >= 0).astype(task.records.dtype)
     records = unit(task.records)
     context, query = records[task.support], records[task.query]
