@@ -111,7 +111,7 @@ def encoder(config: ml_collections.ConfigDict, entry: learners.Entry, hz: float)
         config.views,
         hz=hz,
         encoder=_one_encoder(config, entry, hz),
-        beat_network=build_encoder("beat", hz=hz),
+        beat_network=networks.Beat(hz=hz),
     )
 
 

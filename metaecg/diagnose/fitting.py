@@ -242,7 +242,8 @@ def coordinates(predictor: Predictor, embeddings: np.ndarray) -> np.ndarray:
     """
     if not predictor.limits.inner_products or len(embeddings) >= embeddings.shape[1]:
         return embeddings
-    return np.ascontiguousarray(np.linalg.qr(embeddings.T, mode="r").T)
+    _, triangle = np.linalg.qr(embeddings.T)
+    return np.ascontiguousarray(triangle.T)
 
 
 def over_orders(

@@ -1,5 +1,6 @@
 """Networks as Linen modules, whose `init` and `apply` are pure functions."""
 
+from metaecg.networks.beat_network import Beat
 from metaecg.networks.encoders import (
     ENCODERS,
     Convolutional,
@@ -18,6 +19,7 @@ from metaecg.networks.views import VIEWS, Views, views
 __all__ = [
     "ENCODERS",
     "VIEWS",
+    "Beat",
     "Convolutional",
     "Frames",
     "Identity",

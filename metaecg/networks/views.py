@@ -183,5 +183,6 @@ def views(
     trained = {"raw": encoder, "beat_network": beat_network}
     if lacking := [name for name in names if name in trained and trained[name] is None]:
         raise MetaecgError(f"views={text}: {lacking[0]} needs an encoder")
-    given = {name: module if name in names else None for name, module in trained.items()}
-    return Views(names, hz, given["raw"], given["beat_network"], **options)
+    raw = encoder if "raw" in names else None
+    beat = beat_network if "beat_network" in names else None
+    return Views(names, hz, raw, beat, **options)
