@@ -1,12 +1,13 @@
 """How well R peaks are found, against beats that are known: LUDB's annotations and synthetic ones.
 
-    python -m experiments.benchmarks.beat_detection --ludb=FOLDER
+    python -m experiments.benchmarks.beat_detection --ludb=FOLDER [--page=FILE.html]
 
 LUDB (Kalyakulina et al. 2020, doi 10.1109/ACCESS.2020.3029211) has 200 recordings of 12 leads at
 500 Hz whose QRS complexes two cardiologists marked lead by lead; from the first marked one to the
 last, found and marked beats are compared. Read with 12 leads, a recording's beats are those marked
 in half of them or more, each at its median time; read with one lead, they are that lead's own.
-Without --ludb, the synthetic recordings alone are read.
+Without --ludb, the synthetic recordings alone are read. --page shows twenty of the recordings, of
+LUDB where it is given, with the beats that were found and the median beat.
 """
 
 from collections.abc import Iterable
@@ -20,10 +21,13 @@ from absl import flags
 from experiments.benchmarks import known_beats, timing
 from experiments.runs import command_line
 from metaecg.data.synthetic import generator
+from metaecg.diagnose.model import Form
+from metaecg.figures import pages
 from metaecg.signals import beats
 
 FLAGS = flags.FLAGS
 TOLERANCE = 0.075
+SHOWN = 20  # recordings of the page
 SEEN: dict[str, list[int]] = {"12 leads": list(range(12))} | {
     name: [n] for n, name in enumerate(generator.LEADS)
 }
@@ -104,23 +108,49 @@ def synthetic(count: int) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     return np.asarray(signals), [m[k] for m, k in zip(middle, known)], condition
 
 
+def page(signals: np.ndarray, hz: float, names: list[str]) -> str:
+    """HTML of recordings [N, samples, 12] in mV: leads II and V1 with their beats, median beats."""
+    some = [generator.LEADS.index(lead) for lead in ("II", "V1")]
+    strips = Form(hz, signals.shape[1], ("II", "V1"))
+    whole = Form(beats.HZ, beats.BEFORE + beats.AFTER, tuple(generator.LEADS))
+    seen = jax.jit(lambda x: beats.find_beats(beats.at_standard_rate(x, hz)).median)
+    medians = np.asarray(seen(jnp.asarray(signals)))
+    sections = []
+    for signal, found, median, name in zip(
+        signals, detect(signals, hz), medians, names, strict=True
+    ):
+        said, peak = f"{len(found)} beats were found", beats.BEFORE / beats.HZ
+        drawn = [
+            pages.on_paper(signal[:, some], strips, name, said, found.tolist()),
+            pages.on_paper(median, whole, f"{name}, median beat", marks=[peak]),
+        ]
+        sections.append((name, drawn))
+    return pages.page("Beats that were found, and the median beat", sections)
+
+
 def main(_) -> None:
-    rows = []
+    rows, hz, title = [], 100, "synthetic recording {}"
     signals, middles, _ = synthetic(FLAGS.synthetic)
     for name in ("12 leads", "I", "II"):
         found = detect(signals[:, :, SEEN[name]], 100)
         rows.append({"recordings": "synthetic", "read": name, **score(found, middles)})
     if FLAGS.ludb:
+        hz, title = 500, "LUDB {}"
         signals, marks = ludb(Path(FLAGS.ludb).expanduser())
         for name, leads in SEEN.items():
             true = [agreed(m) if len(leads) > 1 else m[leads[0]] for m in marks]
             found = detect(signals[:, :, leads], 500)
             rows.append({"recordings": "LUDB", "read": name, **score(found, true)})
     timing.report(rows, FLAGS.output, tolerance=TOLERANCE)
+    if FLAGS.page:
+        some = np.linspace(0, len(signals) - 1, SHOWN).round().astype(int)
+        html = page(signals[some], hz, [title.format(n + 1) for n in some])
+        Path(FLAGS.page).expanduser().write_text(html, "utf-8")
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("ludb", None, "folder of LUDB 1.0.1, as published")
+    flags.DEFINE_string("page", None, "HTML file of twenty recordings with their beats")
     flags.DEFINE_integer("synthetic", 10, "synthetic recordings of each condition", lower_bound=1)
     flags.DEFINE_string("output", None, "JSON file of the measurements")
     command_line.run(main)
