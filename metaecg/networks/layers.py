@@ -80,7 +80,7 @@ def residual_blocks(
         y = normalisation(norm, train)(convolution(conv, count, 5)(y))
         found.append(nn.relu(y))
         x = nn.relu(y + nn.Dense(count, use_bias=False)(x))
-        x = nn.avg_pool(x, (2,), (2,))
+        x = nn.avg_pool(x, window_shape=(2,), strides=(2,))
     return x, found
 
 

@@ -60,13 +60,19 @@ class RandomKernels(nn.Module):
     The leads and the quantiles are drawn from the key 'params' by `init`. The biases are in the
     collection `FITTED` and are zero until `apply(…, mutable=[FITTED], fit=True)` has seen records.
 
+    Recordings are whole microvolts, of which sums in float32 are exact. With `whole` only such sums
+    are made, so that a value falls on the same side of a bias on every device and in every runtime,
+    in whatever order it adds; biases are fitted between two microvolts.
+
     Attributes:
       dilations: the most dilations; for records of 1,000 samples, 12 give 11 different ones.
       biases: of each kernel.
+      whole: whether records are read in whole microvolts.
     """
 
     dilations: int = 12
     biases: int = 3
+    whole: bool = False
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False, fit: bool = False) -> Array:
@@ -90,16 +96,28 @@ class RandomKernels(nn.Module):
             lambda: jax.random.uniform(self.make_rng("params"), shape, minval=0.05, maxval=0.95),
         ).value
         biases = self.variable(FITTED, "biases", jnp.zeros, shape)
-        x = x - x.mean(axis=1, keepdims=True)
+        scale = 1.0
+        if self.whole:
+            x, scale = _microvolts(x), 1000.0
+        else:
+            x = x - x.mean(axis=1, keepdims=True)
         shares = []
         for n, step in enumerate(steps):
             values = convolve(x, sums[n], step, thinned(step))
             if fit:
                 found = _quantiles(values, quantiles[n])
-                biases.value = biases.value.at[n].set(found)
-            above = values[:, :, None] > biases.value[n][None, None]
+                found = jnp.floor(found) + 0.5 if self.whole else found
+                biases.value = biases.value.at[n].set(found / scale)
+            above = values[:, :, None] > (biases.value[n] * scale)[None, None]
             shares.append(above.astype(x.dtype).mean(axis=1).reshape(x.shape[0], -1))
         return jnp.concatenate(shares, axis=-1)
+
+
+def _microvolts(x: Array) -> Array:
+    """Records in mV as whole microvolts, float32, each lead without its rounded mean."""
+    x = jnp.round(x * 1000)
+    # A sum of integers is whole, so that a quarter more is never half-way between two means.
+    return x - jnp.round((x.sum(axis=1, keepdims=True) + 0.25) / x.shape[1])
 
 
 def thinned(dilation: int) -> int:
@@ -114,7 +132,8 @@ def convolve(x: Array, sums: Array, dilation: int, stride: int = 1) -> Array:
     shifts of these sums: a tenth of the products of a convolution over leads.
     """
     samples, reach = x.shape[1], (TAPS // 2) * dilation
-    padded = jnp.pad(x @ sums, ((0, 0), (reach, reach), (0, 0)))
+    summed = jnp.matmul(x, sums, precision=jax.lax.Precision.HIGHEST)  # or GPUs keep ten bits
+    padded = jnp.pad(summed, ((0, 0), (reach, reach), (0, 0)))
     padded = jax.lax.optimization_barrier(padded)  # or it would be computed anew for every tap
     total = jnp.zeros(())
     for tap, weights in enumerate(PATTERNS.T):

@@ -36,14 +36,13 @@ def rhythm(beats: Beats) -> Array:
     and the size are in mV. Numbers that need more beats than there are, are zero.
     """
     at, real = beats.peaks
-    seconds = at.astype(jnp.float32) / HZ
     known = real[:, 1:]
-    middle = _median(jnp.diff(seconds, axis=1), known)
-    interval = jnp.where(known, jnp.diff(seconds, axis=1), middle) / jnp.maximum(middle, 1e-3)
-    pairs, change = known[:, 1:], jnp.diff(interval, axis=1) * known[:, 1:]
-    away = (interval - 1) * known
-    mean = _mean(interval, known)
-    centred = (interval - mean) * known
+    interval = jnp.diff(at, axis=1).astype(jnp.float32)  # samples: whole numbers
+    middle = _median(interval, known)
+    # Subtracted before it is divided, so that what is small is not the rounding of what is not.
+    away = (interval - middle) * known / jnp.maximum(middle, 1.0)
+    pairs, change = known[:, 1:], jnp.diff(away, axis=1) * known[:, 1:]
+    centred = (away - _mean(away, known)) * known
     variance = _mean(centred**2, known)
 
     def correlation(lag: int) -> Array:
@@ -53,7 +52,7 @@ def rhythm(beats: Beats) -> Array:
     usual = _median(unlike, compared)
     spread = jnp.max(unlike, axis=1, keepdims=True)
     numbers = (
-        jnp.where(middle > 0, 60 / jnp.maximum(middle, 0.1), 0.0) / 60,
+        jnp.where(middle > 0, HZ / jnp.maximum(middle, 10.0), 0.0),
         real.sum(axis=1, keepdims=True) / (real.shape[1] * 0.2),
         jnp.sqrt(variance),
         _median(jnp.abs(away), known),
@@ -61,7 +60,7 @@ def rhythm(beats: Beats) -> Array:
         jnp.min(away, axis=1, keepdims=True),
         jnp.max(away, axis=1, keepdims=True),
         # Intervals are whole samples: half a sample less, so that rounding decides nothing.
-        *(_mean(jnp.abs(change) * middle > least, pairs) for least in (0.045, 0.115)),
+        *(_mean(jnp.abs(change) * middle > least, pairs) for least in (4.5, 11.5)),
         correlation(1),
         correlation(2),
         jnp.min(change, axis=1, keepdims=True),

@@ -91,8 +91,10 @@ class Views(nn.Module):
     dilations: int = 12
 
     def setup(self):
-        self.kernels = RandomKernels(self.dilations)
-        self.differences = RandomKernels(self.dilations)
+        # Whole microvolts are no longer so at another rate.
+        whole = self.hz == beats.HZ
+        self.kernels = RandomKernels(self.dilations, whole=whole)
+        self.differences = RandomKernels(self.dilations, whole=whole)
         self.beat_kernels = RandomKernels(self.dilations)
         self.spread_kernels = RandomKernels(self.dilations)
         self.whitenings = {name: Whitening(self.directions) for name in self.names}

@@ -104,7 +104,8 @@ def _frequencies(samples: int) -> np.ndarray:
 def without_wander(signals: Array) -> Array:
     """Recordings at `HZ` without what is slower than 0.5 Hz (2nd order Butterworth, both ways)."""
     f = _frequencies(signals.shape[1])
-    return _filtered(signals, f**4 / (f**4 + 0.5**4))
+    # The wander is taken off: a filter of all frequencies would round each of them.
+    return signals - _filtered(signals, 0.5**4 / (f**4 + 0.5**4))
 
 
 def envelope(signals: Array) -> Array:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from tiny import Tiny
 
-from metaecg import learners
+from metaecg import learners, networks
+from metaecg.data.synthetic import generator
 from metaecg.diagnose import onnx_file, plain
 from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.diagnoser import Diagnoser
@@ -19,6 +20,8 @@ from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
+from metaecg.learners import whitening
+from metaecg.networks import random_kernels
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "diagnose_onnx.py"
 SAMPLES, LEADS = 24, 2
@@ -57,8 +60,60 @@ def content(model):
 
 def test_it_embeds_as_jax_does_whatever_their_number(model, content):
     for count in (1, 9):
-        off = onnx_file.difference(model.predictor.embed, content, FORM, SIGNALS[:count])
-        assert off < 1e-5
+        off = onnx_file.differences(model.predictor.embed, content, SIGNALS[:count])
+        assert off.max() < 1e-5
+
+
+FORM_OF_6_S = Form(100.0, 600, ("I", "II", "V1"))
+
+
+def converted(module, variables):
+    embed = jax.jit(lambda records: module.apply(variables, records))
+    content, _ = onnx_file.convert(embed, FORM_OF_6_S, {"notice": ""})
+    return embed, content
+
+
+@pytest.mark.parametrize("name", [*networks.ENCODERS])
+def test_every_encoder_but_the_recurrent_ones_is_converted(name):
+    pytest.importorskip("jax2onnx", reason="the onnx extra is not installed")
+    module = networks.encoder(name, features=8)
+    variables = jax.jit(module.init)(jax.random.key(0), FORM_OF_6_S.invented())
+    if name in ("lstm", "rnn"):
+        with pytest.raises(MetaecgError, match="jax2onnx cannot convert this encoder"):
+            converted(module, variables)
+        return
+    embed, content = converted(module, variables)
+    for count in (1, 5):
+        records = FORM_OF_6_S.invented(count)
+        assert onnx_file.differences(embed, content, records).max() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("optimised")
+def test_joined_views_are_converted_to_the_same_counts():
+    """Whole microvolts are counted alike whatever the order of sums; of a median beat, nearly."""
+    pytest.importorskip("jax2onnx", reason="the onnx extra is not installed")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    library = generator.library(patients=6, seconds=6.0)
+    signals = library.signals[..., [0, 1, 6]]
+    module = networks.views(
+        "raw+beat_network+kernels+differences+rhythm+beat_kernels",
+        hz=100.0,
+        encoder=networks.encoder("deep"),
+        beat_network=networks.encoder("beat"),
+        directions=8,
+        dilations=3,
+    )
+    variables = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, *signals.shape[1:])))
+    variables = whitening.fit(module, variables, signals, library.labels, scale=0.001)
+    embed, content = converted(module, variables)
+    records = signals.astype(np.float32) * np.float32(0.001)
+    last = 84 * 3 * len(random_kernels.dilations(90, 3))
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for part in (records[:1], records):
+        off = np.abs(session.run(None, {"records": part})[0] - np.asarray(embed(part)))
+        assert off[:, :-last].max() < 1e-5
+        assert np.median(off[:, -last:].max(axis=1)) < 1e-5
 
 
 def test_it_says_all_that_a_diagnosis_needs(content):
@@ -108,7 +163,7 @@ def test_another_learner_is_refused_in_a_line():
 
 def test_what_gives_other_numbers_is_not_written(monkeypatch):
     pytest.importorskip("jax2onnx")
-    monkeypatch.setattr(onnx_file, "difference", lambda *_: 0.5)
+    monkeypatch.setattr(onnx_file, "differences", lambda *_: np.array([0.5]))
     with pytest.raises(MetaecgError, match=r"differ by 5\.0e-01"):
         onnx_file.convert(lambda x: x.mean(1), FORM, {"notice": ""})
 

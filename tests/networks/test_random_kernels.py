@@ -1,5 +1,6 @@
 """Random kernels, against a slow reading of their definition."""
 
+import functools
 import itertools
 
 import jax
@@ -26,8 +27,9 @@ def slow_convolution(record, weights, leads, dilation):
 
 
 def fitted(module, signals):
-    variables = module.init(jax.random.key(0), signals[:1])
-    return {**variables, **module.apply(variables, signals, fit=True, mutable=[FITTED])[1]}
+    variables = jax.jit(module.init)(jax.random.key(0), signals[:1])
+    fit = jax.jit(functools.partial(module.apply, fit=True, mutable=[FITTED]))
+    return {**variables, **fit(variables, signals)[1]}
 
 
 def test_patterns_are_all_ways_to_put_three_heavy_taps_among_nine():
@@ -103,3 +105,30 @@ def test_a_shift_of_the_baseline_changes_nothing():
     np.testing.assert_allclose(
         module.apply(variables, signals + 5), module.apply(variables, signals), atol=0.05
     )
+
+
+def test_whole_microvolts_are_counted_exactly():
+    """As in integers: no order of sums, no batch and no device rounds a value over a bias."""
+    rng = np.random.default_rng(0)
+    units = rng.integers(-40, 41, (6, 203, 4)) + rng.integers(-3000, 3000, (6, 1, 4))
+    signals = units.astype(np.float32) * np.float32(0.001)
+    module = RandomKernels(dilations=3, whole=True)
+    variables = fitted(module, jnp.asarray(signals[:3]))
+    known = jax.tree.map(np.asarray, variables[FITTED])
+    np.testing.assert_allclose(known["biases"] * 1000 % 1, 0.5, atol=1e-3)
+    means = np.floor((2 * units.sum(axis=1, keepdims=True) + 203) / (2 * 203)).astype(int)
+    want = []
+    for n, dilation in enumerate(random_kernels.dilations(203, 3)):
+        summed = (units - means) @ known["leads"][n].astype(int)
+        padded = np.pad(summed, ((0, 0), (4 * dilation, 4 * dilation), (0, 0)))
+        values = sum(
+            padded[:, tap * dilation : tap * dilation + 203] * weights
+            for tap, weights in enumerate(PATTERNS.T.astype(int))
+        )[:, :: random_kernels.thinned(dilation)]
+        above = values[:, :, None] > np.floor(known["biases"][n] * 1000)[None, None]
+        want.append(above.mean(axis=1).reshape(6, -1))
+    apply = jax.jit(module.apply)
+    found = apply(variables, signals)
+    np.testing.assert_allclose(found, np.concatenate(want, axis=1), atol=1e-6)
+    alone = np.concatenate([apply(variables, record[None]) for record in signals])
+    np.testing.assert_allclose(alone, found, atol=1e-6)
