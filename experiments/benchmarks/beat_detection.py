@@ -19,7 +19,6 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import known_beats, timing
-from experiments.runs import command_line
 from metaecg.data.synthetic import generator
 from metaecg.diagnose.model import Form
 from metaecg.figures import pages
@@ -152,5 +151,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("ludb", None, "folder of LUDB 1.0.1, as published")
     flags.DEFINE_string("page", None, "HTML file of twenty recordings with their beats")
     flags.DEFINE_integer("synthetic", 10, "synthetic recordings of each condition", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main)

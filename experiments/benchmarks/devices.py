@@ -21,7 +21,6 @@ import optax
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.runs import command_line
 from metaecg import learners, networks
 from metaecg.train import batches, parallel, training_step, updates
 from metaecg.types import LibraryIndex
@@ -99,9 +98,7 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("repeats", 9, "measured steps of each layout", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
     flags.DEFINE_integer("process_id", None, "of a measured process; the command starts these")
     flags.DEFINE_integer("num_processes", None, "of a layout")
     flags.DEFINE_string("coordinator", None, "of a layout")
-    command_line.run(main)
+    timing.run(main, repeats=9)

@@ -8,14 +8,13 @@ by a nearest centroid on the `small` encoder, its parameters random, for which t
 """
 
 import functools
-import os
 
 import jax
 import numpy as np
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.runs import build, command_line, model_flags
+from experiments.runs import build, machine, model_flags
 from metaecg import learners, networks
 from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.diagnoser import Diagnoser
@@ -67,7 +66,7 @@ def main(_) -> None:
         ),
         measure("small, nearest centroid", small(samples, leads), samples, leads, FLAGS.queries),
     ]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = machine.cores()
     print(f"{WAY}-way {SHOT}-shot, {leads} leads of {samples} samples, {cores} cores")
     timing.report(rows, FLAGS.output, way=WAY, shot=SHOT, cores=cores)
 
@@ -75,5 +74,4 @@ def main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("artefact", None, "exported diagnoser instead of the package's")
     flags.DEFINE_integer("queries", 300, "asked one at a time", lower_bound=10)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main)

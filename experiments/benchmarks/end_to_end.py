@@ -20,7 +20,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments.benchmarks import timing
-from experiments.runs import build, command_line, training_data
+from experiments.runs import build, training_data
 from experiments.stress.memory import own_memory
 from metaecg.train import training_step
 
@@ -101,6 +101,4 @@ DEFAULT = (
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", DEFAULT, "configuration of one stage")
-    flags.DEFINE_integer("repeats", 3, "warm starts, and measurements of the step", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main, repeats=3)

@@ -16,7 +16,6 @@ import wfdb
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.runs import command_line
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
@@ -53,6 +52,4 @@ def main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("input", None, "folder of PTB-XL")
     flags.DEFINE_integer("records", 2000, "read by the plain loop", lower_bound=1)
-    flags.DEFINE_integer("repeats", 3, "measurements of each", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main, repeats=3)

@@ -19,7 +19,6 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import known_beats, timing
-from experiments.runs import command_line
 from metaecg.data import signal as steps
 from metaecg.data.synthetic import generator, heart
 from metaecg.diagnose import measurements
@@ -178,5 +177,4 @@ def main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("input", None, "folder of LUDB 1.0.1, as published")
     flags.DEFINE_integer("synthetic", 5, "synthetic recordings of each condition", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main)

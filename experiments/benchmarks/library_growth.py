@@ -11,17 +11,13 @@ import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from absl import flags
 
-from experiments.benchmarks import timing
-from experiments.runs import command_line
+from experiments.benchmarks import machine_limit, timing
+from experiments.benchmarks.training_step import prepared
 from metaecg import episodes, learners, networks
-from metaecg.episodes import tasks
-from metaecg.train import updates
-from metaecg.types import Episode, LibraryIndex
+from metaecg.types import LibraryIndex
 
 FLAGS = flags.FLAGS
 BASE = {"way": 5, "shot": 2, "queries": 10, "samples": 500}
@@ -31,15 +27,9 @@ LEADS, EPISODES = 12, 2
 def step(way: int, shot: int, queries: int, samples: int):
     """A training step of SNAIL that waits for its loss."""
     learner = learners.snail(networks.encoder("small"), way=way, length=way * shot + 1)
-    slots, asked = jnp.arange(way).repeat(shot), jnp.arange(queries) % way
-    episode = Episode(jnp.arange(way), slots, slots, asked, asked)
     records = jax.random.normal(jax.random.key(0), (EPISODES, way * shot + queries, samples, LEADS))
-    batch = jax.vmap(lambda records: tasks.few_shot(records, episode, way))(records)
-    update = updates.episodic(learner, optax.adam(1e-3))
-    variables = learner.init(jax.random.key(0), batch)
-    arguments = (variables, update.init(variables.params), batch, jax.random.key(0))
-    program = jax.jit(update.apply).lower(*arguments).compile()
-    return lambda: jax.block_until_ready(program(*arguments))
+    apply, arguments = prepared(learner, records, way, shot)
+    return machine_limit.compiled(apply, *arguments)[1]
 
 
 def _with(name: str, value: int):
@@ -75,6 +65,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("repeats", 7, "measurements of each", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main, repeats=7)

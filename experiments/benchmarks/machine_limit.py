@@ -11,16 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.benchmarks.training_step import QUERY, WAY
-from experiments.runs import command_line
+from experiments.benchmarks.training_step import QUERY, WAY, prepared
 from metaecg import learners, networks
-from metaecg.episodes import tasks
-from metaecg.train import updates
-from metaecg.types import Episode
 
 FLAGS = flags.FLAGS
 
@@ -46,32 +41,25 @@ def convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def main(_) -> None:
     encoder, episodes, dtype = networks.encoder(FLAGS.encoder), FLAGS.episodes, FLAGS.dtype
     learner = learners.snail(encoder, way=WAY, length=WAY * FLAGS.shot + 1)
-    slots, asked = jnp.arange(WAY).repeat(FLAGS.shot), jnp.arange(WAY).repeat(QUERY)
-    episode = Episode(jnp.arange(WAY), slots, slots, asked, asked)
-    records = jax.random.normal(jax.random.key(0), (episodes, len(slots) + len(asked), 1000, 12))
-    batch = jax.vmap(lambda records: tasks.few_shot(records, episode, WAY))(records)
-    update, embed = updates.episodic(learner, optax.adam(1e-3)), learner.embed
+    shape = (episodes, WAY * (FLAGS.shot + QUERY), 1000, 12)
+    records, embed = jax.random.normal(jax.random.key(0), shape), learner.embed
     assert embed is not None  # SNAIL embeds records by themselves
-    variables = learner.init(jax.random.key(0), batch)
-
+    apply, arguments = prepared(learner, records, WAY, FLAGS.shot)
+    variables, many = arguments[0], episodes * shape[1]
     programs = {
-        "training step": compiled(
-            update.apply, variables, update.init(variables.params), batch, jax.random.key(0)
-        ),
+        "training step": compiled(apply, *arguments),
         "its encoder, forward and backward": compiled(
             jax.grad(lambda p: embed(p, variables.state, records.reshape(-1, 1000, 12)).sum()),
             variables.params,
         ),
         "matrix product, 2048²": compiled(lambda x: x @ x, jnp.ones((2048, 2048), dtype)),
     }
-    many = len(slots) * episodes + len(asked) * episodes
     for samples, inputs, outputs, width in ((500, 12, 32, 7), (250, 32, 64, 5), (125, 64, 96, 5)):
-        shape = (
-            jnp.ones((many, samples, inputs), dtype),
-            jnp.ones((width, inputs, outputs), dtype),
+        x, kernel = (
+            jnp.ones(sides, dtype) for sides in ((many, samples, inputs), (width, inputs, outputs))
         )
         name = f"convolution {inputs} → {outputs}, width {width}"
-        programs[name] = compiled(convolution, *shape)
+        programs[name] = compiled(convolution, x, kernel)
     seconds = timing.alternate({n: run for n, (_, run) in programs.items()}, repeats=FLAGS.repeats)
     rows: list[dict[str, Any]] = []
     for name, (program, _) in programs.items():
@@ -90,6 +78,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("shot", 5, "examples of a class", lower_bound=1)
     flags.DEFINE_integer("episodes", 4, "in a step", lower_bound=1)
     flags.DEFINE_string("dtype", "float32", "of the product and the convolutions")
-    flags.DEFINE_integer("repeats", 9, "measurements of each", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main, repeats=9)

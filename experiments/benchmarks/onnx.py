@@ -7,7 +7,6 @@ numbers, over the largest number in it, between onnxruntime and jax.
 """
 
 import functools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from absl import flags
 
 from experiments import export
 from experiments.benchmarks import timing
-from experiments.runs import command_line
+from experiments.runs import machine
 from metaecg.data.library import open_library
 from metaecg.diagnose import artefact, onnx_file
 
@@ -63,11 +62,8 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     flags.DEFINE_string("library", None, "library whose recordings are embedded", required=True)
     flags.DEFINE_string("artefact", None, "exported diagnoser instead of the package's")
     flags.DEFINE_integer("recordings", 100, "how many", lower_bound=1)
-    flags.DEFINE_integer("repeats", 30, "measured calls of each", lower_bound=3)
-    flags.DEFINE_integer("threads", cores, "of onnxruntime", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    flags.DEFINE_integer("threads", machine.cores(), "of onnxruntime", lower_bound=1)
+    timing.run(main, repeats=30)

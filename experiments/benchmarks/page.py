@@ -17,7 +17,6 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.runs import command_line
 from metaecg.diagnose import answers, artefact
 
 FLAGS = flags.FLAGS
@@ -105,5 +104,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("query", None, "folder of recordings", required=True)
     flags.DEFINE_string("browser", None, "the program of Chromium; by default that on the path")
     flags.DEFINE_string("screenshots", None, "folder for pictures at desktop and phone width")
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main)

@@ -32,7 +32,6 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.runs import command_line
 from metaecg import episodes
 from metaecg.data import protocols
 from metaecg.data.library import open_library
@@ -219,6 +218,4 @@ if __name__ == "__main__":
     flags.DEFINE_list("shots", ["1", "5", "10"], "examples of a class")
     flags.DEFINE_list("batches", ["16", "1024"], "episodes drawn at a time")
     flags.DEFINE_integer("records", 1_000_000, "of the large index", lower_bound=1000)
-    flags.DEFINE_integer("repeats", 7, "measured batches of each", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main, repeats=7)

@@ -15,7 +15,6 @@ import time
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.runs import command_line
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
@@ -64,6 +63,4 @@ def main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("support", None, "labelled examples, as of experiments.diagnose")
     flags.DEFINE_string("query", None, "a recording")
-    flags.DEFINE_integer("repeats", 5, "starts of each", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main, repeats=5)

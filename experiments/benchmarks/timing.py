@@ -7,8 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.runs import machine
+from absl import flags
+
+from experiments.runs import command_line, machine
 from experiments.tables import markdown
+
+
+def run(main: Callable[[Sequence[str]], int | None], repeats: int | None = None) -> None:
+    """Runs a benchmark as a command, with the flags that benchmarks share beside its own.
+
+    Args:
+      main: as `command_line.run` takes it.
+      repeats: how often it measures if --repeats is not given; None if it has no such flag.
+    """
+    if repeats is not None:
+        flags.DEFINE_integer("repeats", repeats, "How often each is measured.", lower_bound=1)
+    flags.DEFINE_string("output", None, "A JSON file of the measurements.")
+    command_line.run(main)
 
 
 def alternate(

@@ -19,12 +19,11 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.benchmarks import timing
-from experiments.runs import command_line
 from metaecg import learners, networks
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
 from metaecg.train import updates
-from metaecg.types import Episode, Learner
+from metaecg.types import Array, Episode, Learner
 
 FLAGS = flags.FLAGS
 WAY, QUERY = 5, 5  # classes of an episode, queries of each
@@ -42,27 +41,39 @@ def batch(episodes: int, shot: int, samples: int, leads: int) -> tuple[np.ndarra
     return support, labels.copy(), query, targets.copy()
 
 
+def prepared(learner: Learner, records: Array, way: int, shot: int):
+    """The update of a learner, and its arguments: variables, optimiser, tasks and key.
+
+    Args:
+      learner: that is trained, by Adam.
+      records: [B, way · shot + queries, samples, leads] of B episodes; queries go slot by slot.
+      way, shot: of the episodes.
+    """
+    slots = jnp.arange(way).repeat(shot)
+    queries = records.shape[1] - len(slots)
+    asked = jnp.arange(queries) * way // queries
+    episode = Episode(jnp.arange(way), slots, slots, asked, asked)
+    batch = jax.vmap(lambda records: tasks.few_shot(records, episode, way))(records)
+    update = updates.episodic(learner, optax.adam(1e-3))
+    variables = learner.init(jax.random.key(0), batch)
+    return update.apply, (variables, update.init(variables.params), batch, jax.random.key(0))
+
+
 def ours(learner: Learner, given: tuple[np.ndarray, ...], shot: int):
     """Returns the step, which waits for its results, and the number of parameters."""
-    support, _, query, targets = given
+    support, _, query, _ = given
     records = jnp.asarray(np.concatenate([support, query], 1).swapaxes(2, 3))
-    slots = jnp.arange(WAY).repeat(shot)
-    episode = Episode(
-        jnp.arange(WAY), jnp.zeros_like(slots), slots, jnp.zeros(targets.shape[1]), targets[0]
-    )
-    tasked = jax.vmap(lambda records: tasks.few_shot(records, episode, WAY))(records)
-    update = updates.episodic(learner, optax.adam(1e-3))
-    variables = learner.init(jax.random.key(0), tasked)
-    state = (variables, update.init(variables.params))
+    apply, (*state, batch, key) = prepared(learner, records, WAY, shot)
     # Data is an argument: what a program holds as a constant it may compute in advance.
-    program = jax.jit(lambda s, t: update.apply(*s, t, jax.random.key(0)), donate_argnums=0)
+    program = jax.jit(lambda s, t: apply(*s, t, key), donate_argnums=0)
+    count = sum(x.size for x in jax.tree.leaves(state[0].params))
 
     def run() -> float:
         nonlocal state
-        *state, metrics = program(tuple(state), tasked)
+        *state, metrics = program(tuple(state), batch)
         return float(metrics["loss"])
 
-    return run, sum(x.size for x in jax.tree.leaves(variables.params))
+    return run, count
 
 
 def cell(
@@ -125,6 +136,4 @@ if __name__ == "__main__":
     flags.DEFINE_list("shots", ["1", "5"], "examples of a class")
     flags.DEFINE_integer("episodes", 4, "in a step", lower_bound=1)
     flags.DEFINE_integer("samples", 1000, "of a record", lower_bound=32)
-    flags.DEFINE_integer("repeats", 7, "measured steps of each", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main, repeats=7)

@@ -1,5 +1,6 @@
 """What a measurement was made on."""
 
+import os
 import platform
 import re
 from pathlib import Path
@@ -16,6 +17,13 @@ def facts() -> dict[str, str | int]:
         "python": platform.python_version(),
         "jax": jax.__version__,
     }
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:
