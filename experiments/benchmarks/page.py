@@ -1,7 +1,7 @@
 """The exported page in a browser, its network cut, beside metaecg diagnose on the same files.
 
     python -m experiments.benchmarks.page --page=FILE.html --support=FOLDER --query=FOLDER
-        [--browser=/usr/bin/chromium] [--screenshots=FOLDER]
+        [--artefact=FILE] [--browser=/usr/bin/chromium] [--screenshots=FOLDER]
 
 The page is opened from its file, the labelled examples are chosen folder by folder and then the
 recordings; what it says is compared with Python. It must have been exported without --support. The
@@ -59,7 +59,8 @@ def main(_) -> None:
                 page.screenshot(path=path, clip=_first(page, width), full_page=True)
         version = browser.version
         browser.close()
-    wanted = answers.answer(artefact.shipped(), support, [str(query)])
+    path = Path(FLAGS.artefact).expanduser() if FLAGS.artefact else artefact.shipped_path()
+    wanted = answers.answer(artefact.read(path), support, [str(query)])
     by_name = {read.name: each for read, each in zip(wanted.queries, wanted.diagnoses)}
     off, differ = 0.0, []
     for mine in found:
@@ -102,6 +103,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("page", None, "made by metaecg export --format=html", required=True)
     flags.DEFINE_string("support", None, "folder of sub-folders of recordings", required=True)
     flags.DEFINE_string("query", None, "folder of recordings", required=True)
+    flags.DEFINE_string("artefact", None, "exported diagnoser of the page instead of the package's")
     flags.DEFINE_string("browser", None, "the program of Chromium; by default that on the path")
     flags.DEFINE_string("screenshots", None, "folder for pictures at desktop and phone width")
     timing.run(main)

@@ -68,6 +68,9 @@ def convert(
     except Exception as error:  # of many types, the primitive that it lacks in its message
         said = " ".join(str(error).split())[:200]
         raise MetaecgError(f"jax2onnx cannot convert this encoder: {said}") from error
+    # It declares some shapes with the axes of JAX's order. Runtimes find all shapes by themselves,
+    # and onnxruntime-web refuses those that differ.
+    del model.graph.value_info[:]
     onnx.helper.set_model_props(
         model, {plain.KEY: json.dumps(described, ensure_ascii=False, separators=(",", ":"))}
     )

@@ -29,7 +29,8 @@ async function startEmbedding(model) {
   ort.env.wasm.wasmBinary = wasm.buffer;
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
-  const session = await ort.InferenceSession.create(onnx, { executionProviders: ["wasm"] });
+  const options = { executionProviders: ["wasm"], logSeverityLevel: 3 }; // errors alone
+  const session = await ort.InferenceSession.create(onnx, options);
   const { samples, leads, scale } = model.record;
   return async (units) => {
     const records = new ort.Tensor("float32", millivolts(units, scale), [1, samples, leads.length]);
