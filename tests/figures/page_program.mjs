@@ -11,6 +11,7 @@ const { fit } = await load("answer");
 const { fillIn, read } = await load("files");
 const { adapt } = await load("form");
 const { leadName } = await load("leads");
+const { withoutPulse } = await load("muse");
 const { PageError, g } = await load("numbers");
 const { paper } = await load("paper");
 
@@ -35,13 +36,15 @@ function column(each, name) {
   for (const [lead, first, count] of each.missing ?? []) {
     if (lead === name) made.fill(NaN, first, first + count);
   }
-  return made;
+  const [quiet, step, after] = each.pulse ?? [0, 0, 0];
+  const pulse = new Float64Array(quiet + step + after).fill(each.height ?? 1000, quiet, quiet + step);
+  return Float64Array.of(...made, ...pulse);
 }
 
 const vector = (each) => tried(() => {
   const names = Object.keys(each.leads);
   const columns = names.map((name) => column(each, name));
-  const raw = { columns, hz: each.hz, units: names.map(() => "uV"), names };
+  const raw = withoutPulse({ columns, hz: each.hz, units: names.map(() => "uV"), names });
   const { units, notes } = adapt(fillIn(raw, nothing, job.leads), each.form);
   return {
     units: units.map((lead) => [...lead]),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from metaecg.data.readers import recordings
+from metaecg.data.readers import recordings, vendors
 from metaecg.data.readers.given_by_user import Given, fill_in
 from metaecg.data.readers.raw import Raw
 from metaecg.errors import MetaecgError
@@ -67,6 +67,16 @@ CASES = {
     ),
     "a flat lead": case(100, 300, {"I": ONE, "II": TWO, "III": SIX, "V1": []}),
     "a lead twice": case(100, 300, {"I": ONE, "II": TWO, "III": SIX, "V1": SIX, "C1": SIX}),
+    "a calibration pulse": case(
+        500, 1450, {"I": ONE, "II": TWO, "III": SIX, "V1": SIX}, pulse=[50, 100, 50]
+    ),
+    "a step of half its height": case(
+        500,
+        1450,
+        {"I": ONE, "II": TWO, "III": SIX, "V1": SIX},
+        pulse=[50, 100, 50],
+        height=500,
+    ),
     "none of the leads": case(100, 300, {"V5": ONE, "V6": TWO}),
     "too short for an ECG": case(100, 49, {"I": ONE, "II": TWO}),
     "the wrong unit": case(100, 300, {"I": [[1, 90, 0]], "II": [[2, 90, 0]]}),
@@ -74,7 +84,7 @@ CASES = {
 
 
 def microvolts(case: dict[str, Any]) -> np.ndarray:
-    """[samples, leads]: Σ size · sin(2π (i + shift) / period), rounded, plus the offset."""
+    """[samples, leads]: Σ size · sin(2π (i + shift) / period), rounded, plus the offset; pulse."""
     i = np.arange(case["samples"])
     columns = []
     for lead, waves in case["leads"].items():
@@ -86,14 +96,18 @@ def microvolts(case: dict[str, Any]) -> np.ndarray:
         for name, first, count in case.get("missing", ()):
             if name == lead:
                 column[first : first + count] = np.nan
-        columns.append(column)
+        quiet, step, after = case.get("pulse", (0, 0, 0))
+        pulse = np.repeat([0, case.get("height", 1000), 0], [quiet, step, after])
+        columns.append(np.concatenate([column, pulse]))
     return np.stack(columns, axis=1)
 
 
 def computed(case: dict[str, Any]) -> dict[str, Any]:
     """What Python makes of a case: units of each lead and notes, or the error."""
     names = tuple(case["leads"])
-    raw = Raw(microvolts(case), case["hz"], ("uV",) * len(names), names)
+    units = ("uV",) * len(names)
+    signal, notes = vendors.without_pulse(microvolts(case), units, case["hz"])
+    raw = Raw(signal, case["hz"], units, names, tuple(notes))
     try:
         whole = fill_in(raw, Given())
         recording = recordings.Recording(whole.signal, whole.hz, whole.leads, "", whole.notes)

@@ -17,6 +17,7 @@ import pytest
 from page_vectors import CASES, FILE, computed
 
 import metaecg
+from experiments.stress import machine_files
 from metaecg.data.readers import lead_names, recordings
 from metaecg.diagnose import plain, support
 from metaecg.diagnose.answers import diagnose
@@ -277,6 +278,21 @@ def test_muse_files_give_the_rhythm_in_millivolts(run):
     np.testing.assert_allclose(mine["columns"][1][:3], [0.0, 0.244, -0.244])
     assert len(mine["columns"][0]) == 600
     assert mine["notes"][0] == ["uV to mV", False]
+
+
+@needs_node
+def test_a_calibration_pulse_in_a_muse_file_is_cut_off_as_by_python(run, tmp_path):
+    pytest.importorskip("ecgdatakit", reason="the vendors extra is not installed")
+    written = machine_files.counts()
+    step = np.repeat([0, 205, 0], [50, 100, 50])[:, None]  # · 4.88 µV
+    for kept in (written, np.concatenate([written, np.repeat(step, 8, axis=1)])):
+        (tmp_path / "m.xml").write_bytes(machine_files.muse(kept))
+        theirs = recordings.read(tmp_path / "m.xml")
+        assert len(theirs.signal) == len(written)
+        content = _base64((tmp_path / "m.xml").read_bytes())
+        (mine,) = run(files=[{"name": "m.xml", "bytes": content}])["files"]
+        _same(mine, theirs, "m.xml")
+    assert "the calibration pulse at its end, 0.4 s, is cut off" in [n[0] for n in mine["notes"]]
 
 
 FORM = Form(100.0, 40, ("I", "II"))

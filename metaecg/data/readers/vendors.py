@@ -100,11 +100,8 @@ def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
     ((_, hz),) = sizes
     columns, units = zip(*(_lead(lead, name) for lead in leads))
     signal, notes = np.stack(columns, axis=1), [Note(text, serious=True) for text in warned]
-    steps = {"mV": 1.0, "uV": 1000.0}
-    pulse = _calibration(signal / steps[units[0]], hz) if set(units) in ({"mV"}, {"uV"}) else 0
-    if pulse:
-        signal = signal[: len(signal) - pulse]
-        notes.append(Note(f"the calibration pulse at its end, {pulse / hz:g} s, is cut off"))
+    signal, said_of_pulse = without_pulse(signal, units, hz)
+    notes += said_of_pulse
     whole, wanted = len(signal), part.samples(hz)
     return Raw(
         signal if wanted is None else signal[:wanted],
@@ -126,6 +123,25 @@ def _lead(lead: Any, name: str) -> tuple[np.ndarray, str]:
     if not lead.resolution_unit:
         return samples, ""
     return samples * lead.resolution + lead.offset, lead.resolution_unit
+
+
+def without_pulse(
+    signal: np.ndarray, units: tuple[str, ...], hz: float
+) -> tuple[np.ndarray, list[Note]]:
+    """What a machine's file holds without a calibration pulse at its end, with a note of one.
+
+    Args:
+      signal: float [samples, leads].
+      units: of the leads; a pulse is known in mV or uV.
+      hz: samples per second.
+    """
+    steps = {"mV": 1.0, "uV": 1000.0}
+    alike = len(set(units)) == 1 and units[0] in steps
+    pulse = _calibration(signal / steps[units[0]], hz) if alike else 0
+    if not pulse:
+        return signal, []
+    text = f"the calibration pulse at its end, {pulse / hz:g} s, is cut off"
+    return signal[: len(signal) - pulse], [Note(text)]
 
 
 def _calibration(signal: np.ndarray, hz: float) -> int:

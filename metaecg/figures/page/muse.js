@@ -1,5 +1,5 @@
 // GE MUSE XML: the rhythm strip, never the representative beats.
-import { PageError } from "./numbers.js";
+import { PageError, g } from "./numbers.js";
 
 function inside(xml, tag) {
   return [...xml.matchAll(new RegExp(`<${tag}>([\\s\\S]*?)</${tag}>`, "g"))].map((m) => m[1]);
@@ -50,7 +50,28 @@ export function readMuse(bytes) {
     const said = one(lead, "LeadAmplitudeUnits");
     return usual[said.toUpperCase()] ?? said;
   });
-  return { columns, hz, units, names: leads.map((lead) => one(lead, "LeadID")) };
+  return withoutPulse({ columns, hz, units, names: leads.map((lead) => one(lead, "LeadID")) });
+}
+
+/** What a machine's file holds, without a calibration pulse at its end: all leads step by 1 mV. */
+export function withoutPulse(raw) {
+  const perMillivolt = { mV: 1, uV: 1000 }[raw.units[0]];
+  const { columns, hz } = raw;
+  if (!perMillivolt || raw.units.some((unit) => unit !== raw.units[0]) || columns.length < 2) return raw;
+  const last = columns[0].length - 1;
+  let first = last, low = 0, high = 0;
+  for (let i = last; i > last - Math.trunc(2 * hz) && i >= 0; i -= 1) {
+    const above = columns.map((column) => (column[i] - column[last]) / perMillivolt);
+    const middle = above.reduce((a, b) => a + b, 0) / above.length;
+    const spread = Math.max(...above) - Math.min(...above);
+    // Samples before it may be alike by chance, but not of its height.
+    if (spread > 0.01 || middle < -0.05 || middle > 1.05) break;
+    [first, low, high] = [i, Math.min(low, ...above), Math.max(high, ...above)];
+  }
+  if (!(Math.abs(high - low - 1) < 0.05)) return raw; // NaN where samples are missing
+  const seconds = g((last + 1 - first) / hz);
+  const note = { text: `the calibration pulse at its end, ${seconds} s, is cut off`, serious: false };
+  return { ...raw, columns: columns.map((column) => column.slice(0, first)), notes: [note] };
 }
 
 function decoded(base64, id) {
