@@ -121,10 +121,8 @@ _OF_ARTEFACT = ("protocol", "refit", "seen", "sites", "support_library", "output
 
 
 def main(_) -> None:
-    if FLAGS.workdir is not None and FLAGS.artefact is not None:
-        raise MetaecgError("name a model by --workdir or by --artefact, not by both")
-    if not 0 < FLAGS.error_rate < 1:
-        raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
+    model_flags.check_one_model()
+    model_flags.check_error_rate()
     given = [name for name in _OF_ARTEFACT if FLAGS[name].value]
     if FLAGS.workdir is not None and given:
         raise MetaecgError(f"--{given[0]} belongs to --artefact; a run has its own protocol")
@@ -159,10 +157,8 @@ def _measure_artefact() -> None:
         FLAGS.protocol, model.provenance.get("protocol"), library, known, seen=FLAGS.seen
     )
     remarks += unchecked(model, library, rules, FLAGS.part, seen=FLAGS.seen)
-    part, sites = (
-        protocols.split(library, rules, FLAGS.part),
-        own_archive.sites(FLAGS.sites, library),
-    )
+    part = protocols.split(library, rules, FLAGS.part)
+    sites = own_archive.sites(FLAGS.sites, library)
     fitted_on = None
     if FLAGS.refit:
         fitted_on, part = _parts(model, library, rules, part, remarks)

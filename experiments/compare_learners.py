@@ -51,16 +51,13 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    if not FLAGS.library or not FLAGS.output:
-        raise MetaecgError("--library and --output are needed (see --help)")
+    command_line.need("library", "output")
     names = [n for n in LEARNERS if n == ENCODER or not FLAGS.only or n in FLAGS.only]
     if unknown := set(FLAGS.only or ()) - set(NAMES):
         raise MetaecgError(f"--only: no learner {min(unknown)!r}; there are {', '.join(NAMES)}")
     learners.check_probes(FLAGS.probes)
-    ways, shots = (
-        command_line.counts("ways", FLAGS.ways, 2),
-        command_line.counts("shots", FLAGS.shots),
-    )
+    ways = command_line.counts("ways", FLAGS.ways, 2)
+    shots = command_line.counts("shots", FLAGS.shots)
     output, whole = Path(FLAGS.output).expanduser(), protocols.load(FLAGS.protocol)
     if not getattr(whole.splits[0], FLAGS.part):
         raise MetaecgError(f"--part={FLAGS.part}: protocol {FLAGS.protocol} has no such part")

@@ -35,8 +35,7 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    if not FLAGS.start_from or not FLAGS.output:
-        raise MetaecgError("--start_from and --output are needed (see --help)")
+    command_line.need("start_from", "output")
     rules = update_rules.RULES
     if unknown := set(FLAGS.only or ()) - set(rules):
         raise MetaecgError(f"--only: no rule {min(unknown)!r}; there are {', '.join(rules)}")

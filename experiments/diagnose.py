@@ -14,9 +14,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.runs import command_line
+from experiments.runs import command_line, model_flags
 from experiments.runs.model_flags import define_given, define_model, given, load
-from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
 
@@ -36,10 +35,8 @@ def define_flags() -> None:
 
 
 def main(_) -> int:
-    if FLAGS.support is None or not FLAGS.query:
-        raise MetaecgError("--support and --query are needed (see --help)")
-    if not 0 < FLAGS.error_rate < 1:
-        raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
+    command_line.need("support", "query")
+    model_flags.check_error_rate()
     from metaecg.diagnose import answers  # jax takes a second to import
 
     unsaid = given()

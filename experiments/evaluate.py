@@ -26,6 +26,7 @@ from experiments.runs import (
     build,
     command_line,
     machine,
+    model_flags,
     own_archive,
     provenance,
     trained,
@@ -207,8 +208,7 @@ def _check_flags() -> None:
         )
     if FLAGS["repeats"].present and not FLAGS.detection:
         raise MetaecgError("--repeats is of detection: give --detection as well")
-    if FLAGS.workdir and FLAGS.artefact:
-        raise MetaecgError("name a model by --workdir or by --artefact, not by both")
+    model_flags.check_one_model()
     if not FLAGS.workdir and not (FLAGS.library and FLAGS.output):
         raise MetaecgError(
             "without --workdir, an exported model is measured, and needs --library, the archive to "
@@ -219,7 +219,7 @@ def _check_flags() -> None:
             f"--workdir={FLAGS.workdir}: is an exported model, not the folder of a training run; "
             "give it as --artefact"
         )
-    output = Path(FLAGS.output or Path(FLAGS.workdir, "results.json")).expanduser()
+    output = _output()
     if output.parent.is_dir() and not os.access(output.parent, os.W_OK):
         raise MetaecgError(
             f"{output.parent}: the results cannot be written there; name another file by "
@@ -232,21 +232,22 @@ def _check_flags() -> None:
             raise MetaecgError(f"--output={FLAGS.output}: there is no folder {output.parent}")
 
 
+def _output() -> Path:
+    return Path(FLAGS.output or Path(FLAGS.workdir, "results.json")).expanduser()
+
+
 def _write(results: dict[str, Any], text: str, title: str) -> None:
     """Writes results.json and the tables beside it, and prints these."""
     command = f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}"
     results = {"command": command, "machine": machine.facts(), **results, "note": NOTICE}
-    folder = Path(FLAGS.workdir or FLAGS.output).expanduser()
-    output = Path(FLAGS.output).expanduser() if FLAGS.output else folder / "results.json"
+    output = _output()
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     output.with_suffix(".md").write_text(f"# {title}\n\n    {command}\n\n{text}\n", "utf-8")
     print(f"{text}\n\n{title}; details in {output}")
     if "rows" in results:
-        page = output.with_name("report.html") if not FLAGS.output else output.with_suffix(".html")
-        page.write_text(
-            report.evaluation_page(results, workdir.metrics(folder) if FLAGS.workdir else []),
-            "utf-8",
-        )
+        page = output.with_suffix(".html") if FLAGS.output else output.with_name("report.html")
+        curves = workdir.metrics(Path(FLAGS.workdir).expanduser()) if FLAGS.workdir else []
+        page.write_text(report.evaluation_page(results, curves), "utf-8")
         print(f"figures in {page}")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments.runs import command_line, models, rebuilt
+from experiments.runs import command_line, model_flags, models, rebuilt
 from experiments.runs.model_flags import define_given, define_model, given
 from metaecg.diagnose import artefact, calibration, fitting, onnx_file, plain
 from metaecg.diagnose import support as files
@@ -150,8 +150,7 @@ def main(_) -> None:
     form = FLAGS.format
     if FLAGS.output is None or (FLAGS.workdir is None and form == "metaecg"):
         raise MetaecgError("--workdir and --output are needed (see --help)")
-    if FLAGS.workdir and FLAGS.artefact:
-        raise MetaecgError("--workdir and --artefact are both given; name one of them")
+    model_flags.check_one_model()
     if FLAGS.half and form != "metaecg":
         raise MetaecgError(f"--half: the format {form} has 32 bits; leave it out")
     folder, file, output = (

@@ -93,10 +93,7 @@ def main(_) -> int:
         opened = archives.open_prepared(model, FLAGS.library)
     else:
         opened = archives.open_files(model, FLAGS.input, given)
-    examples, warnings = archives.examples(
-        model, opened.recordings, given, FLAGS.support, FLAGS.sought, FLAGS.positives,
-        FLAGS.negatives,
-    )  # fmt: skip
+    examples, warnings = archives.examples(model, opened.recordings, given)
     asked = question.ask(model, opened.archive, examples, opened.recordings)
     found = question.answer(opened.archive, asked)
     rows = list(table(opened.recordings, asked, found))

@@ -80,8 +80,7 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    if not FLAGS.library or not FLAGS.output:
-        raise MetaecgError("give --library and --output (--help describes them)")
+    command_line.need("library", "output")
     output = Path(FLAGS.output).expanduser()
     if output.suffix != ".json":
         raise MetaecgError(f"--output={output}: a protocol is a .json file")

@@ -18,7 +18,6 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -137,10 +136,8 @@ def define_flags() -> None:
     )
 
 
-def main(argv: Sequence[str]) -> None:
-    del argv
-    if FLAGS.source is None or FLAGS.output is None:
-        raise MetaecgError("--source and --output are needed (see --help)")
+def main(_) -> None:
+    command_line.need("source", "output")
     start = time.perf_counter()
     for sources, given in _ONLY_FOR:
         for name in given:
@@ -176,12 +173,8 @@ def _import() -> Imported:
     writing.check_free(_output(), overwrite=FLAGS.overwrite)  # before the work, not after it
     source = _open(Path(FLAGS.input).expanduser())
     source = source._replace(items=source.items[: FLAGS.limit])
-    options = Options(
-        FLAGS.workers or os.cpu_count() or 1,
-        FLAGS.strict,
-        FLAGS.equivalent_codes == "merge",
-        FLAGS.overwrite,
-    )
+    workers = FLAGS.workers or os.cpu_count() or 1
+    options = Options(workers, FLAGS.strict, FLAGS.equivalent_codes == "merge", FLAGS.overwrite)
     return importing.make_library(
         _output(),
         source,
@@ -207,23 +200,18 @@ def _open(folder: Path) -> Source:
 
 
 def _output() -> Path:
-    if not FLAGS.output:
-        raise MetaecgError("--output is empty: give the folder of the library to make")
     return Path(FLAGS.output).expanduser()  # no shell expands --output=~/library
 
 
 def _target(usual: Target) -> Target:
-    target = usual
-    if FLAGS.hz is not None:
-        target = target._replace(hz=FLAGS.hz)
     if FLAGS.cut is not None and FLAGS.seconds is not None:
         raise MetaecgError("--cut and --seconds both say how long a record is; give one of them")
+    given = {name: FLAGS[name].value for name in ("hz", "seconds")}
     if FLAGS.cut is not None:
-        target = target._replace(seconds=FLAGS.cut, cut=True)
-    if FLAGS.seconds is not None:
-        target = target._replace(seconds=FLAGS.seconds)
+        given |= {"seconds": FLAGS.cut, "cut": True}
     if FLAGS.leads is not None:
-        target = target._replace(leads=tuple(map(steps.lead_name, FLAGS.leads)))
+        given["leads"] = tuple(map(steps.lead_name, FLAGS.leads))
+    target = usual._replace(**{k: value for k, value in given.items() if value is not None})
     if FLAGS.bandpass is not None:
         try:
             low, high = map(float, FLAGS.bandpass)

@@ -75,18 +75,10 @@ def open_session(folder: Path) -> tuple[archives.Opened, Session, log.Log]:
     assert opened.library is not None
     facts = {"library": opened.library.fingerprint, "model": cache.fingerprint(model)}
     if not begun:
-        examples, warnings = archives.examples(
-            model, opened.recordings, given, FLAGS.support, FLAGS.sought, FLAGS.positives,
-            FLAGS.negatives,
-        )  # fmt: skip
+        examples, warnings = archives.examples(model, opened.recordings, given)
         asked = question.ask(model, opened.archive, examples, opened.recordings)
-        settings = {
-            "strategy": FLAGS.strategy,
-            "control": FLAGS.control,
-            "seed": FLAGS.seed,
-            "warnings": warnings,
-        }
-        log.create(folder, examples, **facts, **settings)
+        settings = {name: FLAGS[name].value for name in ("strategy", "control", "seed")}
+        log.create(folder, examples, **facts, **settings, warnings=warnings)
     examples, kept = log.load(folder)
     for name, value in facts.items():
         if kept.get(name) != value:
@@ -109,8 +101,7 @@ def open_session(folder: Path) -> tuple[archives.Opened, Session, log.Log]:
 
 
 def main(_) -> None:
-    if not FLAGS.session or not FLAGS.library:
-        raise MetaecgError("--session and --library are needed (see --help)")
+    command_line.need("session", "library")
     folder = Path(FLAGS.session).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     refusal = (

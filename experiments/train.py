@@ -13,7 +13,6 @@ from absl import flags
 from experiments.configs import flags as config_flags
 from experiments.runs import command_line, loop
 from experiments.runs.stages import train
-from metaecg.errors import MetaecgError
 from metaecg.train import parallel
 
 FLAGS = flags.FLAGS
@@ -35,8 +34,7 @@ def define_flags() -> None:
 
 def main(_) -> None:
     config = config_flags.config()
-    if not FLAGS.workdir:
-        raise MetaecgError("--workdir is needed (see --help)")
+    command_line.need("workdir")
     folder = Path(FLAGS.workdir).expanduser()
     parallel.start(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
     try:

@@ -80,6 +80,7 @@ def flags_of(module):
     calls = [c for c in calls if isinstance(c.func, ast.Attribute) and c.args]
     found = {c.args[0].value for c in calls if c.func.attr.startswith("DEFINE_")}
     shared = {"archives.define_flags()": "runs.archives", "define_model()": "runs.model_flags"}
+    shared["timing.run(main"] = "benchmarks.timing"
     for call, where in shared.items():
         if call in text and module != where:
             found |= flags_of(where)
@@ -88,10 +89,9 @@ def flags_of(module):
     return found | {f"no{name}" for name in found} | ABSL
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_flags_and_configurations_that_a_page_names_exist(page):
+def test_commands_flags_and_configurations_that_a_page_names_exist():
     wrong = []
-    for name, arguments in commands(page.read_text("utf-8")):
+    for name, arguments in (c for page in PAGES for c in commands(page.read_text("utf-8"))):
         room = name.partition(".")[0]
         if name not in COMMANDS and room not in ("benchmarks", "stress", "tables"):
             wrong.append(name)
@@ -108,14 +108,15 @@ def test_commands_flags_and_configurations_that_a_page_names_exist(page):
     assert wrong == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_and_links_that_a_page_names_exist(page):
-    text = page.read_text("utf-8")
-    named = re.findall(r"`((?:metaecg|experiments|tests|docs|colab)/[\w/.]*)[:`]", text)
-    named += re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.py)[:`]", text)
-    missing = [n for n in named if not any((ROOT / top / n).exists() for top in (".", "metaecg"))]
-    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
-    missing += [link for link in linked if not (page.parent / link).exists()]
+def test_files_and_links_that_a_page_names_exist():
+    missing = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        named = re.findall(r"`((?:metaecg|experiments|tests|docs|colab)/[\w/.]*)[:`]", text)
+        named += re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.py)[:`]", text)
+        missing += [n for n in named if not any((ROOT / t / n).exists() for t in (".", "metaecg"))]
+        linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+        missing += [link for link in linked if not (page.parent / link).exists()]
     assert missing == []
 
 
@@ -133,13 +134,13 @@ def test_the_citation_is_of_this_version():
     assert {"CN109700434A", "10.1038/s41597-020-0495-6"} <= numbers
 
 
-@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
-def test_tables_are_those_of_the_results_files(page):
-    text = page.read_text("utf-8")
-    assert tables.render(text) == text, "run: python docs/tables.py"
-    by_hand = [line for line in tables.MARK.sub("", text).splitlines() if line.startswith("|")]
-    measured = [line for line in by_hand if len(re.findall(r"[0-9]?\.\d\d\d", line)) > 1]
-    assert measured == [], "a table of numbers has no results file"
+def test_tables_are_those_of_the_results_files():
+    for page in tables.PAGES:
+        text = page.read_text("utf-8")
+        assert tables.render(text) == text, f"{page}: run: python docs/tables.py"
+        by_hand = [line for line in tables.MARK.sub("", text).splitlines() if line.startswith("|")]
+        measured = [line for line in by_hand if len(re.findall(r"[0-9]?\.\d\d\d", line)) > 1]
+        assert measured == [], f"{page}: a table of numbers has no results file"
 
 
 def test_results_say_how_they_were_measured():
@@ -177,10 +178,10 @@ def test_a_table_shows_the_columns_that_are_named_and_refuses_others(tmp_path):
         tables.table(path, "c")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_libraries_that_a_page_makes_of_files_have_the_form_that_models_read(page):
+def test_libraries_that_a_page_makes_of_files_have_the_form_that_models_read():
     """Files mostly have 500 Hz, which `prepare` keeps where no flag says otherwise."""
-    made = [flags for name, flags in commands(page.read_text("utf-8")) if name == "prepare"]
+    named = [command for page in PAGES for command in commands(page.read_text("utf-8"))]
+    made = [flags for name, flags in named if name == "prepare"]
     of_files = [flags for flags in made if re.search("--source=(wfdb|csv)", flags)]
     assert [
         flags for flags in of_files if not re.search("--hz=100 --(seconds|cut)=10 ", flags)

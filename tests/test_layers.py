@@ -1,10 +1,9 @@
 """Imports go down only, read from the source: no module is run."""
 
 import ast
+import functools
 import sys
 from pathlib import Path
-
-import pytest
 
 import metaecg
 
@@ -57,6 +56,7 @@ ONLY_IN = {
 }
 
 
+@functools.cache
 def imports(module):
     """Names of the modules that a module imports, anywhere in it: within a function as well."""
     found = set()
@@ -90,11 +90,11 @@ def test_modules_are_found_and_every_room_is_known():
     assert {"metaecg.episodes.sampling", "metaecg.train.meta", "metaecg.networks.snail"} <= {*CORE}
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_core_imports_jax_flax_optax_numpy_and_scipy_alone(module):
+def test_core_imports_jax_flax_optax_numpy_and_scipy_alone():
     allowed = {"jax", "flax", "optax", "numpy", "scipy", "metaecg"} | sys.stdlib_module_names
-    assert {name.split(".")[0] for name in imports(module)} <= allowed
-    assert {name for name in imports(module) if name.startswith("metaecg.")} <= {*CORE}
+    for module in CORE:
+        assert {name.split(".")[0] for name in imports(module)} <= allowed, module
+        assert {n for n in imports(module) if n.startswith("metaecg.")} <= {*CORE}, module
 
 
 def needed(module, done):
@@ -125,12 +125,12 @@ DIAGNOSIS = (
 READING = ("support", "answers")
 
 
-@pytest.mark.parametrize("module", DIAGNOSIS + READING)
-def test_a_diagnosis_needs_jax_and_numpy_alone_and_to_read_files_scipy_and_wfdb(module):
+def test_a_diagnosis_needs_jax_and_numpy_alone_and_to_read_files_scipy_and_wfdb():
     allowed = {"jax", "numpy"} | sys.stdlib_module_names
-    if module in READING:
-        allowed |= {"scipy", "wfdb", "pydicom", "pyedflib", "tqdm"}
-    assert needed(f"metaecg.diagnose.{module}", set()) <= allowed
+    reading = allowed | {"scipy", "wfdb", "pydicom", "pyedflib", "tqdm"}
+    for module in DIAGNOSIS + READING:
+        found = needed(f"metaecg.diagnose.{module}", set())
+        assert found <= (reading if module in READING else allowed), module
 
 
 def test_every_module_of_the_diagnosis_is_listed_or_fits_or_measures():
@@ -138,9 +138,9 @@ def test_every_module_of_the_diagnosis_is_listed_or_fits_or_measures():
     assert modules == {*DIAGNOSIS, *READING, "bounds", "fitting", "measuring", "onnx_file"}
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if room(m)])
-def test_imports_go_down_only(module):
-    for name in imports(module):
+def test_imports_go_down_only():
+    pairs = [(m, name) for m in MODULES if room(m) for name in imports(m)]
+    for module, name in pairs:
         if name.startswith("metaecg."):
             assert ROOMS.index(room(name)) <= ROOMS.index(room(module)), f"{module} imports {name}"
 
@@ -154,8 +154,7 @@ def test_no_two_modules_import_each_other():
         done |= free
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_packages_are_imported_where_they_belong(module):
-    for name in imports(module):
+def test_packages_are_imported_where_they_belong():
+    for module, name in ((m, name) for m in MODULES for name in imports(m)):
         allowed = ONLY_IN.get(name.split(".")[0])
         assert allowed is None or within(module, allowed), f"{module} imports {name}"

@@ -1,5 +1,7 @@
 """The index of a library: what it takes for labels and patients, and what it refuses."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -10,28 +12,23 @@ from metaecg.types import LibraryIndex
 TRUTH = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [TRUTH, TRUTH.tolist(), TRUTH.astype(int), TRUTH.astype(np.float32), TRUTH.astype(object)],
-    ids=["bool", "lists", "integers", "floats", "objects"],
-)
-def test_labels_are_bool_or_numbers_that_are_0_or_1(labels):
-    index = LibraryIndex(labels, range(4))
-    assert index.labels.dtype == bool
-    assert index.labels.tolist() == TRUTH.tolist()
+def test_labels_are_bool_or_numbers_that_are_0_or_1():
+    for labels in (TRUTH, TRUTH.tolist(), *map(TRUTH.astype, (int, np.float32, object))):
+        index = LibraryIndex(labels, range(4))
+        assert index.labels.dtype == bool
+        assert index.labels.tolist() == TRUTH.tolist()
 
 
-@pytest.mark.parametrize("wrong", [np.nan, -1, 0.5, 2, None, "0", "False", "", 1j])
-def test_labels_that_are_neither_0_nor_1_are_refused(wrong):
-    for dtype in (None, object):
-        labels = np.array([[1, 0], [0, wrong]], dtype)
+def test_labels_that_are_neither_0_nor_1_are_refused():
+    wrong = (np.nan, -1, 0.5, 2, None, "0", "False", "", 1j)
+    for one, dtype in itertools.product(wrong, (None, object)):
+        labels = np.array([[1, 0], [0, one]], dtype)
         with pytest.raises(MetaecgError, match=r"^labels must be bool, or numbers .* 0 or 1: .*$"):
             LibraryIndex(labels, [0, 1])
 
 
-@pytest.mark.parametrize(
-    "patients",
-    [
+def test_patients_are_numbered_whatever_their_ids_are():
+    for patients in (
         [7, 9, 7, 8],
         np.arange(4) * 2**32 - np.array([0, 0, 2, 0]) * 2**32,
         np.array([2**63, 2**64 - 1, 2**63, 0], np.uint64),
@@ -41,30 +38,23 @@ def test_labels_that_are_neither_0_nor_1_are_refused(wrong):
         [("x", 1), ("x", 2), ("x", 1), ("y", 1)],
         ["1", 1, "1", 2],
         [b"1", "1", b"1", 1],
-    ],
-    ids=["int", "wide", "unsigned", "str", "array of str", "halves", "tuples", "mixed", "bytes"],
-)
-def test_patients_are_numbered_whatever_their_ids_are(patients):
-    index = LibraryIndex(TRUTH, patients)
-    assert index.patients.dtype == np.int32
-    assert index.patients.tolist() == [0, 1, 0, 2]
+    ):
+        index = LibraryIndex(TRUTH, patients)
+        assert index.patients.dtype == np.int32
+        assert index.patients.tolist() == [0, 1, 0, 2], patients
 
 
-@pytest.mark.parametrize(
-    "patients",
-    [
+def test_patients_that_are_missing_or_not_hashable_are_refused():
+    for patients in (
         [0, 1, 2, None],
         [0, 1, 2, float("nan")],
         np.array([np.nan] * 4),
         [[0], [1], [2], [3]],
         np.array(["2020-01-01", "NaT", "2020-01-02", "2020-01-03"], "datetime64[ns]"),
         np.ma.masked_array([0, 1, 2, 3], [False, True, False, False]),
-    ],
-    ids=["None", "NaN", "all NaN", "lists", "NaT", "masked"],
-)
-def test_patients_that_are_missing_or_not_hashable_are_refused(patients):
-    with pytest.raises(MetaecgError, match=r"^patients must be one hashable id a record, .*$"):
-        LibraryIndex(TRUTH, patients)
+    ):
+        with pytest.raises(MetaecgError, match=r"^patients must be one hashable id a record, .*$"):
+            LibraryIndex(TRUTH, patients)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,6 @@ with that of the first start. Then its step is compiled here and called by itsel
 loop calls it: the share of the loop's time that is the step's.
 """
 
-import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,31 +18,10 @@ from ml_collections import config_flags
 
 from experiments.benchmarks import timing
 from experiments.runs import build, training_data
-from experiments.stress.memory import own_memory
+from experiments.stress.memory import train
 from metaecg.train import training_step
 
 FLAGS = flags.FLAGS
-
-
-def start(config: str, workdir: Path, cache: Path) -> dict:
-    """Trains in a process of its own; seconds to the first log, then seconds a task, and MiB."""
-    command = [sys.executable, "-m", "experiments.train", f"--config={config}"]
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}
-    began, first, peak = time.perf_counter(), None, 0
-    process = subprocess.Popen(
-        [*command, f"--workdir={workdir}"], env=environment, stdout=subprocess.DEVNULL
-    )
-    metrics = workdir / "metrics.jsonl"
-    while process.poll() is None:
-        peak = max(peak, own_memory(process.pid))
-        if first is None and metrics.exists() and metrics.stat().st_size:
-            first = time.perf_counter() - began
-        time.sleep(0.02)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    logged = [line for line in lines if "loss" in line]
-    return {"first": first, "task": 1 / logged[-1]["rate"], "memory": peak / 2**20}
 
 
 def bare(config, steps: int) -> float:
@@ -76,20 +52,18 @@ def main(argv) -> None:
     given = (a.removeprefix("--config=") for a in sys.argv if a.startswith("--config="))
     name = next(given, DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
-        cold = start(name, Path(folder) / "cold", Path(folder) / "cache")
-        warm = [
-            start(name, Path(folder) / f"warm {n}", Path(folder) / "cache")
-            for n in range(FLAGS.repeats)
-        ]
+        cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
+        cold = train(name, Path(folder) / "cold", **cache)
+        warm = [train(name, Path(folder) / f"warm {n}", **cache) for n in range(FLAGS.repeats)]
     alone = [bare(config, steps) for _ in range(FLAGS.repeats)]
-    looped = timing.spread([run["task"] for run in warm])
+    looped = timing.spread([1 / run.rate for run in warm])
     share = timing.spread(alone)["median"] / config.batch / looped["median"]
     rows = [{
-        "first log, cold, s": cold["first"],
-        "warm, s": timing.spread([run["first"] for run in warm]),
+        "first log, cold, s": cold.first,
+        "warm, s": timing.spread([run.first for run in warm]),
         "episodes/s in the loop": 1 / looped["median"],
         "share of the step alone": f"{share:.1%}",
-        "memory, MiB": timing.spread([run["memory"] for run in warm]),
+        "memory, MiB": timing.spread([run.memory for run in warm]),
     }]  # fmt: skip
     timing.report(rows, FLAGS.output, config=name, steps=steps)
 

@@ -32,10 +32,10 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import timing
+from experiments.runs import command_line
 from metaecg import episodes
 from metaecg.data import protocols
 from metaecg.data.library import open_library
-from metaecg.errors import MetaecgError
 from metaecg.types import LibraryIndex
 
 FLAGS = flags.FLAGS
@@ -195,8 +195,7 @@ def rows(
 
 
 def main(_) -> None:
-    if not FLAGS.library:
-        raise MetaecgError("--library is needed (see --help)")
+    command_line.need("library")
     library = open_library(FLAGS.library)
     part = protocols.split(library, protocols.load(FLAGS.protocol), "train")
     sizes = {"shots": [int(s) for s in FLAGS.shots], "batches": [int(b) for b in FLAGS.batches]}

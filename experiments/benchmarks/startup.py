@@ -15,6 +15,7 @@ import time
 from absl import flags
 
 from experiments.benchmarks import timing
+from experiments.runs import command_line
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
@@ -32,8 +33,7 @@ def seconds(*command: str) -> tuple[float, float]:
 
 
 def main(_) -> None:
-    if not FLAGS.support or not FLAGS.query:
-        raise MetaecgError("--support and --query are needed (see --help)")
+    command_line.need("support", "query")
     asked = (f"--support={FLAGS.support}", f"--query={FLAGS.query}")
     diagnose = ("-m", "experiments.diagnose", *asked)
     commands = {

@@ -282,6 +282,19 @@ def compare(before: overlap.Seen, library: Library, split: protocols.Split) -> o
     return overlap.compare([before], library, theirs)
 
 
+def check_unedited(rules: protocols.Protocol, digest: str | None) -> None:
+    """Asserts that a protocol is as it was when a run was trained by it.
+
+    Raises:
+      MetaecgError: its digest is another one now.
+    """
+    if digest not in (None, *rules.digests):
+        raise MetaecgError(
+            f"protocol {rules.name} was edited since a run was trained by it, and nobody can say "
+            "which patients that run knows: bring the file back, or train anew"
+        )
+
+
 def seen_by_protocol(training: Training, library: Library) -> overlap.Seen | None:
     """The patients of a training of an earlier version, where its library and protocol are here."""
     if training.library != library.fingerprint:
@@ -291,9 +304,5 @@ def seen_by_protocol(training: Training, library: Library) -> overlap.Seen | Non
         split = protocols.split(library, rules, "train")
     except MetaecgError:
         return None
-    if training.protocol_digest not in (None, *rules.digests):
-        raise MetaecgError(
-            f"protocol {training.protocol} was edited since a run was trained by it, and nobody "
-            "can say which patients that run knows: bring the file back, or train anew"
-        )
+    check_unedited(rules, training.protocol_digest)
     return overlap.Seen(library.fingerprint, tuple(np.unique(split.patients).tolist()), ())

@@ -21,6 +21,8 @@ from metaecg.search.archive import Archive
 from metaecg.search.question import Example
 from metaecg.search.recordings import Recordings
 
+FLAGS = flags.FLAGS
+
 
 class Opened(NamedTuple):
     """An archive that is ready to be asked.
@@ -87,22 +89,15 @@ def open_files(model: Model, path: str, given: Given) -> Opened:
     return Opened(model, found, Archive.of(embedded), failed)
 
 
-def examples(
-    model: Model,
-    archive: Recordings,
-    given: Given,
-    support: str | None,
-    sought: str | None,
-    positives: Sequence[str],
-    negatives: Sequence[str],
-) -> tuple[list[Example], list[str]]:
-    """The examples that were given, and what the reader should know of them.
+def examples(model: Model, archive: Recordings, given: Given) -> tuple[list[Example], list[str]]:
+    """The examples that the flags name, and what the reader should know of them.
 
     Raises:
       MetaecgError: one cannot be read, or it is left open which label is sought.
     """
     found: list[Example] = []
     warnings: list[str] = []
+    support, sought = FLAGS.support, FLAGS.sought
     if support:
         listed = _listed(Path(support).expanduser(), sought)
         read = [(files.read(path, model.form, given), label) for path, label in listed]
@@ -122,8 +117,8 @@ def examples(
         found += question.from_files([(each, label == wanted) for each, label in read])
     elif sought is not None:
         raise MetaecgError("--sought names a label of --support, which is not given")
-    found += question.from_ids(positives, True, archive)
-    found += question.from_ids(negatives, False, archive)
+    found += question.from_ids(FLAGS.positives, True, archive)
+    found += question.from_ids(FLAGS.negatives, False, archive)
     flat = [each.name for each in found if not np.ptp(each.signal, axis=0).any()]
     if flat:
         raise MetaecgError(f"{flat[0]}: every lead is flat; it can be no example")

@@ -82,6 +82,17 @@ def counts(flag: str, texts: Sequence[str], least: int = 1) -> list[int]:
     return [int(text) for text in texts]
 
 
+def need(*names: str) -> None:
+    """Asserts that flags are given.
+
+    Raises:
+      MetaecgError: one is not; says all that are needed.
+    """
+    if not all(flags.FLAGS[name].value for name in names):
+        listed = " and ".join(f"--{name}" for name in names)
+        raise MetaecgError(f"{listed} {'is' if len(names) == 1 else 'are'} needed (see --help)")
+
+
 _defined: set[str] = set()
 
 

@@ -23,6 +23,26 @@ def define_model() -> None:
     flags.DEFINE_string("artefact", None, "A file made by metaecg export.")
 
 
+def check_one_model() -> None:
+    """Asserts that --workdir and --artefact do not name a model each.
+
+    Raises:
+      MetaecgError: they do.
+    """
+    if FLAGS.workdir and FLAGS.artefact:
+        raise MetaecgError("--workdir and --artefact are both given; name one of them")
+
+
+def check_error_rate() -> None:
+    """Asserts that --error_rate is a share.
+
+    Raises:
+      MetaecgError: it is 0 or less, or 1 or more.
+    """
+    if not 0 < FLAGS.error_rate < 1:
+        raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
+
+
 def load(workdir: str | None, file: str | None, library: str | None = None) -> "Model":
     """Loads a trained run, an artefact, or the artefact that comes with the package.
 

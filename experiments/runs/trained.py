@@ -130,22 +130,14 @@ def own_protocol(trained: Trained, library: Library) -> protocols.Protocol | Non
     Raises:
       MetaecgError: the file was edited since.
     """
-    if not _is_of(trained, library):
+    if trained.facts.get("library_fingerprint") != library.fingerprint:
         return None
     try:
         rules = protocols.load(trained.config.protocol)
     except MetaecgError:
         return None
-    if trained.facts.get("protocol_digest") not in (None, *rules.digests):
-        raise MetaecgError(
-            f"protocol {trained.config.protocol} was edited since a run was trained by it, and "
-            "nobody can say which patients that run knows: bring the file back, or train anew"
-        )
+    lineage.check_unedited(rules, trained.facts.get("protocol_digest"))
     return rules
-
-
-def _is_of(trained: Trained, library: Library) -> bool:
-    return trained.facts.get("library_fingerprint") == library.fingerprint
 
 
 def check_unseen(

@@ -8,13 +8,14 @@ was, in alternating runs. Exits with 1 if the losses differ.
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
@@ -36,39 +37,50 @@ def own_memory(process: int) -> int:
     return 0
 
 
-def train(settings: str, workdir: Path) -> tuple[list[float], float, int]:
-    """Returns the losses of a training, its tasks per second, its memory."""
-    config = f"--config=experiments/configs/ptbxl.py:{settings}"
-    arguments = [sys.executable, "-m", "experiments.train", config, f"--workdir={workdir}"]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-    peak = 0
+class Training(NamedTuple):
+    """A training in a process of its own: losses, tasks a second, MiB, seconds to the first log."""
 
-    def watch() -> None:
-        nonlocal peak
-        while process.poll() is None:
-            peak = max(peak, own_memory(process.pid))
-            time.sleep(0.02)
+    losses: list[float]
+    rate: float
+    memory: float
+    first: float
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    watcher.join()
+
+def train(config: str, workdir: Path, **environment: str) -> Training:
+    """Trains as a user would, and watches the memory.
+
+    Raises:
+      MetaecgError: the training failed.
+    """
+    command = [sys.executable, "-m", "experiments.train", f"--config={config}"]
+    began, first, peak = time.perf_counter(), 0.0, 0
+    process = subprocess.Popen(
+        [*command, f"--workdir={workdir}"],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+    )
+    metrics = workdir / "metrics.jsonl"
+    while process.poll() is None:
+        peak = max(peak, own_memory(process.pid))
+        if not first and metrics.exists() and metrics.stat().st_size:
+            first = time.perf_counter() - began
+        time.sleep(0.02)
     if process.returncode:
         raise MetaecgError(f"the training ended with status {process.returncode}")
-    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    lines = map(json.loads, metrics.read_text().splitlines())
     logged = [line for line in lines if "loss" in line]
-    return [line["loss"] for line in logged], logged[-1]["rate"], peak
+    return Training([line["loss"] for line in logged], logged[-1]["rate"], peak / 2**20, first)
 
 
 def main(_) -> int:
-    if not FLAGS.library:
-        raise MetaecgError("--library is needed (see --help)")
+    command_line.need("library")
     size = open_library(FLAGS.library, verify=False).signals.nbytes
     settings = (
-        f"library={FLAGS.library},pretrain.steps=0,head.steps=0,log_every=10,steps={FLAGS.steps},"
+        f"ptbxl:library={FLAGS.library},pretrain.steps=0,head.steps=0,log_every=10,steps={FLAGS.steps},"
         f"validate_every={FLAGS.steps},validation_episodes=2,checkpoint_every=10000,"
         f"{FLAGS.settings}"
     )
-    runs: dict[str, list] = {"resident": [], "streamed": []}
+    runs: dict[str, list[Training]] = {"resident": [], "streamed": []}
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(FLAGS.repeats):
             for kind, measured in runs.items():
@@ -77,10 +89,10 @@ def main(_) -> int:
                 )
     print(f"library: {size / 2**20:.0f} MiB of signals")
     for kind, measured in runs.items():
-        rate = statistics.median(rate for _, rate, _ in measured)
-        peak = max(peak for *_, peak in measured)
-        print(f"{kind}: {rate:.3f} tasks/s, at most {peak / 2**20:.0f} MiB of memory of its own")
-    losses = [losses for measured in runs.values() for losses, *_ in measured]
+        rate = statistics.median(run.rate for run in measured)
+        peak = max(run.memory for run in measured)
+        print(f"{kind}: {rate:.3f} tasks/s, at most {peak:.0f} MiB of memory of its own")
+    losses = [run.losses for measured in runs.values() for run in measured]
     same = all(one == losses[0] for one in losses)
     print("losses: " + ("the same" if same else f"differ: {losses}"))
     return 0 if same else 1

@@ -29,7 +29,6 @@ def dicom(rng: Random, folder: Path, truth: Truth) -> Written:
     info = np.iinfo(dtype)
     signal = file.microvolts
     span = np.nanmax(np.abs(signal)) or 1.0
-    step = max(0.5, 2 * span / (int(info.max) - int(info.min) - 4)) if kind in "SB" else 1.0
     step = 2 * span / 250 if kind == "SB" else rng.choice((0.5, 1.0, 2.5))
     baseline = -span - 1 if kind == "US" else rng.choice((0.0, 0.0, 100.0))
     baseline = 0.0 if kind == "SB" else baseline

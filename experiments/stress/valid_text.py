@@ -98,8 +98,7 @@ def table(rng: Random, folder: Path, truth: Truth) -> Written:
     if comma and column is None and len(names) == 1:
         must = must and headed != "none" and digits > 1
     how = f"{separator!r} {unit} {headed} {timing} {encoding} {ends!r} comma={comma} {missing!r}"
-    exact = {"mV": 1.0, "V": 1.0}.get(unit, 1.0) * 1e-3 if digits > 0 or unit == "uV" else 1e-3
-    return Written(path, truth, given, exact, must, how)
+    return Written(path, truth, given, 1e-3, must, how)
 
 
 def lines_of_leads(rng: Random, folder: Path, truth: Truth) -> Written:

@@ -83,9 +83,7 @@ def wfdb(rng: Random, folder: Path, truth: Truth) -> Written:
     given = {"leads": list(truth.leads)} if sums == "none" else {}
     must = all(name.isascii() for name in names) or format == "16"
     if sums == "none":  # the signs are not said
-        signs = [1 if np.array_equal(a, b, equal_nan=True) else -1
-                 for a, b in zip(file.microvolts.T, file.microvolts.T)]  # fmt: skip
-        truth = truth._replace(microvolts=truth.microvolts * _signs(names) * signs)
+        truth = truth._replace(microvolts=truth.microvolts * _signs(names))
     how = f"{format} x{per_frame} skews {skews} offset {offset} {sums} {unit} {names} {ends!r}"
     return Written(path, truth, given, 0.51 / abs(gain), must, how)
 

@@ -68,8 +68,10 @@ def main(_) -> None:
         code, other = part.classes[c], share[c].argmax()
         meaning = statements.look_up(code)
         table.writerow(
-            (code, meaning.name, meaning.kinds.replace(";", ", "), asked[c], f"{right[c]:.2f}")
-            + (part.classes[other], f"{share[c, other]:.2f}")
+            (
+                *(code, meaning.name, meaning.kinds.replace(";", ", "), asked[c]),
+                *(f"{right[c]:.2f}", part.classes[other], f"{share[c, other]:.2f}"),
+            )
         )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.tables import markdown
+from experiments.tables import markdown, measure
 from metaecg.evaluate import detection, statistics
 
 
@@ -36,9 +36,7 @@ def combine(repeats: list[list[dict[str, Any]]], seeds: int = 1) -> list[dict[st
             # As of a normal mean: half of its 95 % interval is 1.96 standard deviations.
             row["p"] = statistics.p_value(gap, (high - low) / 2 / 1.96)
         combined.append(row)
-    compared = [row for row in combined if "p" in row]
-    for row, p in zip(compared, statistics.holm([row["p"] for row in compared])):
-        row["p_holm"] = p
+    measure.adjust(combined)
     return combined
 
 

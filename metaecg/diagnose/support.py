@@ -1,6 +1,5 @@
 """Labelled examples and queries as files: listed, and read into the form of a model."""
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from metaecg.data.readers import recognise, recordings
 from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.notes import Note
+from metaecg.data.sources.listing import read_csv
 from metaecg.diagnose.model import Form
 from metaecg.errors import MetaecgError
 
@@ -65,25 +65,13 @@ def list_support(support: Path) -> list[tuple[Path, str]]:
 
 
 def _manifest(path: Path) -> list[tuple[Path, str]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MetaecgError(
-            f"--support={shown(path)}: no CSV text in UTF-8 ({error}); save it as 'CSV UTF-8'"
-        ) from None
-    columns = [cell.strip().lower() for cell in rows[0]] if rows else []
-    at = [columns.index(name) for name in ("path", "label") if name in columns]
-    if len(at) < 2:
-        raise MetaecgError(
-            f"--support={shown(path)}: its first line must name the columns path and label"
-        )
     found = []
-    for number, row in enumerate(rows[1:], 2):
-        cells = [row[i].strip() if i < len(row) else "" for i in at]
-        if not all(cells):
-            raise MetaecgError(f"{shown(path)}, line {number}: path or label is missing")
-        found.append((path.parent / cells[0], cells[1]))
+    for number, row in read_csv(path, ("path", "label"), any_case=True):
+        cells = [row[name].strip() for name in ("path", "label")]
+        if any(cells) and not all(cells):
+            raise MetaecgError(f"{shown(path)}: line {number}: path or label is missing")
+        if all(cells):
+            found.append((path.parent / cells[0], cells[1]))
     if not found:
         raise MetaecgError(f"--support={shown(path)}: no recording is listed in it")
     return found

@@ -79,14 +79,9 @@ def draw_questions(
         row_slots = np.repeat([slot, 1 - slot], shot)
         others = ~np.isin(patients, patients[rows])
         drawn.append((c, slot, rows[mixed], row_slots[mixed], others))
-    classes, slots, support, support_slots, asked = (np.array(column) for column in zip(*drawn))
-    return Questions(
-        classes.astype(np.int32),
-        slots.astype(np.int32),
-        support.astype(np.int32),
-        support_slots.astype(np.int32),
-        asked,
-    )
+    *numbers, asked = (np.array(column) for column in zip(*drawn))
+    classes, slots, support, support_slots = (column.astype(np.int32) for column in numbers)
+    return Questions(classes, slots, support, support_slots, asked)
 
 
 def answer(

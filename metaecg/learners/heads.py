@@ -34,6 +34,14 @@ def embed_functions(encoder: nn.Module):
     return train, infer
 
 
+def begin(encoder: nn.Module, key: Array, records: Array) -> tuple[ArrayTree, ArrayTree, Array]:
+    """The encoder's first parameters and state, and zeros in place of the embeddings of records."""
+    state = dict(encoder.init(key, records[:1]))
+    params = state.pop("params", {})
+    like = jax.eval_shape(encoder.apply, {"params": params, **state}, records)
+    return params, state, jnp.zeros(like.shape, like.dtype)
+
+
 def from_head(
     encoder: nn.Module,
     head: nn.Module,
@@ -55,13 +63,10 @@ def from_head(
 
     def init(key: Array, tasks: Task) -> Variables:
         encoder_key, head_key = jax.random.split(key)
-        variables = dict(encoder.init(encoder_key, tasks.records[0, :1]))
-        params = variables.pop("params", {})
-        embeddings = jax.eval_shape(embed, params, variables, tasks.records[0])
         task = jax.tree.map(lambda x: x[0], tasks)
-        task = task._replace(records=jnp.zeros(embeddings.shape, embeddings.dtype))
-        head_params = head.init(head_key, task).get("params", {})
-        return Variables({"encoder": params, "head": head_params}, variables)
+        params, state, embeddings = begin(encoder, encoder_key, task.records)
+        head_params = head.init(head_key, task._replace(records=embeddings)).get("params", {})
+        return Variables({"encoder": params, "head": head_params}, state)
 
     def logits(params: ArrayTree, tasks: Task) -> Array:
         return jax.vmap(lambda task: head.apply({"params": params["head"]}, task))(tasks)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from metaecg import losses
-from metaecg.learners.heads import from_head
+from metaecg.learners.heads import begin, from_head
 from metaecg.types import Array, ArrayTree, Learner, Limits, Task, Variables
 
 
@@ -62,13 +62,9 @@ def maml(
     probe = nn.Dense(way, kernel_init=nn.initializers.zeros)
 
     def init(key: Array, tasks: Task) -> Variables:
-        variables = dict(encoder.init(key, tasks.records[0, :1]))
-        params = variables.pop("params", {})
-        embeddings = jax.eval_shape(
-            encoder.apply, {"params": params, **variables}, tasks.records[0, :1]
-        )
-        head = probe.init(key, jnp.zeros(embeddings.shape))["params"]
-        return Variables({"encoder": params, "head": head}, variables)
+        params, state, embeddings = begin(encoder, key, tasks.records[0])
+        head = probe.init(key, embeddings)["params"]
+        return Variables({"encoder": params, "head": head}, state)
 
     def logits(params: ArrayTree, state: ArrayTree, task: Task, rows: Array) -> Array:
         variables = {"params": params["encoder"], **state}

@@ -2,10 +2,9 @@
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from metaecg import losses
-from metaecg.learners.heads import embed_functions, embedding_learner
+from metaecg.learners.heads import begin, embed_functions, embedding_learner
 from metaecg.learners.protonet import Prototypes
 from metaecg.types import Array, ArrayTree, Learner, Limits, Task, Variables
 
@@ -24,11 +23,9 @@ def supervised(encoder: nn.Module, *, num_conditions: int, cosine: bool = False)
 
     def init(key: Array, tasks: Task) -> Variables:
         encoder_key, probe_key = jax.random.split(key)
-        variables = dict(encoder.init(encoder_key, tasks.records[0, :1]))
-        params = variables.pop("params", {})
-        embeddings = jax.eval_shape(embed, params, variables, tasks.records[0, :1])
-        head = probe.init(probe_key, jnp.zeros(embeddings.shape))["params"]
-        return Variables({"encoder": params, "head": head}, variables)
+        params, state, embeddings = begin(encoder, encoder_key, tasks.records[0])
+        head = probe.init(probe_key, embeddings)["params"]
+        return Variables({"encoder": params, "head": head}, state)
 
     def loss(params: ArrayTree, state: ArrayTree, tasks: Task, key: Array):
         embeddings, state = embed_train(params["encoder"], state, tasks.records, key)

@@ -6,7 +6,7 @@ reptile       a trajectory of one group, the whole sequence (Nichol et al. 2018)
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -141,21 +141,7 @@ def trajectory(
 
 
 def reptile(
-    learner: Learner,
-    meta_optimizer: optax.GradientTransformation,
-    *,
-    inner: optax.GradientTransformation,
-    steps: int = 1,
-    permute_slots: bool = False,
-    carry_inner: bool = False,
+    learner: Learner, meta_optimizer: optax.GradientTransformation, **options: Any
 ) -> Update:
-    """Reptile: a trajectory of one group, the whole sequence; arguments as of `trajectory`."""
-    return trajectory(
-        learner,
-        meta_optimizer,
-        inner=inner,
-        width=None,
-        steps=steps,
-        permute_slots=permute_slots,
-        carry_inner=carry_inner,
-    )
+    """Reptile: a trajectory of one group, the whole sequence; options as of `trajectory`."""
+    return trajectory(learner, meta_optimizer, width=None, **options)

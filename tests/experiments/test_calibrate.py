@@ -275,7 +275,7 @@ def test_examples_of_one_hospital_serve_queries_of_another(run, library, tmp_pat
 def test_flags_that_contradict_each_other_are_refused(tmp_path):
     for given, said in (
         ({}, "an exported model needs --library"),
-        ({"workdir": "a", "artefact": "b"}, "name a model by --workdir or by --artefact"),
+        ({"workdir": "a", "artefact": "b"}, "--workdir and --artefact are both given"),
         ({"workdir": "a", "protocol": "b"}, "--protocol belongs to --artefact"),
         ({"workdir": "a", "refit": "b"}, "--refit belongs to --artefact"),
         ({"artefact": "none"}, "an exported model needs --library"),

@@ -121,9 +121,10 @@ def test_a_manifest_and_a_folder_say_the_same(model, case, tmp_path):
     manifest.write_text("\n".join(["Path, Label", *lines, ""]))
     np.testing.assert_array_equal(only(model, (manifest, query)).probs, only(model, case).probs)
     for text, said in (
-        ("file,class\n", "name the columns path and label"),
+        ("file,class\n", "no column 'path'; has file, class"),
         ("path,label\n", "no recording is listed"),
-        ("path,label\na.csv\n", "line 2: path or label is missing"),
+        ("path,label\na.csv\n", "line 2 lacks columns"),
+        ("path,label\na.csv,\n", "line 2: path or label is missing"),
         ("path,label\na.csv,x\n", r"a\.csv: no such file"),
     ):
         manifest.write_text(text)

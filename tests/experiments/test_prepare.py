@@ -311,7 +311,7 @@ def test_a_library_in_the_shipped_form_needs_no_note(tmp_path, run, capsys):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"output": ""}, "--output is empty"),
+        ({"output": ""}, "--source and --output are needed"),
         ({"output": "{}/labels.csv"}, "exists and is not a library"),
         ({"output": "{}/labels.csv/a"}, "labels.csv is a file, where a folder is needed"),
         ({"cut": 1.0, "seconds": 1.0}, "--cut and --seconds both say"),

@@ -231,4 +231,6 @@ def read_csv(
                     raise MetaecgError(f"{file}: line {reader.line_num} lacks columns")
                 yield reader.line_num, row
     except (csv.Error, UnicodeDecodeError) as error:
-        raise MetaecgError(f"{file}: no CSV file in UTF-8: {error}") from None
+        raise MetaecgError(
+            f"{file}: no CSV file in UTF-8: {error}; save it as 'CSV UTF-8'"
+        ) from None

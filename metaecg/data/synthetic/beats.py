@@ -1,7 +1,8 @@
 """When the chambers of the heart are activated, and how a beat of ventricular origin spreads."""
 
+import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,12 @@ def cycles(seconds: float) -> int:
     return math.ceil((seconds - START + 1) * FASTEST)
 
 
+def within(row: Any, u: dict[str, jax.Array], name: str) -> jax.Array:
+    """Where a record is in one of the ranges of a row: u[name] of the way from low to high."""
+    low, high = getattr(row, name)
+    return low + (high - low) * u[name]
+
+
 def beat_times(
     deviates: Deviates, rhythm: Rhythm, u: dict[str, jax.Array], breath: Sines, seconds: float
 ) -> Beats:
@@ -49,10 +56,7 @@ def beat_times(
     size = cycles(seconds)
     index = jnp.arange(size)
 
-    def draw(name: str) -> jax.Array:
-        low, high = getattr(rhythm, name)
-        return low + (high - low) * u[name]
-
+    draw = functools.partial(within, rhythm, u)
     mean = 60 / draw("rate")
     when = START + mean * index  # near enough for the phase of breathing
     swing = draw("hf") * breath.at(when)[0] + draw("lf") * deviates.sines(0.08, 0.12, 1).at(when)[0]
@@ -117,11 +121,7 @@ def flutter_hz(u: dict[str, jax.Array]) -> jax.Array:
 
 def ventricular_origin(rhythm: Rhythm, u: dict[str, jax.Array]) -> jax.Array:
     """QRS of a beat that starts in a ventricle: [5, 6] like `Waves.qrs`."""
-
-    def draw(name: str) -> jax.Array:
-        low, high = getattr(rhythm, name)
-        return low + (high - low) * u[name]
-
+    draw = functools.partial(within, rhythm, u)
     # Slow spread through muscle, turning as it goes: centre, width, mV, turn and lift in degrees.
     steps = np.array(
         [

@@ -4,14 +4,21 @@ A patient, a row of the table of conditions and a record's own random numbers be
 activations and, for each kind of activation, Gaussians with a dipole each.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from metaecg.data.synthetic.anatomy import ELECTRODES, PLACES, PLAY, make_patient, put_on
-from metaecg.data.synthetic.beats import Beats, beat_times, cycles, flutter_hz, ventricular_origin
+from metaecg.data.synthetic.beats import (
+    Beats,
+    beat_times,
+    cycles,
+    flutter_hz,
+    ventricular_origin,
+    within,
+)
 from metaecg.data.synthetic.condition_arrays import DIPOLES, NORMAL_WAVES, look_up
 from metaecg.data.synthetic.conditions import Waves
 from metaecg.data.synthetic.random_deviates import Deviates, Sines
@@ -98,11 +105,7 @@ def plan(
     u = dict(zip(PLACES, jax.scipy.special.ndtr(z)))
     breath = Sines(0.18 + 0.14 * u["breath"][None], deviates.uniform(1))
 
-    def draw(row: Any, name: str) -> jax.Array:
-        low, high = getattr(row, name)
-        return low + (high - low) * u[name]
-
-    severity = draw(waves, "severity")
+    severity = within(waves, u, "severity")
     depart = {
         f: NORMAL_WAVES[f] + severity * (getattr(waves, f) - NORMAL_WAVES[f]) for f in DIPOLES
     }
@@ -112,9 +115,9 @@ def plan(
     beats = beat_times(deviates, rhythm, u, breath, seconds)
 
     def qt_of(cycle: jax.Array) -> jax.Array:  # Fridericia; T ends before the next QRS
-        return jnp.minimum(draw(waves, "qtc") * jnp.cbrt(cycle), 0.93 * cycle)
+        return jnp.minimum(within(waves, u, "qtc") * jnp.cbrt(cycle), 0.93 * cycle)
 
-    narrow, wide = draw(waves, "duration"), draw(rhythm, "breadth")
+    narrow, wide = within(waves, u, "duration"), within(rhythm, u, "breadth")
     qt = qt_of(beats.cycle[0])
     conducted = _gaussians(waves.qrs, narrow, qt, waves, hz)
     source = ventricular_origin(rhythm, u)
@@ -128,7 +131,7 @@ def plan(
         jnp.stack(pair) for pair in zip(conducted, ventricular)
     )
     t = jnp.stack([person.t, person.t, jnp.ones_like(person.t), jnp.ones_like(person.t)])
-    gains = jnp.concatenate([person.qrs, t, jnp.array([0.0, 1.0])]) * draw(waves, "gain")
+    gains = jnp.concatenate([person.qrs, t, jnp.array([0.0, 1.0])]) * within(waves, u, "gain")
     turns = jnp.stack([person.turn] * 5 + [person.t_turn] * 4 + [person.turn] * 2)
     dipole = jnp.einsum("wkd,ked->wke", dipole * gains[None, :, None], turns)
     dipole = dipole.at[1, 9].set(rhythm.spike * _SPIKE)

@@ -3,8 +3,6 @@
 import csv
 from importlib import resources
 
-import pytest
-
 from metaecg.data.sources import statements
 from metaecg.data.sources.statements import Statement
 
@@ -27,46 +25,43 @@ def test_abbreviations_that_are_common_codes_have_names():
     assert statements.look_up("AMI") == Statement("anterior myocardial infarction", "diagnostic")
 
 
-@pytest.mark.parametrize(
-    ("common", "codes"),
-    {
-        "AFIB": "AF AFIB 164889003 afib",
-        "AFLT": "AFL 164890007",
-        "CRBBB": "RBBB 59118001 713427006 CRBBB",
-        "CLBBB": "LBBB 164909002 733534002 CLBBB",
-        "IRBBB": "713426002 IRBBB",
-        "ILBBB": "251120003 ILBBB",
-        "PAC": "284470004 63593006 PAC SVPB",
-        "PVC": "427172004 17338001 164884008 PVC VPB VEB",
-        "1AVB": "270492004 IAVB 1AVB",
-        "AMI": "AMI 54329005",
-        "57054005": "57054005",
-        "LAD": "39732003 LAD",
-        "STE_": "STE_ STE 164931005",
-        "BIGU": "BIGU",
-        "VBig": "11157007 VBig",
-        "PAF": "282825002 PAF",
-    }.items(),
-)
-def test_equivalent_codes_have_one_common_code(common, codes):
-    assert {statements.canonical(code) for code in codes.split()} == {common}
+COMMON = {
+    "AFIB": "AF AFIB 164889003 afib",
+    "AFLT": "AFL 164890007",
+    "CRBBB": "RBBB 59118001 713427006 CRBBB",
+    "CLBBB": "LBBB 164909002 733534002 CLBBB",
+    "IRBBB": "713426002 IRBBB",
+    "ILBBB": "251120003 ILBBB",
+    "PAC": "284470004 63593006 PAC SVPB",
+    "PVC": "427172004 17338001 164884008 PVC VPB VEB",
+    "1AVB": "270492004 IAVB 1AVB",
+    "AMI": "AMI 54329005",
+    "57054005": "57054005",
+    "LAD": "39732003 LAD",
+    "STE_": "STE_ STE 164931005",
+    "BIGU": "BIGU",
+    "VBig": "11157007 VBig",
+    "PAF": "282825002 PAF",
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "common"),
-    [
-        ("atrial fibrillation", "AFIB"),
-        ("Atrial_Fibrillation", "AFIB"),
-        ("Sinus rhythm", "SR"),
-        ("normal ECG", "NORM"),
-        ("incomplete right bundle branch block", "IRBBB"),
-        ("Right Bundle Branch Block", "CRBBB"),
-        ("my own class", "my own class"),
-        ("", ""),
-    ],
-)
-def test_names_have_the_common_code_of_their_statement(name, common):
-    assert statements.canonical(name) == common
+def test_equivalent_codes_have_one_common_code():
+    for common, codes in COMMON.items():
+        assert {statements.canonical(code) for code in codes.split()} == {common}
+
+
+def test_names_have_the_common_code_of_their_statement():
+    names = {
+        "atrial fibrillation": "AFIB",
+        "Atrial_Fibrillation": "AFIB",
+        "Sinus rhythm": "SR",
+        "normal ECG": "NORM",
+        "incomplete right bundle branch block": "IRBBB",
+        "Right Bundle Branch Block": "CRBBB",
+        "my own class": "my own class",
+        "": "",
+    }
+    assert {name: statements.canonical(name) for name in names} == names
 
 
 def test_common_codes_are_their_own_and_ptbxl_keeps_its_statements():

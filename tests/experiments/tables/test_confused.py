@@ -1,4 +1,4 @@
-"""What is taken for what, counted by hand, and the published table against the statements' kinds."""
+"""What is taken for what, counted by hand, and the published table beside the statements' kinds."""
 
 import csv
 from pathlib import Path
