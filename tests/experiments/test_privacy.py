@@ -1,7 +1,12 @@
 """Who a patient is never leaves the file: all that commands say and write is searched for it."""
 
+import importlib.util
+import re
 import subprocess
 import sys
+import time
+import urllib.request
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +19,8 @@ from metaecg.data.readers.raw import RecordError
 
 ROOT = Path(__file__).parents[2]
 
-SECRETS = [text.encode() for text in PERSON.values()] + [b"1931", b"02-03-19"]
+SECRETS = [text.encode() for text in PERSON.values()] + [b"19310203", b"02-03-19"]
+YEAR = re.compile(rb"(?<![\w.+/])1931(?![\w.+/])")  # and not within a longer number or base64
 
 
 def beats(seed, samples=5000, leads=8, hz=500):
@@ -101,11 +107,12 @@ def folder(tmp_path_factory):
 def run(folder, *command):
     """What a command says on both streams."""
     done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, timeout=600
-    )
+        [sys.executable, *(() if command[0] == "-c" else ("-m",)), *command],
+        cwd=ROOT, capture_output=True, timeout=600,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     (folder / "said").mkdir(exist_ok=True)
-    (folder / "said" / command[0]).write_bytes(done.stdout + done.stderr)
+    (folder / "said" / f"{time.time_ns()}").write_bytes(done.stdout + done.stderr)
     return done.stdout + done.stderr
 
 
@@ -136,29 +143,126 @@ def test_no_command_says_or_writes_who_the_patient_is(folder, tmp_path):
     assert leaked(tmp_path) == []
 
 
-@pytest.mark.slow
-def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(tmp_path):
+TINY = {
+    "learner": "ridge", "way": 2, "shot": 1, "query": 1, "batch": 2, "steps": 2, "log_every": 1,
+    "validate_every": 1, "checkpoint_every": 1, "validation_episodes": 2, "test_episodes": 2,
+    "pretrain.steps": 2, "pretrain.batch": 8, "head.steps": 0, "whiten": "false",
+}  # fmt: skip
+PAGE = """
+import sys
+from absl import flags
+from experiments import export
+from experiments.runs import command_line, onnxruntime_web
+from metaecg.figures.standalone import Runtime
+onnxruntime_web.load = lambda folder: Runtime(b"", b"", "")
+export.define_flags()
+command_line.run(export.main)
+"""
+"""The command export without what it fetches from npm."""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder of files in all formats, 72 invented patients, and one with what commands made."""
     pytest.importorskip("ecgdatakit", reason="the vendors extra is not installed")
-    files, made = tmp_path / "files", tmp_path / "made"
-    made.mkdir()
-    for label in "ABCDEFGHI":
-        (files / label).mkdir(parents=True)
-        for number in range(8):
-            content = WRITERS["muse.xml"][0](beats(ord(label) + 9 * number, 1000))
-            # A patient each.
-            content = content.replace(
-                PERSON["id"].encode(), f"{PERSON['id']}{label}{number}".encode()
+    files, made = tmp_path_factory.mktemp("files"), tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        for label in "ABCDEFGHI":
+            (files / label).mkdir()
+            for number in range(8):
+                patch.setitem(PERSON, "id", f"{SECRETS[0].decode()}{label}{number}")
+                counts = beats(ord(label) + 9 * number, 1000)
+                writers = {name: write for name, (write, _) in WRITERS.items()}
+                name = [*writers, "a.edf", "a.dcm"][number % (len(writers) + 2)]
+                path = files / label / f"{number}{name}"
+                if name in writers:
+                    path.write_bytes(writers[name](counts))
+                else:
+                    (write_edf if name == "a.edf" else write_dicom)(path, counts)
+    run(
+        made, "experiments.prepare", "--source=csv", f"--input={files}", "--hz=100",
+        f"--output={made / 'library'}", "--seconds=2", "--labels=folders",
+    )  # fmt: skip
+    run(
+        made, "experiments.make_protocol", f"--library={made / 'library'}", "--min_patients=4",
+        f"--output={made / 'protocol.json'}", "--way=2", "--query=1", "--parts=34,33,33",
+    )  # fmt: skip
+    settings = {**TINY, "library": made / "library", "protocol": made / "protocol.json"}
+    run(
+        made, "experiments.train", "--config=quickstart", f"--workdir={made / 'run'}",
+        *(f"--config.{name}={value}" for name, value in settings.items()),
+    )  # fmt: skip
+    return files, made
+
+
+@pytest.mark.slow
+def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(trained):
+    files, made = trained
+    assert len((made / "library" / "records.csv").read_text().splitlines()) == 1 + 72
+    assert len({path.suffix for path in files.rglob("*.*")}) >= 5
+    assert leaked(made) == []
+
+
+@pytest.mark.slow
+def test_nor_does_what_is_made_of_the_model(trained, tmp_path):
+    files, made = trained
+    model, page = made / "a.metaecg", made / "a.html"
+    few = ("--ways=2", "--shots=1", "--episodes=2")
+    run(made, "experiments.calibrate", f"--workdir={made / 'run'}", *few)
+    run(made, "experiments.evaluate", f"--workdir={made / 'run'}", "--episodes=2", "--detection")
+    run(made, "experiments.export", f"--workdir={made / 'run'}", f"--output={model}")
+    run(
+        made, "experiments.calibrate", f"--artefact={model}", f"--library={made / 'library'}",
+        f"--protocol={made / 'protocol.json'}", f"--output={made / 'measured.json'}", *few,
+    )  # fmt: skip
+    if importlib.util.find_spec("jax2onnx"):
+        chosen = (f"--artefact={model}", f"--support={files}")
+        run(made, "-c", PAGE, "--format=html", *chosen, f"--output={page}")
+        run(
+            made, "experiments.export", "--format=onnx", f"--artefact={model}",
+            f"--output={made / 'a.onnx'}",
+        )  # fmt: skip
+    asked = (f"--artefact={model}", f"--support={files / 'A'}")
+    for where in (f"--library={made / 'library'}", f"--input={files / 'B'}"):
+        run(
+            made, "experiments.find", *asked, where, f"--output={made / 'ranked.csv'}",
+            f"--report={made / 'found.html'}",
+        )  # fmt: skip
+    run(
+        made, "experiments.diagnose", f"--artefact={model}", f"--support={files}",
+        f"--query={files / 'C'}", f"--report={made / 'report.html'}",
+        f"--output={made / 'answer.json'}",
+    )  # fmt: skip
+    assert leaked(made) == []
+
+
+@pytest.mark.slow
+def test_nor_does_a_review(trained):
+    pytest.importorskip("bottle", reason="the extra 'review' is not installed")
+    files, made = trained
+    session = (f"--session={made / 'session'}", f"--library={made / 'library'}")
+    begin = (*session, f"--workdir={made / 'run'}", f"--support={files / 'A'}")
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments.review", *begin],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=(made / "said.of.review").open("wb"),
+    ) as server:  # fmt: skip
+        try:
+            address = server.stdout.readline().decode().strip()
+            shown = urllib.request.urlopen(address, timeout=120).read()
+            (made / "shown.html").write_bytes(shown)
+            id = re.search(rb'name="id" value="([^"]+)"', shown)[1].decode()
+            origin = "/".join(address.split("/")[:3])
+            answer = urllib.request.Request(
+                f"{address}answer", f"id={id}&verdict=yes".encode(), {"Origin": origin}
             )
-            (files / label / f"{number}.xml").write_bytes(content)
-    library, protocol = made / "library", made / "protocol.json"
+            (made / "next.html").write_bytes(urllib.request.urlopen(answer, timeout=120).read())
+        finally:
+            server.kill()
     run(
-        made, "experiments.prepare", "--source=csv", f"--input={files}", f"--output={library}",
-        "--hz=100", "--seconds=2", "--labels=folders",
+        made, "experiments.review", *session, f"--workdir={made / 'run'}",
+        f"--export={made / 'exported'}", "--label=A",
     )  # fmt: skip
-    run(
-        made, "experiments.make_protocol", f"--library={library}", f"--output={protocol}",
-        "--min_patients=4", "--way=2", "--query=1", "--parts=34,33,33",
-    )  # fmt: skip
+    assert len([*(made / "exported").iterdir()]) > 1
     assert leaked(made) == []
 
 
@@ -183,10 +287,17 @@ def test_errors_do_not_quote_the_content_of_files(name, tmp_path):
 
 def leaked(folder):
     """The secrets in the files of a folder, other than in signals, with the file's name."""
-    return [
-        f"{path.name}: {secret.decode()}"
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "signals.npy"
-        for secret in SECRETS
-        if secret in path.read_bytes()
-    ]
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != "signals.npy":
+            contents = [path.read_bytes()]
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    contents += [archive.read(name) for name in archive.namelist()]
+            found += [
+                f"{path.name}: {secret.decode()}"
+                for secret in SECRETS
+                if any(secret in content for content in contents)
+            ]
+            found += [f"{path.name}: the year" for content in contents if YEAR.search(content)]
+    return found

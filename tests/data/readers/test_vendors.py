@@ -2,6 +2,8 @@
 
 import base64
 import os
+import re
+import socket
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -72,37 +74,101 @@ def test_a_lead_fault_is_a_missing_sample(tmp_path):
     assert np.argwhere(np.isnan(found)).tolist() == [[7, 2]]
 
 
-DEEP = b"<RestingECG>" + b"<a>" * 10**6
-BOMB = b"""<?xml version="1.0"?><!DOCTYPE RestingECG [<!ENTITY a "aaaaaaaaaa">
-<!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><RestingECG>&b;</RestingECG>"""
-FETCH = b'<!DOCTYPE RestingECG SYSTEM "http://localhost:9/a.dtd"><RestingECG></RestingECG>'
-INSIDE = b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><AnnotatedECG>&b;</AnnotatedECG>'
+ENCODING = re.compile(rb"encoding=\"[^\"]+\"")
+KINDS = {
+    "GE MUSE XML": (muse(counts(), doctype=False), b"<WaveFormData>"),
+    "Philips XML": (philips(counts()), b'resolution="5">'),
+    "HL7 aECG": (aecg(counts()), b"<digits>"),
+}
+"""A good file of each kind of XML, and after what its samples begin."""
+
+
+def with_doctype(content, said):
+    """A file with a document type definition before its root."""
+    end = content.index(b"?>") + 2
+    root = re.search(rb"<(\w+)", content[end:])[1]
+    return content[:end] + b"<!DOCTYPE " + root + b" " + said + b">" + content[end:]
+
+
+def hostile(content, samples, address):
+    """What can be wrong with XML, and what is said of it."""
+    bomb = b'<!ENTITY a0 "aaaaaaaaaa">' + b"".join(
+        f'<!ENTITY a{n + 1} "{f"&a{n};" * 10}">'.encode() for n in range(9)
+    )
+    end = re.search(rb"</\w+>\s*$", content)
+    assert end
+    before, root = content[: end.start()], end[0]
+    definition = "document type definition"
+    return {
+        "cut in half": (content[: len(content) // 2], "damaged"),
+        "cut at its end": (before, "damaged"),
+        "an unknown encoding": (ENCODING.sub(b'encoding="KLINGON"', content), "encoding"),
+        "not in its encoding": (
+            ENCODING.sub(b'encoding="UTF-8"', before) + b"<!-- M\xfcller -->" + root,
+            "damaged .*not well-formed",
+        ),
+        "samples that are none": (content.replace(samples, samples + b"*$*"), "damaged|digits"),
+        "tags without end": (before + b"<a>" * 10**6, "nested more than 100 deep"),
+        "an entity bomb": (
+            with_doctype(before, b"[" + bomb + b"]") + b"<a>&a9;</a>" + root,
+            definition,
+        ),
+        "a file of the machine": (
+            with_doctype(before, b'[<!ENTITY b SYSTEM "file:///etc/passwd">]') + b"&b;" + root,
+            definition,
+        ),
+        "a definition in the network": (
+            with_doctype(content, b'SYSTEM "' + address + b'a.dtd"'),
+            definition,
+        ),
+        "a public definition": (
+            with_doctype(content, b'PUBLIC "-//A//B" "' + address + b'a.dtd"'),
+            definition,
+        ),
+        "an entity in the network": (
+            with_doctype(content, b'[<!ENTITY % c SYSTEM "' + address + b'c.ent"> %c;]'),
+            definition,
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_xml_of_every_kind_ends_in_one_line_and_nothing_is_fetched(tmp_path, kind):
+    content, samples = KINDS[kind]
+    (tmp_path / "good.xml").write_bytes(content)
+    recordings.read(tmp_path / "good.xml")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/".encode()
+        for what, (wrong, message) in hostile(content, samples, address).items():
+            path = tmp_path / f"{what}.xml"
+            path.write_bytes(wrong)
+            with pytest.raises(RecordError, match=message) as caught:
+                recordings.read(path)
+            assert "\n" not in str(caught.value), what
+            assert str(caught.value).startswith(f"{path}: "), what
+            assert len(str(caught.value)) < len(str(path)) + 300, what
+        with pytest.raises(BlockingIOError):  # nobody has asked
+            server.accept()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (muse(counts())[:5000], "damaged GE MUSE XML file: .*line"),
         (muse(counts()).replace(b"<WaveFormData>", b"<WaveFormData>*"), "Base64"),
         (muse(counts()).replace(b"<WaveFormData>", b"<WaveFormData>AAAA"), "damaged GE MUSE"),
-        (muse(counts()).replace(b"ISO-8859-1", b"KLINGON"), "encoding"),
         (muse(counts()).replace(b"<LeadDataCRC32>", b"<LeadDataCRC32>1"), "CRC32 mismatch"),
         (muse(counts()).replace(b">Rhythm<", b">Median<"), "rhythm"),
         (philips(counts()).replace(b'"500"', b'"0"').replace(b">500<", b">0<"), "sampling rate"),
-        (aecg(counts())[:3000], "damaged HL7 aECG file"),
         (scp(counts())[:3000], "damaged SCP-ECG file"),
         (scp(counts())[:-4] + b"\1\1\1\1", "CRC mismatch"),
         (ishne(counts())[:100], "damaged ISHNE file"),
-        (DEEP, "nested more than 100 deep"),
-        (BOMB, "document type definition"),
-        (FETCH, "document type definition"),
-        (INSIDE, "document type definition"),
         (b"<?xml version='1.0'?><svg></svg>", "not of GE MUSE, Philips or HL7"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5 .* NPY or CSV"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
-def test_damaged_and_hostile_files_end_in_one_line(tmp_path, content, message):
+def test_damaged_files_end_in_one_line(tmp_path, content, message):
     path = tmp_path / "a.xml"
     path.write_bytes(content)
     with pytest.raises(RecordError, match=message) as caught:
