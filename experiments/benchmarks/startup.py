@@ -1,6 +1,6 @@
 """From the shell to an answer: seconds that commands take to start, and where they go.
 
-    python -m experiments.benchmarks.startup --support=FOLDER --query=FILE
+    python -m experiments.benchmarks.startup --support=FOLDER --query=FILE [--artefact=FILE]
 
 Each command is a process of its own, started --repeats times with compiled programs kept from a
 first start. 'processor' is the time that its threads computed, whatever else the machine does.
@@ -16,6 +16,7 @@ from absl import flags
 
 from experiments.benchmarks import timing
 from experiments.runs import command_line
+from metaecg.diagnose import artefact
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
@@ -34,7 +35,9 @@ def seconds(*command: str) -> tuple[float, float]:
 
 def main(_) -> None:
     command_line.need("support", "query")
-    asked = (f"--support={FLAGS.support}", f"--query={FLAGS.query}")
+    asked = [f"--support={FLAGS.support}", f"--query={FLAGS.query}"]
+    asked += [f"--artefact={FLAGS.artefact}"] if FLAGS.artefact else []
+    file = FLAGS.artefact or artefact.shipped_path()
     diagnose = ("-m", "experiments.diagnose", *asked)
     commands = {
         "metaecg --help": ("-m", "experiments", "--help"),
@@ -45,7 +48,7 @@ def main(_) -> None:
         "of diagnose: all modules": ("-c", "from metaecg.diagnose import answers, artefact"),
         "of diagnose: the model, too": (
             "-c",
-            "from metaecg.diagnose import artefact; artefact.shipped()",
+            f"from metaecg.diagnose import artefact; artefact.read({str(file)!r})",
         ),
         "metaecg diagnose": diagnose,
         "metaecg diagnose --report": (*diagnose, f"--report={os.devnull}"),
@@ -63,4 +66,5 @@ def main(_) -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("support", None, "labelled examples, as of experiments.diagnose")
     flags.DEFINE_string("query", None, "a recording")
+    flags.DEFINE_string("artefact", None, "exported diagnoser instead of the package's")
     timing.run(main, repeats=5)

@@ -183,7 +183,8 @@ def read(path: str | Path) -> Model:
         programs = [
             export.deserialize(bytearray(members[f"{n}.bin"])) for n in ("embed", "classify")
         ]
-        on_device = [jnp.asarray(p) for p in _parameters(manifest, members)]
+        # Not jnp.asarray, which would compile a program for each shape.
+        on_device = jax.device_put(_parameters(manifest, members))
         embed, classify = (jax.jit(program.call) for program in programs)
         return Model(
             Predictor(

@@ -9,11 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from metaecg.signals import beats
-from metaecg.types import Array
 
 HZ = 500
 """Samples a second of the median beat."""
@@ -57,8 +55,7 @@ def fine_beat(signal: np.ndarray, hz: float) -> FineBeat | None:
     """
     if hz < 50 or len(signal) < 5 * hz or not signal.size:
         return None
-    standard = beats.at_standard_rate(jnp.asarray(signal[None], jnp.float32), hz)
-    peaks = _find()(standard)
+    peaks = _find(hz)(signal[None].astype(np.float32))
     at = np.asarray(peaks.at[0])[np.asarray(peaks.real[0])]
     at = np.round((at + 0.5) * HZ / beats.HZ - 0.5).astype(int)
     x = _fine(signal, hz)
@@ -94,8 +91,9 @@ def fine_beat(signal: np.ndarray, hz: float) -> FineBeat | None:
 
 
 @functools.cache
-def _find() -> Callable[[Array], beats.Peaks]:
-    return jax.jit(lambda x: beats.find_peaks(beats.without_wander(x)))
+def _find(hz: float) -> Callable[[np.ndarray], beats.Peaks]:
+    """Peaks at `beats.HZ` of recordings at `hz`; one program, so that one is compiled or loaded."""
+    return jax.jit(lambda x: beats.find_peaks(beats.without_wander(beats.at_standard_rate(x, hz))))
 
 
 def _fine(signal: np.ndarray, hz: float) -> np.ndarray:

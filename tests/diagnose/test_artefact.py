@@ -75,6 +75,22 @@ def test_what_was_written_diagnoses_as_the_learner_does(name, tmp_path):
         np.testing.assert_allclose(mine.evidence, theirs.evidence, atol=1e-5)
 
 
+def test_reading_compiles_nothing(file):
+    """Each parameter's shape would cost a program, before the first answer."""
+    jax.clear_caches()
+    said = []
+
+    def listen(event, *_, **__):
+        said.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        artefact.read(file)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not [event for event in said if "compile" in event]
+
+
 def test_half_precision_is_smaller_and_close(file, tmp_path):
     half = write(tmp_path / "half.metaecg", half=True)
     sizes = []
