@@ -1,7 +1,6 @@
 """All commands as one: `metaecg COMMAND …`, or `python -m experiments COMMAND …`."""
 
 import ast
-import difflib
 import runpy
 import sys
 from pathlib import Path
@@ -27,12 +26,11 @@ def main() -> None:
         sys.argv = [f"metaecg {name}", *arguments]
         runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
     else:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        print(
-            f"error: there is no command {name[:60]!a}{hint} (metaecg --help lists them)",
-            file=sys.stderr,
-        )
+        from experiments.runs import command_line  # --help does without absl
+
+        hint = command_line.nearest(name, COMMANDS)
+        said = f"error: there is no command {name[:60]!a}{hint}; metaecg --help lists them"
+        print(said, file=sys.stderr)
         sys.exit(1)
 
 

@@ -32,7 +32,7 @@ SEEN: dict[str, list[int]] = {"12 leads": list(range(12))} | {
 }
 
 
-def match(found: np.ndarray, true: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
+def match(found: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Pairs found and true beats, each with one other at most; all in s, in order.
 
     Returns:
@@ -42,7 +42,7 @@ def match(found: np.ndarray, true: np.ndarray, tolerance: float = TOLERANCE) -> 
     for n, time in enumerate(true):
         if free:
             nearest = min(free, key=lambda other: abs(other - time))
-            if abs(nearest - time) <= tolerance:
+            if abs(nearest - time) <= TOLERANCE:
                 gaps[n] = nearest - time
                 free.remove(nearest)
     return gaps

@@ -3,7 +3,6 @@
 `table` says what settings there are, `rules` which of them go together.
 """
 
-import difflib
 import os
 import re
 import runpy
@@ -14,6 +13,7 @@ import ml_collections
 
 from experiments.configs.rules import RULES
 from experiments.configs.settings_table import TABLE, Setting
+from experiments.runs.command_line import nearest
 from metaecg.errors import MetaecgError
 from metaecg.learners import LEARNERS
 
@@ -78,7 +78,7 @@ def load(text: str) -> ml_collections.ConfigDict:
         if path.stem not in NAMES:
             raise MetaecgError(
                 f"--config={_shown(found['file'])}: there is no such configuration"
-                f"{_nearest(path.stem, NAMES)}; there are {', '.join(NAMES)}, and files FILE.py"
+                f"{nearest(path.stem, NAMES)}; there are {', '.join(NAMES)}, and files FILE.py"
             )
         path = FOLDER / f"{path.stem}.py"
     return with_arguments(_run(path), found["arguments"]).lock()
@@ -139,7 +139,7 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 def _setting(key: str) -> Setting:
     if key not in TABLE:
         raise MetaecgError(
-            f"there is no setting config.{_shown(key)[1:-1]}{_nearest(key, tuple(TABLE))}; "
+            f"there is no setting config.{_shown(key)[1:-1]}{nearest(key, tuple(TABLE))}; "
             "metaecg train --help lists all"
         )
     return TABLE[key]
@@ -154,7 +154,7 @@ def _check(key: str, setting: Setting, value: Any) -> None:
         if len(value) > _MOST_TEXT:
             raise MetaecgError(f"config.{key}: {len(value)} characters; at most {_MOST_TEXT}")
         if setting.choices and value not in setting.choices:
-            hint = _nearest(value, setting.choices)
+            hint = nearest(value, setting.choices)
             raise MetaecgError(
                 f"config.{key} = {_shown(value)}: choose one of {', '.join(setting.choices)}{hint}"
             )
@@ -238,13 +238,6 @@ def stages(config: ml_collections.ConfigDict) -> tuple[Stage, ...]:
             stage.start_from = INSIDE + os.path.relpath(found[-1].name, name or ".")
         found.append(Stage(name, stage))
     return tuple(found)
-
-
-def _nearest(text: str, names: tuple[str, ...]) -> str:
-    """What may have been meant: a name written alike, or the one that ends with the text."""
-    near = difflib.get_close_matches(text[:100], names, 1)
-    near = near or [name for name in names if name.rpartition(".")[2] == text]
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,7 @@ import codecs
 import difflib
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags, logging
 
@@ -67,6 +67,14 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     return "".join(sign if sign.isascii() else "?" for sign in text), error.end
 
 
+def nearest(text: str, names: Iterable[str]) -> str:
+    """What may have been meant, for a message: a name written alike, or one that ends so."""
+    known = list(names)
+    near = difflib.get_close_matches(text[:100], known, 1)
+    near = near or [name for name in known if name.rpartition(".")[2] == text.lstrip("-")]
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def counts(flag: str, texts: Sequence[str], least: int = 1) -> list[int]:
     """The numbers of a flag that takes several, such as ``--shots=1,5,10``.
 
@@ -124,10 +132,8 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     except SystemExit:  # absl shows the help and then exits with 1
         sys.exit(0)
     except flags.UnrecognizedFlagError as error:
-        near = difflib.get_close_matches(error.flagname, list(flags.FLAGS), 1)
-        near = near or [n for n in flags.FLAGS if n.rpartition(".")[2] == error.flagname]
-        hint = f"; did you mean --{near[0]}?" if near else ""
-        _exit(f"there is no flag --{error.flagname}{hint} (--help lists the flags)", 1)
+        hint = nearest(f"--{error.flagname}", [f"--{name}" for name in flags.FLAGS])
+        _exit(f"there is no flag --{error.flagname}{hint}; --help lists the flags", 1)
     except BrokenPipeError:
         raise
     except (flags.Error, OSError, ValueError) as error:  # flags from a file, too

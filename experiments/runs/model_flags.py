@@ -61,22 +61,20 @@ def load(workdir: str | None, file: str | None, library: str | None = None) -> "
 
 
 def given() -> Given:
-    """What the flags say of files that do not say it themselves.
-
-    Raises:
-      MetaecgError: a flag is of no ECG.
-    """
-    if FLAGS.units is not None and FLAGS.units.lower() not in map(str.lower, UNITS):
-        raise MetaecgError(f"--units={FLAGS.units}: choose one of {', '.join(UNITS)}")
-    if FLAGS.hz is not None and not SLOWEST <= FLAGS.hz <= FASTEST:
-        raise MetaecgError(
-            f"--hz={FLAGS.hz:g}: an ECG has {SLOWEST} to {FASTEST} samples per second"
-        )
+    """What the flags say of files that do not say it themselves."""
     return Given(FLAGS.hz, FLAGS.units, tuple(FLAGS.leads) if FLAGS.leads else None)
 
 
 def define_given() -> None:
     """Defines the flags that `given` reads."""
-    flags.DEFINE_float("hz", None, "Samples per second of files that do not say.")
-    flags.DEFINE_string("units", None, "The unit of files that do not say: mV, uV, V or nV.")
+    flags.DEFINE_float(
+        "hz",
+        None,
+        "Samples per second of files that do not say.",
+        lower_bound=SLOWEST,
+        upper_bound=FASTEST,
+    )
+    flags.DEFINE_enum(
+        "units", None, list(UNITS), "The unit of files that do not say.", case_sensitive=False
+    )
     flags.DEFINE_list("leads", None, "Names of the leads in order, of files that do not say.")

@@ -72,14 +72,14 @@ def _made(library: Library, known: Ancestry, seen: bool) -> tuple[Protocol, list
     return Protocol(NAME, "any", (Classes((), (), tuple(asked)),)), remarks
 
 
-def halves(part: Split, seed: int = 0) -> tuple[Split, Split]:
+def halves(part: Split) -> tuple[Split, Split]:
     """A part in two, the same classes in other patients: one to calibrate on, one to measure."""
     patients, which = np.unique(part.patients, return_inverse=True)
     carried = np.zeros((len(patients), part.labels.shape[1]), bool)
     np.logical_or.at(carried, which, part.labels)
     # Dealt out in turn along what they carry, the rarest first, so that both get half of each.
     rarest_last = np.argsort(-carried.sum(0), kind="stable")
-    chance = np.random.default_rng(seed).random(len(patients))
+    chance = np.random.default_rng(0).random(len(patients))
     order = np.lexsort([chance, *carried[:, rarest_last].T])
     first = np.isin(part.patients, patients[order[::2]])
     return take(part, first), take(part, ~first)

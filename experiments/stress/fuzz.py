@@ -18,7 +18,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -80,14 +80,20 @@ def fuzz(kind: str, folder: Path, numbers: range, seed: int, seconds: float) -> 
     return counts
 
 
-def table(results: dict[str, Counter[str]], seconds: dict[str, float]) -> str:
-    """The counts, a line a kind and one for the sum."""
+def table(
+    results: dict[str, Counter[str]], seconds: dict[str, float], verdicts: Sequence[str]
+) -> str:
+    """The counts of the verdicts, a line a kind and one for the sum."""
     whole = sum(results.values(), Counter())
-    lines = ["", "".join(f"{word:>13}" for word in ("inputs", *VERDICTS, "seconds")) + "  kind"]
+    width = max(map(len, verdicts)) + 2
+    lines = [
+        "",
+        "".join(f"{word:>{width}}" for word in ("inputs", *verdicts, "seconds")) + "  kind",
+    ]
     for kind, counts in {**results, "all": whole}.items():
         spent = seconds.get(kind, sum(seconds.values()))
-        numbers = (counts.total(), *(counts[verdict] for verdict in VERDICTS))
-        lines.append("".join(f"{number:13d}" for number in numbers) + f"{spent:13.1f}  {kind}")
+        numbers = (counts.total(), *(counts[verdict] for verdict in verdicts))
+        lines.append("".join(f"{n:{width}d}" for n in numbers) + f"{spent:{width}.1f}  {kind}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return "\n".join([*lines, f"at most {peak:.0f} MiB of memory"])
 
@@ -117,7 +123,7 @@ def main(_) -> int:
             start = time.perf_counter()
             results[kind] = fuzz(kind, Path(folder, "files"), numbers, FLAGS.seed, FLAGS.seconds)
             seconds[kind] = time.perf_counter() - start
-    print(table(results, seconds))
+    print(table(results, seconds, VERDICTS))
     return int(any(counts["faults"] for counts in results.values()))
 
 

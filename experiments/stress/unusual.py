@@ -22,7 +22,7 @@ from absl import flags
 from tqdm import tqdm
 
 from experiments.runs import command_line
-from experiments.stress import valid
+from experiments.stress import fuzz, valid
 from experiments.stress.valid_arrays import archive, array
 from experiments.stress.valid_dicom import dicom
 from experiments.stress.valid_edf import edf
@@ -43,6 +43,9 @@ FORMATS: dict[str, valid.Writer] = {
     "dicom": dicom,
     "machine": machine,
 }
+
+
+VERDICTS = ("read", "refused", "unexpectedly refused", "wrong")
 
 
 def attempt(format: str, folder: Path, rng: Random) -> tuple[str, valid.Written]:
@@ -82,20 +85,14 @@ def main(_) -> int:
         raise MetaecgError(f"--formats: no {unknown.pop()!r}; there are {', '.join(FORMATS)}")
     each = -(-FLAGS.files // len(FLAGS.formats))
     numbers = range(FLAGS.first, FLAGS.first + each)
-    words = ("read", "refused", "unexpectedly refused", "wrong")
-    lines = ["", f"{'files':>8}" + "".join(f"{word:>22}" for word in words) + "  seconds  format"]
-    whole: Counter[str] = Counter()
+    results, seconds = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for format in FLAGS.formats:
             start = time.perf_counter()
-            counts = run(format, Path(folder, "files"), numbers, FLAGS.seed)
-            spent = time.perf_counter() - start
-            numbers_of = "".join(f"{counts[word]:22d}" for word in words)
-            lines.append(f"{counts.total():8d}{numbers_of}{spent:9.1f}  {format}")
-            whole += counts
-    lines.append(f"{whole.total():8d}" + "".join(f"{whole[word]:22d}" for word in words) + " all")
-    print("\n".join(lines))
-    return int(whole["wrong"] + whole["unexpectedly refused"] > 0)
+            results[format] = run(format, Path(folder, "files"), numbers, FLAGS.seed)
+            seconds[format] = time.perf_counter() - start
+    print(fuzz.table(results, seconds, VERDICTS))
+    return int(any(each["wrong"] or each["unexpectedly refused"] for each in results.values()))
 
 
 if __name__ == "__main__":

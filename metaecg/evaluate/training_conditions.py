@@ -26,13 +26,13 @@ class Parts(NamedTuple):
     test: np.ndarray
 
 
-def part_by_patient(index: LibraryIndex, *, share: float = 0.15, seed: int = 0) -> Parts:
+def part_by_patient(index: LibraryIndex, *, share: float = 0.15) -> Parts:
     """Parts an index by patients: `share` of them for validation, as many for test.
 
     Records that carry none of the conditions are in no part.
     """
     patients = np.asarray(index.patients)
-    who = np.random.default_rng(seed).permutation(np.unique(patients))
+    who = np.random.default_rng(0).permutation(np.unique(patients))
     held = round(share * len(who))
     labelled = np.asarray(index.labels).any(axis=1)
 

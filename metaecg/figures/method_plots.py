@@ -18,17 +18,15 @@ def episode(
     labels: Sequence[str],
     *,
     truth: str = "",
-    lead: str = "II",
 ) -> Figure:
     """An episode at a glance: a row of examples for each class, and the query below.
 
     Args:
-      support: [way, shot, samples] of one lead in mV.
+      support: [way, shot, samples] of lead II in mV.
       query: [samples] of the same lead.
       hz: samples per second.
       labels: the classes.
       truth: what the query is, if it is to be told.
-      lead: name of the lead.
     """
     way, shot, samples = support.shape
     figure = Figure(figsize=(180 * MM, 22 * (way + 1) * MM), layout="constrained")
@@ -48,7 +46,7 @@ def episode(
     for axes in grid[:-1, :].ravel():
         axes.tick_params(labelbottom=False)
     figure.supxlabel("time (s)", size=9)
-    figure.supylabel(f"lead {lead} (mV)", size=9)
+    figure.supylabel("lead II (mV)", size=9)
     return figure
 
 

@@ -134,13 +134,13 @@ def on_paper(
     return figure(ecg(signal, form.hz, form.leads, title=title, marks=marks), alt, caption)
 
 
-def details(values: Mapping[str, object], caption: str = "") -> Table:
+def details(values: Mapping[str, object]) -> Table:
     """A mapping as a table; inner mappings are named 'outer: inner'."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():
         inner = value if isinstance(value, Mapping) else {"": value}
         rows += [(f"{key}: {name}" if name else key, _words(x)) for name, x in inner.items()]
-    return Table(("what", "value"), rows, caption=caption)
+    return Table(("what", "value"), rows)
 
 
 def _words(value: object) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -185,34 +186,22 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 @styled
-def per_class_bars(
-    scores: Mapping[str, float],
-    *,
-    label: str = "recall",
-    reference: float | None = None,
-    name: str = "chance",
-) -> Figure:
-    """A score for each class, best first.
+def per_class_bars(recalls: Mapping[str, float], *, chance: float | None = None) -> Figure:
+    """The recall of each class, best first.
 
     Args:
-      scores: by class, in [0, 1].
-      label: what the score is.
-      reference: a score to compare with, drawn as a line.
-      name: of that line.
+      recalls: by class, in [0, 1].
+      chance: recall of guessing, drawn as a line.
     """
-    order = sorted(scores, key=lambda c: (scores[c], c))
+    order = sorted(recalls, key=lambda c: (recalls[c], c))
     figure, axes = one_plot(150, 20 + 5.5 * len(order))
-    axes.barh(range(len(order)), [scores[c] for c in order], color=BLUE, height=0.7)
+    axes.barh(range(len(order)), [recalls[c] for c in order], color=BLUE, height=0.7)
     for i, c in enumerate(order):
-        axes.text(scores[c] + 0.01, i, f"{scores[c]:.0%}", size=8, va="center")
-    if reference is not None:
-        axes.axvline(reference, color=RED, linestyle="--", linewidth=1, label=name)
+        axes.text(recalls[c] + 0.01, i, f"{recalls[c]:.0%}", size=8, va="center")
+    if chance is not None:
+        axes.axvline(chance, color=RED, linestyle="--", linewidth=1, label="chance")
         axes.legend(loc="lower right")
-    axes.set(xlabel=label, xlim=(0, 1.05), ylim=(-0.6, len(order) - 0.4))
-    axes.set_yticks(range(len(order)), [plain(c) for c in order])
-    axes.set_xticks(np.linspace(0, 1, 6))
-    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
-    axes.grid(False, axis="y")
+    _rows_of_shares(axes, order, "recall", 1.05)
     return figure
 
 
@@ -243,10 +232,14 @@ def probabilities(
         axes.plot([low[i], high[i]], [row, row], color=BLACK, linewidth=1.4, marker="|")
         end = max(high[i], probs[i])
         axes.text(end + 0.015, row, f"{probs[i]:.0%}", va="center", weight="bold")
-    axes.set_yticks(range(len(labels)), [plain(labels[i]) for i in order])
-    axes.set(xlabel="probability and its range")
-    axes.set(xlim=(0, 1.12), ylim=(-0.6, len(labels) - 0.4))
+    _rows_of_shares(axes, [labels[i] for i in order], "probability and its range", 1.12)
+    return figure
+
+
+def _rows_of_shares(axes: Axes, names: Sequence[str], label: str, most: float) -> None:
+    """The axes of bars that lie one above another, each a share of 0 to 1."""
+    axes.set(xlabel=label, xlim=(0, most), ylim=(-0.6, len(names) - 0.4))
+    axes.set_yticks(range(len(names)), [plain(name) for name in names])
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.grid(False, axis="y")
-    return figure

@@ -269,7 +269,7 @@ def _classes(row: Mapping[str, Any]) -> list[Content]:
         rows.append((name, ", ".join(taken), scores["queries"], f"{recalls[name]:.1%}", auroc))
     head = ("class", "mostly taken for (queries)", "queries", "recall", "AUROC")
     listed = ", ".join(f"{name} {recall:.0%}" for name, recall in recalls.items())
-    bars = plots.per_class_bars(recalls, reference=1 / row["way"])
+    bars = plots.per_class_bars(recalls, chance=1 / row["way"])
     grid = plots.confusion(matrix, names)
     alt = f"Confusion matrix of {len(names)} classes; share answered rightly: {listed}"
     return [

@@ -89,7 +89,7 @@ def test_strict_stops_in_one_line(records, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sauce=wfdb"], "there is no flag --sauce; did you mean --source?"),
+        (["--sauce=wfdb"], "there is no flag --sauce (did you mean --source?)"),
         (["--source=mitbih"], "value should be one of <ptbxl|ludb|cinc2017|wfdb|csv|synthetic>"),
         (["stray", "--source=wfdb", "--output=a"], "unexpected argument 'stray'"),
     ],

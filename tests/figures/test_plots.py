@@ -109,7 +109,7 @@ def figures():
     yield plots.confusion(np.array([[3, 1, 0], [0, 0, 0], [1, 1, 2]]), labels)
     yield plots.calibration([0.5, 0.7, 0.9], [0.5, 0.6, 0.8], [10, 0, 30], title="5-way")
     yield plots.learning_curves(rows)
-    yield plots.per_class_bars(dict.fromkeys(labels, 0.3), reference=0.2)
+    yield plots.per_class_bars(dict.fromkeys(labels, 0.3), chance=0.2)
     yield plots.probabilities(labels, i[:3] / 3, i[:3] / 4, i[:3] / 2, marked=labels[:1])
     yield plots.episode(np.zeros((2, 1, 50)), np.zeros(50), 100, labels[:2], truth="a$b$c")
     yield plots.trajectory(i, i + 1, i, star=2.0)

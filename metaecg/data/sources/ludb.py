@@ -9,10 +9,8 @@ Reference: Kalyakulina et al., LUDB: a new open-access validation tool for elect
 delineation algorithms, IEEE Access 8 (2020), doi 10.1109/ACCESS.2020.3029211.
 """
 
-import csv
 import functools
 import re
-from importlib import resources
 from pathlib import Path
 
 from metaecg.data import signal as steps
@@ -20,7 +18,7 @@ from metaecg.data.record_form import Target
 from metaecg.data.sources import wfdb_folder
 from metaecg.data.sources.listing import Item, read_csv
 from metaecg.data.sources.source import Source
-from metaecg.data.sources.statements import Statement, look_up
+from metaecg.data.sources.statements import Statement, look_up, rows
 from metaecg.errors import MetaecgError
 
 FILE = "ludb.csv"
@@ -96,5 +94,4 @@ def statements() -> dict[str, Statement]:
 
 @functools.cache
 def _table() -> tuple[dict[str, str], ...]:
-    file = resources.files("metaecg.data.sources").joinpath("ludb_statements.csv")
-    return tuple(csv.DictReader(file.read_text("utf-8").splitlines()))
+    return tuple(rows("ludb_statements.csv"))

@@ -126,10 +126,8 @@ def check_path(item: Item) -> None:
         raise RecordError("its name is not printable; rename it")
 
 
-def survey(
-    folder: Path, items: Sequence[Item], form: Callable[[Path, Item], Form], most: int = 200
-) -> Target:
-    """The commonest rate, length and leads among up to `most` records, spread over the items.
+def survey(folder: Path, items: Sequence[Item], form: Callable[[Path, Item], Form]) -> Target:
+    """The commonest rate, length and leads among some 200 records, spread over the items.
 
     Where the limb leads that are missing can be computed, the leads are the twelve standard ones.
 
@@ -137,13 +135,12 @@ def survey(
       folder: what the paths of the items are relative to.
       items: the records.
       form: says what one is like.
-      most: how many to look at, about.
 
     Raises:
       MetaecgError: no record can be read.
     """
     forms, last = [], ""
-    for item in items[:: max(1, len(items) // most)]:
+    for item in items[:: max(1, len(items) // 200)]:
         try:
             forms.append(form(folder, item))
         except (MetaecgError, OSError) as error:

@@ -38,7 +38,7 @@ class Statement(NamedTuple):
 @functools.cache
 def table() -> dict[str, Statement]:
     """All statements of the two systems by code."""
-    return {row["code"]: Statement(row["name"], row["kinds"]) for row in _rows("statements.csv")}
+    return {row["code"]: Statement(row["name"], row["kinds"]) for row in rows("statements.csv")}
 
 
 def look_up(code: str) -> Statement:
@@ -59,7 +59,7 @@ def canonical(code: str) -> str:
 @functools.cache
 def _canonical() -> dict[str, str]:
     common = {code: code for code in table()}
-    common |= {row["code"]: row["canonical"] for row in _rows("equivalent_codes.csv")}
+    common |= {row["code"]: row["canonical"] for row in rows("equivalent_codes.csv")}
     # Names first: where a code is written like a name, it is the code that counts.
     names = {_plain(statement.name): common[code] for code, statement in table().items()}
     return (
@@ -72,10 +72,10 @@ def _canonical() -> dict[str, str]:
 @functools.cache
 def _abbreviations() -> dict[str, str]:
     """The code of each abbreviation that is a common code."""
-    common = {row["canonical"] for row in _rows("equivalent_codes.csv")}
+    common = {row["canonical"] for row in rows("equivalent_codes.csv")}
     return {
         row["abbreviation"]: row["code"]
-        for row in _rows("statements.csv")
+        for row in rows("statements.csv")
         if row["abbreviation"] in common
     }
 
@@ -84,6 +84,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s_-]+", " ", text).strip().casefold()
 
 
-def _rows(name: str) -> csv.DictReader:
+def rows(name: str) -> csv.DictReader:
+    """The rows of a table beside this module."""
     text = resources.files("metaecg.data.sources").joinpath(name).read_text("utf-8")
     return csv.DictReader(text.splitlines())

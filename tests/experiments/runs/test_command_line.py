@@ -80,7 +80,7 @@ def test_flags_are_checked_before_the_command_begins():
     )
     for arguments, said in {
         ("--workdir=",): "error: --workdir is empty: give a value, or leave the flag out",
-        ("--workdri=x",): "error: there is no flag --workdri; did you mean --workdir?",
+        ("--workdri=x",): "error: there is no flag --workdri (did you mean --workdir?)",
         ("--" + "x" * 5000,): "error: there is no flag --xxx",
         ("stray",): "error: unexpected argument 'stray': flags are written --name=value",
         ("--episodes=0",): "error: flag --episodes=0",
