@@ -119,9 +119,8 @@ def main(_) -> None:
         protocol = protocols.load(FLAGS.protocol or config.protocol)
     else:
         known = trained.ancestry_of(main_run)
-        usual = config.protocol
         protocol, remarks = own_archive.choose(
-            FLAGS.protocol, usual, library, known, seen=FLAGS.seen
+            FLAGS.protocol, config.protocol, library, known, seen=FLAGS.seen
         )
     if config.labels == "conditions":
         if given := [name for name in _OF_EPISODES if FLAGS[name].present]:
@@ -261,19 +260,12 @@ def _names(folders: list[Path]) -> dict[str, Path]:
     if twice := [folder for folder in folders if folders.count(folder) > 1]:
         raise MetaecgError(f"--workdir and --compare: {twice[0]} is given twice")
 
-    def last(folder: Path, count: int) -> str:
-        return "/".join(folder.parts[-count:])
+    def name(folder: Path, count: int = 1) -> str:
+        last = folder.parts[-count:]
+        alike = [other for other in folders if other.parts[-count:] == last]
+        return "/".join(last) if len(alike) == 1 else name(folder, count + 1)
 
-    longest = max((len(folder.parts) for folder in folders), default=0)
-    counts = {
-        folder: next(
-            n
-            for n in range(1, longest + 1)
-            if sum(last(folder, n) == last(other, n) for other in folders) == 1
-        )
-        for folder in folders
-    }
-    return {last(folder, count): folder for folder, count in counts.items()}
+    return {name(folder): folder for folder in folders}
 
 
 if __name__ == "__main__":

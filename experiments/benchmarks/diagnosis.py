@@ -55,17 +55,9 @@ def measure(name: str, diagnoser: Diagnoser, samples: int, leads: int, queries: 
 def main(_) -> None:
     model = model_flags.load(None, FLAGS.artefact)
     samples, leads = model.form.samples, len(model.form.leads)
-    shipped = Diagnoser(model)
-    rows = [
-        measure(
-            FLAGS.artefact or "the package's (medium, ridge)",
-            shipped,
-            samples,
-            leads,
-            FLAGS.queries,
-        ),
-        measure("small, nearest centroid", small(samples, leads), samples, leads, FLAGS.queries),
-    ]
+    measured = {FLAGS.artefact or "the package's (medium, ridge)": Diagnoser(model)}
+    measured["small, nearest centroid"] = small(samples, leads)
+    rows = [measure(*each, samples, leads, FLAGS.queries) for each in measured.items()]
     cores = machine.cores()
     print(f"{WAY}-way {SHOT}-shot, {leads} leads of {samples} samples, {cores} cores")
     timing.report(rows, FLAGS.output, way=WAY, shot=SHOT, cores=cores)

@@ -110,12 +110,9 @@ def cell(
         seconds |= timing.alternate(slow, repeats=math.ceil(repeats / 3))
     row = {"learner": kind, "encoder": encoder, "shot": shot, "parameters": f"{count:,}"}
     row |= {name: timing.spread(values) for name, values in seconds.items()}
-    (base, *_), (fair, *rest) = (
-        [timing.spread(v)["median"] for v in list(seconds.values())[a:b]]
-        for a, b in ((0, 1), (1, 3))
-    )
-    row |= {"ratio, records once": fair / base}
-    return row | ({"ratio, a sequence a query": rest[0] / base} if rest else {})
+    base, *others = (timing.spread(values)["median"] for values in seconds.values())
+    names = ("ratio, records once", "ratio, a sequence a query")
+    return row | {name: other / base for name, other in zip(names, others)}
 
 
 def main(_) -> None:

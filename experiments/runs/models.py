@@ -66,7 +66,7 @@ def load(folder: Path, library: str | None = None) -> Ready:
             "version": metaecg.__version__,
             "model": weights,
             "library": opened.fingerprint,
-            "record": form_of(opened).to_json(),
+            "record": Form.of(opened).to_json(),
             "calibration": fitted.to_json(),
         }
         keep(folder / FILE, kept)
@@ -113,18 +113,6 @@ def open_alike(run: trained.Trained, path: str | None) -> Library:
         ) from None
     trained.check_form(run, library)
     return library
-
-
-def form_of(library: Library) -> Form:
-    """The form of a library's records."""
-    return Form(
-        library.hz,
-        library.signals.shape[1],
-        library.leads,
-        library.scale,
-        library.bandpass,
-        library.processing,
-    )
 
 
 def _kept(path: Path, weights: str) -> dict[str, Any] | None:

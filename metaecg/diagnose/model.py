@@ -29,6 +29,12 @@ class Form(NamedTuple):
     bandpass: tuple[float, float] | None = None
     processing: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, library: Library) -> "Form":
+        """The form of a library's records."""
+        fields = (library.hz, library.signals.shape[1], library.leads, library.scale)
+        return cls(*fields, library.bandpass, library.processing)
+
     def to_json(self) -> dict[str, Any]:
         """Numbers, texts and lists, for `json.dumps`."""
         values = self._asdict().items()
@@ -64,7 +70,7 @@ class Form(NamedTuple):
         Raises:
           MetaecgError: rate, length or leads differ; says both.
         """
-        mine = Form(library.hz, library.signals.shape[1], tuple(library.leads))
+        mine = Form.of(library)
         if mine[:3] != self[:3]:
             raise MetaecgError(
                 f"{name}: {mine._words()}; {reader} {self._words()}: prepare the library alike"

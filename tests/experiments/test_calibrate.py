@@ -18,6 +18,7 @@ from metaecg import evaluate, learners
 from metaecg.data import Library, protocols, save
 from metaecg.data.library import open_library
 from metaecg.diagnose import answers, artefact, fitting, measuring
+from metaecg.diagnose.model import Form
 from metaecg.diagnose.support import Read
 from metaecg.errors import MetaecgError
 from metaecg.evaluate import draw_episodes
@@ -163,7 +164,7 @@ def test_a_library_of_another_form_is_refused(run, library, tmp_path):
 def test_a_band_pass_is_known_whatever_its_numbers(library, tmp_path):
     for number, band in enumerate([(5e-05, 40.0), (0.05, 150.0), (0.123456789, 1e2)]):
         save(dataclasses.replace(library[0], bandpass=band), tmp_path / str(number))
-        assert models.form_of(open_library(tmp_path / str(number))).bandpass == band
+        assert Form.of(open_library(tmp_path / str(number))).bandpass == band
 
 
 def test_a_run_that_cannot_be_written_is_exported_and_diagnoses(run, tmp_path, monkeypatch, capsys):

@@ -21,17 +21,7 @@ from metaecg.data.files import SYNTHETIC
 from metaecg.data.library import Library
 from metaecg.data.synthetic import heart
 from metaecg.data.synthetic.beats import START
-from metaecg.data.synthetic.conditions import CONDITIONS, Condition
-
-__all__ = [
-    "CONDITIONS",
-    "LEADS",
-    "Condition",
-    "generate",
-    "leads_from_electrodes",
-    "library",
-    "plan",
-]
+from metaecg.data.synthetic.conditions import CONDITIONS
 
 VERSION = 2
 """To be raised by whatever changes a signal: a library is identified by it and by its arguments."""
