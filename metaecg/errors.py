@@ -6,8 +6,8 @@ class MetaecgError(ValueError):
 
     The message is one line that names the file or setting, the field and the
     remedy; `experiments.runs.command_line.run` prints it and exits with status 1. Modules
-    derive their own types from it (`LibraryError`, …) so that callers can tell
-    them apart.
+    derive their own types from it (`LibraryError`, …) so that callers can
+    distinguish them.
     """
 
 

@@ -43,7 +43,7 @@ def wfdb(rng: Random, folder: Path, truth: Truth) -> Written:
     skews = [0] * count
     if rng.random() < 0.15 and frames > 50:
         skews = [rng.choice((0, 1, 5)) for _ in range(count)]
-        for i, skew in enumerate(skews):  # a channel is late by so many frames
+        for i, skew in enumerate(skews):  # a channel is late by these frames
             late = np.full(skew * per_frame, least)
             digital[:, i] = np.concatenate([late, digital[: len(digital) - len(late), i]])
         gone = np.array(truth.microvolts)

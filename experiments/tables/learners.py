@@ -81,7 +81,7 @@ def table_learners(
         if learner.embed is not None:
             embeddings = evaluate.embed(learner, run.variables, measured.data)
         if run.config.labels == "conditions" and name != RANDOM:
-            print(f"{name} knows its own conditions alone: its encoder stands here under --probes")
+            print(f"{name} knows its own conditions alone: its encoder is in the rows of --probes")
         else:
             rows[name] = TableLearner(learner, run.variables, embeddings)
         if embeddings is None or not probe_names or (probed is not None and name not in probed):

@@ -21,7 +21,7 @@ _LOOK = 512  # rows that show the rate where only a part is read
 
 
 class _Layout(NamedTuple):
-    """How the cells of a line are told from each other, and how many there are."""
+    """How the cells of a line are separated, and how many there are."""
 
     separator: str
     width: int
