@@ -3,7 +3,8 @@
     python -m experiments.benchmarks.onnx --library=LIBRARY [--artefact=FILE] [--output=out.json]
 
 Recordings are spread evenly over the library. Equality is the greatest difference of an embedding's
-numbers, over the largest number in it, between onnxruntime and jax.
+numbers, over the largest number in it, between onnxruntime and jax, and that of the probabilities
+of answers: five candidates of five examples each, which are drawn from the recordings.
 """
 
 import functools
@@ -16,7 +17,9 @@ from experiments import export
 from experiments.benchmarks import timing
 from experiments.runs import machine
 from metaecg.data.library import open_library
-from metaecg.diagnose import artefact, onnx_file
+from metaecg.diagnose import artefact, calibration, fitting
+from metaecg.diagnose.model import Model
+from metaecg.types import Episode
 
 FLAGS = flags.FLAGS
 
@@ -34,10 +37,15 @@ def main(_) -> None:
     records -= np.median(records, axis=1, keepdims=True)
     records = np.rint(records / model.form.scale).astype(np.float32) * np.float32(model.form.scale)
     embed = model.predictor.embed
-    off = onnx_file.differences(embed, content, records)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = FLAGS.threads
+    options.intra_op_num_threads, options.log_severity_level = FLAGS.threads, 3
     session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    parts = np.array_split(records, -(-len(records) // 100))
+    mine = np.concatenate([np.asarray(embed(part)) for part in parts])
+    theirs = np.concatenate([session.run(None, {"records": part})[0] for part in parts])
+    off = np.abs(theirs - mine).max(axis=1) / np.abs(mine).max(axis=1)
+    answers = _answers(model, mine, theirs)
+    records = records[:100]
     table = []
     for count in (1, len(records)):
         some = records[:count]
@@ -52,13 +60,36 @@ def main(_) -> None:
         for name, each in seconds.items():
             milliseconds = timing.spread([1e3 * s for s in each])
             table.append({"by": name, "recordings": count, "ms": milliseconds})
+    size = f"{len(content) / 1e6:.2f} MB; artefact {path.stat().st_size / 1e6:.2f} MB"
     print(
-        f"{len(records)} recordings: embeddings differ by at most {off.max():.1e} "
-        f"(median {np.median(off):.1e}) of the largest number\n"
-        f"ONNX {len(content) / 1e6:.2f} MB; artefact {path.stat().st_size / 1e6:.2f} MB"
-        f"{', in 16 bits' if model.provenance.get('half') else ''}"
+        f"{len(off)} recordings: embeddings differ by at most {off.max():.1e} of the largest "
+        f"number (median {np.median(off):.1e}), {(off > 1e-4).sum()} of them by more than 1e-4\n"
+        f"{len(answers)} answers: probabilities differ by at most {answers.max():.1e} (median "
+        f"{np.median(answers):.1e}), {(answers > 1e-3).sum()} of them by more than .001\n"
+        f"ONNX {size}{', in 16 bits' if model.provenance.get('half') else ''}"
     )
     timing.report(table, FLAGS.output, difference=float(off.max()), threads=FLAGS.threads)
+
+
+def _answers(model: Model, mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """How far probabilities are apart, the greatest of each answer, by two sets of embeddings.
+
+    Five candidates have five examples each; both, and which recordings are asked, are drawn.
+    """
+    rng, classes = np.random.default_rng(0), np.arange(5)[None]
+    rows = np.stack([rng.permutation(len(mine))[:50] for _ in range(100)])
+    support, query = rows[:, :25], rows[:, 25:]
+    slots = np.repeat(np.tile(classes, 5), len(rows), axis=0)
+    episodes = Episode(np.repeat(classes, len(rows), axis=0), support, slots, query, slots)
+    temperature = model.calibration.at(5, 5).temperature
+    probs = [
+        calibration.calibrated(
+            fitting.over_orders(model.predictor, embeddings, episodes, 1), temperature
+        )
+        for embeddings in (mine, theirs)
+    ]
+    found: np.ndarray = np.abs(probs[0] - probs[1]).max(axis=-1).reshape(-1)
+    return found
 
 
 if __name__ == "__main__":
