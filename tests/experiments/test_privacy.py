@@ -264,6 +264,7 @@ def test_nor_does_a_review(trained):
                 f"{address}answer", f"id={id}&verdict=yes".encode(), {"Origin": origin}
             )
             (made / "next.html").write_bytes(read(answer))
+            assert (made / "session" / "answers.jsonl").stat().st_size
         finally:
             server.kill()
     run(
