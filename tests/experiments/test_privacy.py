@@ -199,7 +199,9 @@ def trained(tmp_path_factory):
 def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(trained):
     files, made = trained
     assert len((made / "library" / "records.csv").read_text().splitlines()) == 1 + 72
-    assert len({path.suffix for path in files.rglob("*.*")}) >= 5
+    names = {path.name for path in files.rglob("*.*")}
+    assert len({name[1:] for name in names}) == len(WRITERS) + 2
+    assert {found.split(":")[0] for found in leaked(files)} == names  # as they should
     assert leaked(made) == []
 
 
