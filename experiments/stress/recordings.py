@@ -183,9 +183,10 @@ class Manifest:
             one_line(" ".join(str(error).split()))
             return "refused"
         table = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-        columns = [table[0].index(name) for name in ("path", "label")]
+        names = [name.strip().lower() for name in table[0]]
+        columns = [names.index(name) for name in ("path", "label")]
         rows = [[row[column] for column in columns] for row in table[1:] if row]
-        expect(len(set(table[0])) == len(table[0]), "a column is there twice")
+        expect(len(set(names)) == len(names), "a column is there twice")
         expect({len(row) for row in table if row} == {len(table[0])}, "a ragged table")
         quarantined = 0
         for item in items[:20]:

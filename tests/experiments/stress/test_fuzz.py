@@ -80,6 +80,15 @@ def test_what_is_sound_passes(kind, tmp_path):
     assert "unharmed" in verdicts or kind == "labels csv"  # which lists a record outside
 
 
+def test_what_readers_understand_is_no_fault_of_theirs(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        mutations,
+        "damage",
+        lambda rng, content, ways: content.replace(b"path,label", b" Path,LABEL"),
+    )
+    assert fuzz.KINDS["labels csv"](tmp_path).attempt(Random(0)) == "quarantined"
+
+
 def test_a_fault_is_counted_and_ends_with_1(tmp_path, monkeypatch, capsys):
     class Wrong:
         def __init__(self, folder):
