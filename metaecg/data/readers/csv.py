@@ -17,6 +17,7 @@ from metaecg.data.readers.notes import Note
 from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, oriented
 
 _TAIL = 1 << 16  # bytes at the end that show the separator
+_SOME_NAMED = "some lines begin with the name of a lead and others do not"
 _LOOK = 512  # rows that show the rate where only a part is read
 
 
@@ -145,7 +146,13 @@ def _parse(lines: Iterable[str], layout: _Layout, part: Part, line: int) -> _Row
             continue
         if len(cells) != width:
             raise RecordError(f"line {line} has {len(cells)} columns, the ones before have {width}")
-        if width > 2 and (names or not rows) and is_lead(cells[0]):
+        if width > 2 and is_lead(cells[0]):
+            alone = rows == 1 and not names and not first[0][0]
+            if alone and csv_columns.numbers_columns([*first, cells]):
+                head.append(first.pop())  # numbers of samples, and no sample
+                values, rows = array("d"), 0
+            if rows and not names:
+                raise RecordError(_SOME_NAMED)
             names.append(cells[0])
             numbers = numbers[1:]
         try:
@@ -165,7 +172,7 @@ def _parse(lines: Iterable[str], layout: _Layout, part: Part, line: int) -> _Row
     if not values:
         raise RecordError("no line of numbers in it")
     if len(names) not in (0, rows):
-        raise RecordError("some lines begin with the name of a lead and others do not")
+        raise RecordError(_SOME_NAMED)
     blank = [place for place in blank if place < rows]  # at the end they say nothing
     if blank and blank != list(range(1, rows)):
         raise RecordError(

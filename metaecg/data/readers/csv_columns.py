@@ -63,7 +63,7 @@ def number(cell: str) -> float | None:
 
 
 def numbers_columns(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row numbers the columns, as pandas does: 0,1,…,11 or ,0,1,…,11.
+    """Whether the first row numbers the columns, as pandas does: 0,1,…,11, ,0,1,…,11 or 0.0,1.0,….
 
     Raises:
       RecordError: it may also be a sample.
@@ -71,6 +71,8 @@ def numbers_columns(rows: Sequence[Sequence[str]]) -> bool:
     first, rest = list(rows[0]), rows[1:]
     if len(first) > 1 and not first[0]:
         first, rest = first[1:], [row[1:] for row in rest]
+    if len(first) > 2:
+        first = [cell.removesuffix(".0") for cell in first]
     if first not in ([str(i + n) for i in range(len(first))] for n in (0, 1)) or not rest:
         return False
     if len(first) > 2:
@@ -127,8 +129,14 @@ def interpret(head: list[list[str]], signal: np.ndarray, separator: str) -> Raw:
     signal = _spread(signal[:, leads], places)
     kept = tuple(units[i] for i in leads)
     said = None if names is None else tuple(names[i] for i in leads)
-    if said and all(name.isdigit() for name in said):  # the columns are numbered
+    if said and all(name.removesuffix(".0").isdigit() for name in said):  # the columns are numbered
         said = None
+    elif said and said == tuple(f"V{i + 1}" for i in range(len(said))):
+        if len(said) > 6:  # more than the chest leads, and so R's names
+            said = None
+        else:
+            text = "taken as the chest leads; R calls columns without a name V1, V2, … as well"
+            notes.append(Note(f"{' '.join(said)} {text}", serious=True))
     return Raw(signal, hz, kept if any(kept) else None, said, tuple(notes))
 
 

@@ -190,7 +190,7 @@ def test_lines_that_are_not_there_are_missing_samples(tmp_path, name, values):
     np.testing.assert_array_equal(np.delete(recording.signal, 300, 0), np.delete(MV, 300, 0))
 
 
-@pytest.mark.parametrize("start", ["0,1,2", "1,2,3", ",0,1,2", "index,0,1,2"])
+@pytest.mark.parametrize("start", ["0,1,2", "1,2,3", "0.0,1.0,2.0", ",0,1,2", "index,0,1,2"])
 def test_a_line_of_numbers_of_columns_is_no_sample(tmp_path, start):
     rows = lines_of(MV)
     if start.count(",") == 3:
@@ -199,6 +199,38 @@ def test_a_line_of_numbers_of_columns_is_no_sample(tmp_path, start):
     with pytest.raises(RecordError, match="give --leads"):
         read(tmp_path / "r.csv", **GIVEN)
     np.testing.assert_array_equal(read(tmp_path / "r.csv", **GIVEN, leads=LEADS).signal, MV)
+
+
+def test_names_that_number_columns_as_r_does_are_no_chest_leads(tmp_path):
+    """R calls the columns of a matrix V1, V2, …, whatever they hold."""
+    mv = np.concatenate([MV, MV[:, :1], MV, MV[:, :1]], axis=1)
+    path = tmp_path / "r.csv"
+    for count in (8, 6):
+        names = [f"V{i + 1}" for i in range(count)]
+        rows = lines_of(mv[:, :count])
+        path.write_text("\n".join([",".join(names), *(",".join(row) for row in rows)]))
+        if count == 8:
+            with pytest.raises(RecordError, match="give --leads"):
+                read(path, **GIVEN)
+            leads = ["I", "II", *names[:6]]
+            assert read(path, **GIVEN, leads=leads).leads == tuple(leads)
+        else:
+            recording = read(path, **GIVEN)
+            assert recording.leads == tuple(names)
+            assert "R calls columns without a name V1, V2, …" in str(said(recording.notes))
+
+
+def test_a_lead_a_line_with_names_and_numbered_columns(tmp_path):
+    """As pandas writes a transposed table."""
+    rows = [[lead, *row] for lead, row in zip(LEADS, zip(*lines_of(MV)))]
+    path, head = tmp_path / "r.csv", ["", *map(str, range(len(MV)))]
+    path.write_text("\n".join(",".join(row) for row in [head, *rows]))
+    recording = read(path, **GIVEN)
+    assert recording.leads == LEADS
+    np.testing.assert_array_equal(recording.signal, MV)
+    path.write_text("\n".join(",".join(row) for row in [["9.5", *head[1:]], *rows]))
+    with pytest.raises(RecordError, match="some lines begin with the name of a lead"):
+        read(path, **GIVEN)
 
 
 @pytest.mark.parametrize("to", [100, 250, 500])
