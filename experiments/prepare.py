@@ -13,6 +13,7 @@ reason in the library's quarantine.csv. The diagnoser that comes with the packag
 configurations, read 12 leads of 10 s at 100 Hz.
 """
 
+import math
 import os
 import signal
 import sys
@@ -219,6 +220,10 @@ def _target(usual: Target) -> Target:
             raise MetaecgError(
                 f"--bandpass={','.join(FLAGS.bandpass)}: give two numbers in Hz, such as 0.5,40"
             ) from None
+        if not 0 < low < high < math.inf:
+            raise MetaecgError(
+                f"--bandpass={low:g},{high:g}: the low cut must be above 0 and below the high one"
+            )
         target = target._replace(bandpass=(low, high))
     # The product first: what is not finite has no number of samples.
     if not 0.5 < target.hz * target.seconds < MOST_SAMPLES / max(1, len(target.leads)):

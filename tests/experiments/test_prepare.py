@@ -67,7 +67,7 @@ def test_whole_command(records, tmp_path):
     assert "       2  164889003  atrial fibrillation\n" in done.stdout
     assert "5 records of 5 patients, 3 statements, 3 s at 250 Hz" in done.stdout
     assert "quarantined 1 (quarantine.csv)" in done.stdout
-    assert "every record counts as a patient" in done.stdout
+    assert "every recording counts as a patient" in done.stdout
     assert "records/s" in done.stdout
     assert "6/6" in done.stderr
 
@@ -200,7 +200,7 @@ def test_single_files_give_what_wfdb_gives(records, files, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "5 records of 5 patients, 2 statements, 3 s at 250 Hz, leads I II" in done.stdout
-    assert "every record counts as a patient" in done.stdout
+    assert "every recording counts as a patient" in done.stdout
     expected, found = map(lib.open_library, (wfdb_library, library))
     assert found.source == "csv"
     assert found.leads == expected.leads == STANDARD_LEADS
@@ -256,6 +256,8 @@ def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
     ("values", "message"),
     [
         ({"bandpass": ["5"]}, "--bandpass=5: give two numbers"),
+        ({"bandpass": ["40", "0.5"]}, "--bandpass=40,0.5: the low cut must be above 0 and below"),
+        ({"bandpass": ["nan", "40"]}, "--bandpass=nan,40: the low cut must be above 0"),
         ({"hz": -5.0}, "must be positive"),
         ({"seconds": 1e-9}, "must be positive"),
         ({"seconds": float("inf")}, "--seconds=inf"),

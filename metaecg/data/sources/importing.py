@@ -75,7 +75,7 @@ def make_library(
         cannot be used.
     """
     with Writer(path, overwrite=options.overwrite) as writer:
-        counts, copies = import_records(writer, source, target, options, progress)
+        counts, copies, named = import_records(writer, source, target, options, progress)
         # A data set's own list keeps its order; statements outside of it follow.
         own = source.statements
         vocabulary = [*own, *sorted(set(counts) - set(own))]
@@ -91,19 +91,18 @@ def make_library(
             processing=target.describe(),
             bandpass=target.bandpass,
         )
-        alone = writer.patients + copies >= writer.records
-        remarks = tuple(_remarks(source, counts, copies, alone))
+        remarks = tuple(_remarks(source, counts, copies, named))
         return Imported(counts, writer.quarantined, remarks)
 
 
-def _remarks(source: Source, counts: Counter[str], copies: int, alone: bool) -> Iterator[str]:
+def _remarks(source: Source, counts: Counter[str], copies: int, named: bool) -> Iterator[str]:
     if source.name not in ("ptbxl", "ludb") and all(
         item.patient == item.path for item in source.items
     ):
         yield (
-            "no patients are given, so every record counts as a patient of its own"
-            if alone
-            else "patients are distinguished by the ids inside the files, which are not kept"
+            "patients are distinguished by the ids inside the files, which are not kept"
+            if named
+            else "no patients are given, so every recording counts as a patient of its own"
         )
     if copies:
         yield (
@@ -126,13 +125,14 @@ def import_records(
     target: Target,
     options: Options = USUAL,
     progress: Callable[[Iterable], Iterable] = iter,
-) -> tuple[Counter[str], int]:
+) -> tuple[Counter[str], int, bool]:
     """Reads the items of a source into the writer, in their order; arguments as of `make_library`.
 
     Records of the very same signal are taken for records of the same patient.
 
     Returns:
-      How many records carry each code, and how many have the signal of an earlier one.
+      How many records carry each code, how many have the signal of an earlier one, and whether a
+      file said whose it is.
 
     Raises:
       RecordError: a record cannot be used and `strict` is set.
@@ -140,7 +140,7 @@ def import_records(
     """
     counts: Counter[str] = Counter()
     first: dict[bytes, tuple[str, str]] = {}
-    copies = 0
+    copies, named = 0, False
     for item, outcomes in progress(zip(source.items, _read_all(source, target, options.workers))):
         for outcome in outcomes:
             if outcome.signal is None:
@@ -153,6 +153,7 @@ def import_records(
                 codes = tuple(dict.fromkeys(map(canonical, codes)))
             # A list of patients is believed before the files.
             whose = outcome.patient if item.patient == item.path else ""
+            named |= bool(whose)
             whose = whose or item.patient
             if outcome.start is not None:
                 id += f" from {outcome.start:g} s"
@@ -171,7 +172,7 @@ def import_records(
                 note=note,
             )
             counts.update(codes)
-    return counts, copies
+    return counts, copies, named
 
 
 def _digest(signal: np.ndarray) -> bytes:

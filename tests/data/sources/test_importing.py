@@ -38,7 +38,7 @@ def run(folder, output, items=None, **options):
     with Writer(output) as writer:
         items = items or list_folder(folder, "header")
         source = Source("wfdb", folder, items, read, TARGET)
-        counts, _ = import_records(writer, source, TARGET, Options(**options))
+        counts, *_ = import_records(writer, source, TARGET, Options(**options))
         writer.finish(vocabulary=sorted(counts), hz=100, leads=TARGET.leads)
     with open(output / "quarantine.csv", newline="") as file:
         reasons = {row["path"]: row["reason"] for row in csv.DictReader(file)}
@@ -198,10 +198,12 @@ def test_pieces_are_records_of_one_patient(tmp_path):
     items = list_folder(folder, "header")
     target = TARGET._replace(cut=True)
     with Writer(tmp_path / "out") as writer:
-        counts, copies = import_records(writer, Source("wfdb", folder, items, read, target), target)
+        source = Source("wfdb", folder, items, read, target)
+        counts, copies, named = import_records(writer, source, target)
         writer.finish(vocabulary=["AFIB"], hz=100, leads=TARGET.leads)
     found = library.open_library(tmp_path / "out")
-    assert (counts, copies) == ({"AFIB": 5}, 0)
+    # Pieces share a patient though no file names one.
+    assert (counts, copies, named) == ({"AFIB": 5}, 0, False)
     assert found.ids == (
         "gap from 2 s", "long from 0 s", "long from 2 s", "long from 4 s", "short from 0 s"
     )  # fmt: skip
