@@ -6,7 +6,8 @@ Each statement of a protocol's part is the question, with some positives alone, 
 patient; all recordings of these patients are left out of what is to be found. The reading goes on
 as `experiments.review` does it, an answer at a time at first, ranked again after each block. Beside
 it: the nearest neighbour of one example, the ranking that no answer changes, an oracle that was
-fitted with all labels, and random order, of which the expectation is known.
+fitted with all labels, and random order, of which the expectation is known; and the loop that also
+asks where it is unsure, 'mixed'.
 
 `read@80` is the share of the readings that random order needs for 80 % of the cases; the work saved
 over it, WSS@80, is 1 less that. Where the most that is read does not suffice, it is given as inf.
@@ -18,100 +19,24 @@ import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from absl import flags
 
+from experiments.benchmarks import stated
+from experiments.benchmarks.readers import READERS, Archived, draws, orders
 from experiments.runs import archives, command_line, model_flags
 from experiments.tables import markdown
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
-from metaecg.search import probability, ranking, remaining
+from metaecg.search import probability
 from metaecg.search.archive import Archive
 
 FLAGS = flags.FLAGS
-READERS = ("review", "fixed ranking", "nearest neighbour", "oracle")
 AT = (100, 300)
-
-
-class Archived(NamedTuple):
-    """An archive in its space: [N, D], who carries the statement: bool [N], patients: int [N]."""
-
-    placed: np.ndarray
-    labels: np.ndarray
-    patients: np.ndarray
-
-
-def draws(
-    of: Archived, count: int, times: int, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of the examples, each of another patient, and which rows are not of these patients."""
-    rng = np.random.default_rng(seed)
-    for _ in range(times):
-        rows = rng.permutation(np.flatnonzero(of.labels))
-        first = np.sort(np.unique(of.patients[rows], return_index=True)[1])[:count]
-        examples = rows[first]
-        yield examples, ~np.isin(of.patients, of.patients[examples])
-
-
-def block(read: int) -> int:
-    """Readings between two rankings: each of the first hundred, then fewer of them."""
-    return 1 if read < 100 else 10 if read < 500 else 50 if read < 2000 else 250
-
-
-def review(of: Archived, examples: np.ndarray, free: np.ndarray, most: int) -> np.ndarray:
-    """The order in which at most so many recordings are read by the loop: rows [n]."""
-    unread, rows, size = free.copy(), list(examples), of.placed.shape[1]
-    positive = of.placed[examples].T @ of.placed[examples]
-    sums = [of.placed[examples].sum(0), np.zeros(size)]
-    negative, counts, order = np.zeros((size, size)), [len(examples), 0], list[int]()
-    while len(order) < most and unread.any():
-        # As `ranking.direction`, from sums that grow with the answers.
-        weight = min(1.0, counts[0] / max(1, counts[1]))
-        if len(rows) <= size:
-            sought = np.append(np.ones(len(examples), bool), of.labels[order])
-            direction = ranking.direction(of.placed[rows], sought)
-        else:
-            matrix = positive + weight * negative + ranking.NOISE * np.eye(size)
-            direction = np.linalg.solve(matrix, sums[0] + weight * ranking.NOT_SOUGHT * sums[1])
-        scores = np.where(unread, of.placed @ direction.astype(np.float32), -np.inf)
-        step = min(block(len(order)), int(unread.sum()))
-        best = np.argpartition(-scores, step - 1)[:step]
-        best = best[np.argsort(-scores[best], kind="stable")]
-        unread[best] = False
-        order += best.tolist()
-        rows += best.tolist()
-        for kind, chosen in enumerate((best[of.labels[best]], best[~of.labels[best]])):
-            vectors = of.placed[chosen]
-            total = positive if kind == 0 else negative
-            total += vectors.T @ vectors
-            sums[kind] = sums[kind] + vectors.sum(0)
-            counts[kind] += len(chosen)
-    return np.array(order)
-
-
-def by_direction(of: Archived, direction: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """The order of a ranking that no answer changes."""
-    scores = np.where(free, of.placed @ direction.astype(np.float32), -np.inf)
-    return np.argsort(-scores, kind="stable")[: int(free.sum())]
-
-
-def orders(
-    of: Archived, examples: np.ndarray, free: np.ndarray, most: int
-) -> dict[str, np.ndarray]:
-    """The order of reading of each of `READERS`."""
-    some = of.placed[examples]
-    sought = np.ones(len(examples), bool)
-    everything = np.flatnonzero(free)
-    return {
-        "review": review(of, examples, free, most),
-        "fixed ranking": by_direction(of, ranking.direction(some, sought), free),
-        "nearest neighbour": by_direction(of, some[0], free),
-        "oracle": by_direction(
-            of, ranking.direction(of.placed[everything], of.labels[everything]), free
-        ),
-    }
+GRID = np.geomspace(0.0005, 1, 40)
+"""Shares of the archive that were read, of the curves."""
 
 
 def score(of: Archived, order: np.ndarray, free: np.ndarray) -> dict[str, float]:
@@ -129,13 +54,27 @@ def score(of: Archived, order: np.ndarray, free: np.ndarray) -> dict[str, float]
     return row
 
 
-def measure(of: Archived, code: str, seed: int) -> list[dict[str, Any]]:
-    """A row for each reader: means over the draws, of read@… medians, least and greatest."""
+def curve(of: Archived, order: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Share of the cases that was found after each share of `GRID` was read; not so far: NaN."""
+    found = np.cumsum(of.labels[order]) / int((of.labels & free).sum())
+    read = np.maximum(1, np.round(GRID * free.sum()).astype(int))
+    return np.where(read <= len(found), found[np.minimum(read, len(found)) - 1], np.nan)
+
+
+def measure(of: Archived, code: str, curves: dict[str, list[np.ndarray]]) -> list[dict[str, Any]]:
+    """A row for each reader: means over the draws, of read@… medians, least and greatest.
+
+    To `curves` is added, for each reader, the mean over the draws of `curve`.
+    """
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in READERS}
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in READERS}
     most = int(FLAGS.most * len(of.labels))
-    for examples, free in draws(of, FLAGS.examples, FLAGS.draws, seed):
+    for examples, free in asked(of):
         for name, order in orders(of, examples, free, most).items():
             rows[name].append(score(of, order, free))
+            drawn[name].append(curve(of, order, free))
+    for name, each in drawn.items():
+        curves[name].append(np.mean(each, axis=0))
     cases, total = int(of.labels.sum()), len(of.labels)
     found = []
     for name, each in rows.items():
@@ -152,84 +91,32 @@ def measure(of: Archived, code: str, seed: int) -> list[dict[str, Any]]:
     return found
 
 
-def fit(of: dict[str, Archived], seed: int) -> tuple[np.ndarray, float]:
-    """The coefficients of `probability`, and its usual mean log place, by logistic regression."""
-    kept, usual = [], []
-    for one in of.values():
-        for examples, free in draws(one, FLAGS.examples, FLAGS.draws, seed):
-            places = left_out(one, examples, free)
-            order = by_direction(
-                one, ranking.direction(one.placed[examples], np.ones(len(examples), bool)), free
+def asked(of: Archived) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The draws of a statement."""
+    return draws(of, FLAGS.examples, FLAGS.draws, FLAGS.seed)
+
+
+def write(rows: list[dict[str, Any]], path: str | None) -> None:
+    """Writes rows as a CSV file, if one was asked for."""
+    if path:
+        with open(Path(path).expanduser(), "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(
+                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
+                for row in rows
             )
-            kept.append((places, one.labels[order]))
-            usual.append(np.log(places).mean())
-    probability.USUAL = float(np.mean(usual))
-    inputs = np.concatenate([probability.features(len(y), places) for places, y in kept])
-    sought = np.concatenate([y for _, y in kept])
-    found = np.array([-5.0, 0, 0, 0])
-    for _ in range(100):
-        chance = 1 / (1 + np.exp(-inputs @ found))
-        curvature = (inputs.T * (chance * (1 - chance))) @ inputs + 1e-3 * np.eye(4)
-        step = np.linalg.solve(curvature, inputs.T @ (sought - chance) - 1e-3 * found)
-        found = found + np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-8:
-            break
-    return found, probability.USUAL
 
 
-def left_out(of: Archived, examples: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """The place of each example in the ranking by the others."""
-    placed = of.placed[examples]
-    others = ranking.without_each(placed)
-    own = np.einsum("pd,dp->p", placed, others)
-    above = (of.placed[free] @ others.astype(np.float32) > own).sum(0)
-    return (above + 1) / (free.sum() + 1)
-
-
-def reliability(of: dict[str, Archived], seed: int) -> list[tuple[str, int, str, str]]:
-    """Stated probability against the share that is sought, over all statements and draws."""
-    edges = np.array([0, 0.02, 0.05, 0.1, 0.2, 0.4, 1])
-    sums = np.zeros((len(edges) - 1, 3))
-    for one in of.values():
-        for examples, free in draws(one, FLAGS.examples, FLAGS.draws, seed):
-            order = by_direction(
-                one, ranking.direction(one.placed[examples], np.ones(len(examples), bool)), free
-            )
-            stated = probability.probabilities(len(order), left_out(one, examples, free))
-            at = np.digitize(stated, edges[1:-1])
-            for bin in range(len(sums)):
-                mine = at == bin
-                sums[bin] += mine.sum(), stated[mine].sum(), one.labels[order][mine].sum()
+def quartiles(curves: dict[str, list[np.ndarray]]) -> list[dict[str, Any]]:
+    """Of each reader at each share that was read: median and quartiles over the statements."""
     return [
-        (f"{low:g} to {high:g}", int(n), f"{said / max(n, 1):.3f}", f"{true / max(n, 1):.3f}")
-        for low, high, (n, said, true) in zip(edges, edges[1:], sums)
+        {"reader": name, "read": float(at)}
+        | dict(zip(("lower quartile", "median", "upper quartile"), map(float, values)))
+        for name, each in curves.items()
+        for at, values in zip(GRID, np.percentile(each, [25, 50, 75], axis=0).T)
+        if np.isfinite(values).all()
     ]
-
-
-def stopping(of: dict[str, Archived], seed: int) -> list[dict[str, Any]]:
-    """How far the expectation of what is left was right, by `expectation`, in two draws of each."""
-    rows = []
-    for code, one in of.items():
-        for examples, free in draws(one, FLAGS.examples, 2, seed):
-            order = review(one, examples, free, min(1500, int(free.sum())))
-            rows.append({"statement": code, **expectation(one, examples, free, order)})
-    return rows
-
-
-def expectation(
-    of: Archived, examples: np.ndarray, free: np.ndarray, order: np.ndarray
-) -> dict[str, Any]:
-    """What was expected to be left, and what was: places are taken as read, 1, 2, 3 …."""
-    total, cases = int(free.sum()), int((of.labels & free).sum())
-    found, row = np.cumsum(of.labels[order]), dict[str, Any]()
-    prior = remaining.prior(left_out(of, examples, free))
-    for read in (*AT, 1000):
-        at = np.arange(1, read + 1) / total
-        curve = remaining.curve(at, of.labels[order[:read]].astype(float), prior)
-        rest = np.arange(read + 1, total + 1) / total
-        row[f"expected@{read}"] = (1 / (1 + np.exp(-curve[0] - curve[1] * np.log(rest)))).sum()
-        row[f"left@{read}"] = cases - found[read - 1]
-    return row
 
 
 def main(_) -> None:
@@ -249,21 +136,17 @@ def main(_) -> None:
         if len(np.unique(library.patients[rows][labels])) > FLAGS.examples:
             of[code] = Archived(placed, labels, library.patients[rows])
     if FLAGS.part == "validation":
-        coefficients, usual = fit(of, FLAGS.seed)
+        coefficients, usual = stated.fit(of, asked)
         print("COEFFICIENTS", np.round(coefficients, 3).tolist(), "USUAL", round(usual, 3))
         probability.COEFFICIENTS = tuple(coefficients)
     measured: list[dict[str, Any]] = []
+    curves: dict[str, list[np.ndarray]] = {name: [] for name in READERS}
     for code, one in of.items():
-        measured += measure(one, code, FLAGS.seed)
-        print(code, *(f"{row['read@80']:.3f}" for row in measured[-4:]), file=sys.stderr)
-        if FLAGS.output:
-            with open(Path(FLAGS.output).expanduser(), "w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, list(measured[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(
-                    {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
-                    for row in measured
-                )
+        measured += measure(one, code, curves)
+        at80 = (f"{row['read@80']:.3f}" for row in measured[-len(READERS) :])
+        print(code, *at80, file=sys.stderr)
+        write(measured, FLAGS.output)
+        write(quartiles(curves), FLAGS.curves)
     names = ("precision@20", *(f"found@{at}" for at in AT), "read@80", "read@95")
     body = []
     for reader in READERS:  # means over the statements, medians of read@…
@@ -274,11 +157,11 @@ def main(_) -> None:
         ]
         body.append([reader, *middle])
     print(markdown.table(["reader", *names], body))
-    print(markdown.table(["stated", "recordings", "mean", "sought"], reliability(of, FLAGS.seed)))
+    print(markdown.table(["stated", "recordings", "mean", "sought"], stated.reliability(of, asked)))
     if FLAGS.stopping:
-        found = stopping(of, FLAGS.seed)
+        found = stated.stopping(of, asked)
         head = list(found[0])
-        cells = [[f"{v:.0f}" if i else v for i, v in enumerate(row.values())] for row in found]
+        cells = [[f"{v:.3g}" if isinstance(v, float) else v for v in row.values()] for row in found]
         print(markdown.table(head, cells))
 
 
@@ -295,4 +178,5 @@ if __name__ == "__main__":
     flags.DEFINE_bool("stopping", False, "measure the expectation of what is left as well")
     flags.DEFINE_integer("seed", 0, "of the draws")
     flags.DEFINE_string("output", None, "CSV file of all rows")
+    flags.DEFINE_string("curves", None, "CSV file of found against read")
     command_line.run(main)

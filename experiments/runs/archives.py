@@ -73,8 +73,8 @@ def open_prepared(model: Model, path: str) -> Opened:
     def progress(starts: range) -> tqdm:
         return tqdm(starts, "embedding", unit=" thousand", mininterval=0.5)
 
-    kept = cache.embeddings(model, library, folder, progress)  # type: ignore[arg-type]
-    return Opened(model, recordings.of_library(library), Archive.of(kept), (), library)
+    kept, basis = cache.embeddings(model, library, folder, progress)  # type: ignore[arg-type]
+    return Opened(model, recordings.of_library(library), Archive.of(kept, basis), (), library)
 
 
 def open_files(model: Model, path: str, given: Given) -> Opened:
@@ -83,10 +83,10 @@ def open_files(model: Model, path: str, given: Given) -> Opened:
     Raises:
       MetaecgError: none of them can be read.
     """
-    found, embedded, failed = recordings.of_folder(
+    found, archive, failed = recordings.of_folder(
         Path(path).expanduser(), model, given, lambda paths: tqdm(paths, "reading", mininterval=0.5)
     )
-    return Opened(model, found, Archive.of(embedded), failed)
+    return Opened(model, found, archive, failed)
 
 
 def examples(model: Model, archive: Recordings, given: Given) -> tuple[list[Example], list[str]]:

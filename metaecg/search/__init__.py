@@ -1,6 +1,6 @@
 """Search: from a few known cases to the others in an archive, with as little reading as possible.
 
-archive = Archive.of(cache.embeddings(model, library, folder))
+archive = Archive.of(*cache.embeddings(model, library, folder))
 scores = search.rank(model, archive, positives)
 """
 

@@ -2,9 +2,10 @@
 
 `LIBRARY/embeddings/MODEL/` holds, MODEL the first digits of the model's fingerprint,
 
+- ``basis.npy``: float32 [E, D], by which the model's embeddings were shortened from E numbers to D;
 - ``embeddings.f16``: float16 [N, D], row by row;
-- ``blocks.jsonl``: a first line with the fingerprints of library and model, N and D, then a line
-  for each block of rows with its CRC-32, written after the block itself.
+- ``blocks.jsonl``: a first line with the fingerprints of library and model, N and the CRC-32 of the
+  basis, then a line for each block of rows with its CRC-32, written after the block itself.
 
 A process that goes on after another was killed keeps the blocks whose lines agree with them. A
 library that is made anew loses its embeddings with its folder, and one that was edited has another
@@ -26,12 +27,12 @@ from metaecg.data.library import Library
 from metaecg.diagnose.fitting import embed
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
-from metaecg.search.recordings import MOST_FEATURES, compact
+from metaecg.search.archive import MOST_FEATURES, evenly, principal
 
 BLOCK = 1024
 """Recordings of a block: what a kill costs at most."""
 
-VERSION = 1
+VERSION = 2
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 """Shows how far an iteration over the first rows of the blocks is, such as `tqdm`."""
@@ -39,7 +40,7 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 
 def embeddings(
     model: Model, library: Library, folder: Path, progress: Progress = iter
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """The embeddings of a library: those that are kept, after those that lack were computed.
 
     Args:
@@ -49,7 +50,7 @@ def embeddings(
       progress: shows how far it is, where something has to be computed.
 
     Returns:
-      float16 [N, D], a read-only memory map.
+      float16 [N, D], a read-only memory map; and the basis float32 [E, D], see `Archive`.
 
     Raises:
       MetaecgError: the library is empty or of another form, another process is computing, or the
@@ -58,22 +59,22 @@ def embeddings(
     """
     model.form.check(library, name=str(folder))
     place = folder / "embeddings" / fingerprint(model)[:16]
-    size = min(len(model.calibration.mean), MOST_FEATURES)
     head = {
         "version": VERSION,
         "library": library.fingerprint,
         "model": fingerprint(model),
         "records": len(library),
-        "features": size,
     }
-    if not _is_whole(place, head):
+    basis = _basis(place)
+    if basis is None or not _is_whole(place, head, basis):
         place.mkdir(parents=True, exist_ok=True)
         refusal = f"{place}: another process computes these embeddings; wait until it is done"
         with files.locked(place / ".lock", refusal):
-            _compute(model, library, place, head, progress)
-    kept = np.memmap(place / "embeddings.f16", np.float16, "r", shape=(len(library), size))
+            basis = _compute(model, library, place, head, progress)
+    shape = (len(library), basis.shape[1])
+    kept = np.memmap(place / "embeddings.f16", np.float16, "r", shape=shape)
     _verify(kept, _lines(place)[1:], place)
-    return kept
+    return kept, basis
 
 
 def fingerprint(model: Model) -> str:
@@ -86,10 +87,12 @@ def fingerprint(model: Model) -> str:
 
 def _compute(
     model: Model, library: Library, place: Path, head: dict[str, Any], progress: Progress
-) -> None:
-    lines = _lines(place)
-    good = lines[1:] if lines[:1] == [head] else []
-    row_bytes = 2 * head["features"]
+) -> np.ndarray:
+    lines, basis = _lines(place), _basis(place)
+    if basis is None or lines[:1] != [_with(head, basis)]:
+        lines, basis = [], _new_basis(model, library, place)
+    head, good = _with(head, basis), lines[1:]
+    row_bytes = 2 * basis.shape[1]
     ends = np.cumsum([0, *(line["rows"] for line in good)]) * row_bytes
     path, log_path = place / "embeddings.f16", place / "blocks.jsonl"
     path.touch()
@@ -102,10 +105,8 @@ def _compute(
         first = int(ends[len(good)]) // row_bytes
         for start in progress(range(first, len(library), BLOCK)):
             rows = np.arange(start, min(start + BLOCK, len(library)))
-            found = np.ascontiguousarray(compact(embed(model.predictor, library, rows)), "<f2")
-            if not np.isfinite(found).all():
-                bad = library.ids[rows[int((~np.isfinite(found)).any(1).argmax())]]
-                raise MetaecgError(f"record {bad}: the model's embedding of it is not finite")
+            found = embed(model.predictor, library, rows) @ basis
+            found = np.ascontiguousarray(_finite(found, library, rows), "<f2")
             data.write(found.data)
             data.flush()
             os.fsync(data.fileno())
@@ -113,14 +114,50 @@ def _compute(
             log.write(json.dumps(line).encode() + b"\n")
             log.flush()
         os.fsync(log.fileno())
+    return basis
 
 
-def _is_whole(place: Path, head: dict[str, Any]) -> bool:
-    lines = _lines(place)
-    if lines[:1] != [head] or sum(line["rows"] for line in lines[1:]) != head["records"]:
+def _finite(found: np.ndarray, library: Library, rows: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(found.astype(np.float16)).all(1)
+    if not finite.all():
+        bad = library.ids[rows[int((~finite).argmax())]]
+        raise MetaecgError(f"record {bad}: the model's embedding of it is not finite")
+    return found
+
+
+def _new_basis(model: Model, library: Library, place: Path) -> np.ndarray:
+    size = len(model.calibration.mean)
+    if size <= MOST_FEATURES:
+        basis = np.eye(size, dtype=np.float32)
+    else:
+        rows = evenly(len(library))
+        basis = principal(_finite(embed(model.predictor, library, rows), library, rows))
+    with open(place / ".basis.new", "wb") as file:
+        np.save(file, basis, allow_pickle=False)
+    os.replace(place / ".basis.new", place / "basis.npy")
+    return basis
+
+
+def _basis(place: Path) -> np.ndarray | None:
+    """The basis that is kept, if one can be read; its CRC-32 says whether it is the right one."""
+    try:
+        return np.load(place / "basis.npy", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _with(head: dict[str, Any], basis: np.ndarray) -> dict[str, Any]:
+    shape = list(basis.shape)
+    return head | {"basis": shape, "crc32": zlib.crc32(np.ascontiguousarray(basis).data)}
+
+
+def _is_whole(place: Path, head: dict[str, Any], basis: np.ndarray) -> bool:
+    first, *lines = _lines(place) or [{}]
+    if first != _with(head, basis) or sum(line["rows"] for line in lines) != head["records"]:
         return False
     try:
-        return (place / "embeddings.f16").stat().st_size == 2 * head["records"] * head["features"]
+        size = (place / "embeddings.f16").stat().st_size
+        return size == 2 * head["records"] * basis.shape[1]
     except FileNotFoundError:
         return False
 

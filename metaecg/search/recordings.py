@@ -1,6 +1,5 @@
 """The recordings of an archive as a search sees them: of a library, or of a folder of files."""
 
-import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from metaecg.data.readers.given_by_user import Given
 from metaecg.diagnose import support
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
+from metaecg.search.archive import Archive, evenly, principal
 
 BATCH = 64
 """Recordings embedded at a time, as those of a library are, so that one program serves all."""
@@ -52,11 +52,11 @@ def of_folder(
     model: Model,
     given: Given,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
-) -> tuple[Recordings, np.ndarray, list[str]]:
+) -> tuple[Recordings, Archive, list[str]]:
     """The files of a folder and its sub-folders, read and embedded one after the other.
 
     Returns:
-      the recordings, their embeddings float16 [N, D], and one line for each that cannot be read.
+      the recordings, their archive, and one line for each that cannot be read.
 
     Raises:
       MetaecgError: there is none that can be read.
@@ -71,7 +71,7 @@ def of_folder(
     waiting: list[np.ndarray] = []
 
     def empty() -> None:
-        embedded.append(embed(model, np.stack(waiting)))
+        embedded.append(embed(model, np.stack(waiting)).astype(np.float16))
         waiting.clear()
 
     for path in progress(recognise.among(sorted(every))):
@@ -97,33 +97,15 @@ def of_folder(
 
     nobody = np.full(len(paths), -1)
     recordings = Recordings(names, names, notes, nobody, signals)
-    return recordings, np.concatenate(embedded).astype(np.float16), failed
-
-
-MOST_FEATURES = 1024
-"""Of an embedding that is searched; longer ones are projected."""
-
-
-def compact(embeddings: np.ndarray) -> np.ndarray:
-    """Embeddings of at most `MOST_FEATURES`: longer ones by a fixed random projection.
-
-    Inner products of unit vectors change by about 1/√1024 = 0.03 (Johnson & Lindenstrauss 1984),
-    and an archive takes a tenth of the memory and of the time.
-    """
-    size = embeddings.shape[1]
-    return embeddings if size <= MOST_FEATURES else embeddings @ _projection(size)
-
-
-@functools.cache
-def _projection(size: int) -> np.ndarray:
-    drawn = np.random.default_rng(0).standard_normal((size, MOST_FEATURES), np.float32)
-    return drawn / np.float32(np.sqrt(MOST_FEATURES))
+    found = np.concatenate(embedded)
+    basis = principal(found[evenly(len(found))])
+    blocks = [np.asarray(block, np.float32) @ basis for block in embedded]
+    return recordings, Archive.of(np.concatenate(blocks), basis), failed
 
 
 def embed(model: Model, signals: np.ndarray) -> np.ndarray:
-    """Embeds a few recordings by the program that embeds an archive: float32 [n, D], compact."""
+    """Embeds a few recordings by the program that embeds an archive: float32 [n, E]."""
     count = len(signals)
     filled = np.resize(signals, (-(-count // BATCH) * BATCH, *signals.shape[1:]))
     blocks = (filled[start : start + BATCH] for start in range(0, len(filled), BATCH))
-    found = np.concatenate([np.asarray(model.predictor.embed(block)) for block in blocks])
-    return compact(found[:count])
+    return np.concatenate([np.asarray(model.predictor.embed(block)) for block in blocks])[:count]

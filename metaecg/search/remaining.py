@@ -71,7 +71,7 @@ def curve(places: np.ndarray, sought: np.ndarray, prior: np.ndarray) -> np.ndarr
       sought: bool [n], what they were.
       prior: float [2], what would be said without any reading; the answers outweigh it.
     """
-    inputs = np.stack([np.ones(len(places)), np.log(places)], axis=1)
+    inputs = np.stack([np.ones(len(places)), probability.log_place(places)], axis=1)
     precision = np.linalg.inv(_SPREAD**2)
     found = prior.copy()
     for _ in range(30):
@@ -88,5 +88,6 @@ def curve(places: np.ndarray, sought: np.ndarray, prior: np.ndarray) -> np.ndarr
 def prior(left_out: np.ndarray) -> np.ndarray:
     """Intercept and slope before anything was read, by places of sought examples left out."""
     first, second = probability.features(2, left_out) @ probability.COEFFICIENTS
-    slope = (second - first) / np.log(2)
-    return np.array([second, slope])
+    near, far = probability.log_place(np.array([0.5, 1]))
+    slope = (second - first) / (far - near)
+    return np.array([second - slope * far, slope])

@@ -15,6 +15,7 @@ import numpy as np
 from metaecg.errors import MetaecgError
 from metaecg.search import ranking, remaining
 from metaecg.search.archive import Archive
+from metaecg.search.probability import log_place
 from metaecg.search.question import Question, left_out_places
 
 Verdict = Literal["yes", "no", "unsure"]
@@ -174,7 +175,7 @@ class Session:
         order = np.flatnonzero(self._free)
         order = order[np.argsort(-self.scores[order], kind="stable")]
         at = np.flatnonzero(self._unread[order])
-        chances = 1 / (1 + np.exp(-intercept - slope * np.log((at + 1) / total)))
+        chances = 1 / (1 + np.exp(-intercept - slope * log_place((at + 1) / total)))
         return remaining.Remaining(
             float(chances.sum()), least, max(least, most), float(chances[:soon].sum())
         )

@@ -10,7 +10,7 @@ from searched import FEATURES, embed, library, model
 from metaecg.data import files, writing
 from metaecg.data.library import open_library
 from metaecg.errors import MetaecgError
-from metaecg.search import cache
+from metaecg.search import archive, cache
 
 
 @pytest.fixture
@@ -30,13 +30,14 @@ def counted(asked):
 
 def test_embeddings_are_the_models_own_and_are_computed_once(folder):
     opened, asked = open_library(folder), []
-    kept = cache.embeddings(counted(asked), opened, folder)
+    kept, _ = cache.embeddings(counted(asked), opened, folder)
     assert (kept.shape, kept.dtype) == ((200, FEATURES), np.float16)
     signals = opened.millivolts()
     expected = embed(signals - np.median(signals, axis=1, keepdims=True))
     np.testing.assert_allclose(kept, expected, rtol=1e-3, atol=1e-2)
     before = len(asked)
-    np.testing.assert_array_equal(cache.embeddings(counted(asked), opened, folder), kept)
+    again, _ = cache.embeddings(counted(asked), opened, folder)
+    np.testing.assert_array_equal(again, kept)
     assert len(asked) == before
     open_library(folder)  # is still one
 
@@ -68,16 +69,16 @@ def test_what_a_killed_process_left_is_gone_on_with(folder, left):
     if left == "line without block":
         with open(place / "blocks.jsonl", "a") as file:
             file.write('{"rows": 48, "crc32": 1}\n')
-    kept = cache.embeddings(counted(asked), opened, folder)
+    kept, _ = cache.embeddings(counted(asked), opened, folder)
     assert sum(asked) == 2 * 64  # two of five blocks, each filled up to a batch
-    whole = cache.embeddings(model(), library(), folder.parent)  # computed without a stop
+    whole, _ = cache.embeddings(model(), library(), folder.parent)  # computed without a stop
     np.testing.assert_array_equal(kept, whole)
 
 
 def test_a_library_that_was_made_anew_is_embedded_anew(folder):
     cache.embeddings(model(), open_library(folder), folder)
     other, asked = library(seed=1), []
-    kept = cache.embeddings(counted(asked), other, folder)
+    kept, _ = cache.embeddings(counted(asked), other, folder)
     assert asked
     signals = other.millivolts()
     expected = embed(signals - np.median(signals, axis=1, keepdims=True))
@@ -106,12 +107,57 @@ def test_damage_is_found_and_the_remedy_named(folder):
 @pytest.mark.parametrize("line", ["null", "[1]", '{"version": 2}', "x"])
 def test_a_strange_first_line_is_no_cache(folder, line):
     opened = open_library(folder)
-    kept = np.array(cache.embeddings(model(), opened, folder))
+    kept = np.array(cache.embeddings(model(), opened, folder)[0])
     (place,) = (folder / "embeddings").iterdir()
     lines = (place / "blocks.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["records"] == 200
     (place / "blocks.jsonl").write_text("\n".join([line, *lines[1:]]) + "\n")
-    np.testing.assert_array_equal(cache.embeddings(model(), opened, folder), kept)
+    np.testing.assert_array_equal(cache.embeddings(model(), opened, folder)[0], kept)
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Embeddings of more numbers than are kept."""
+    monkeypatch.setattr(archive, "MOST_FEATURES", 10)
+    monkeypatch.setattr(cache, "MOST_FEATURES", 10)
+
+
+@pytest.mark.usefixtures("short")
+def test_long_embeddings_are_kept_by_their_principal_directions(folder):
+    opened, asked = open_library(folder), []
+    kept, basis = cache.embeddings(counted(asked), opened, folder)
+    assert (kept.shape, basis.shape) == ((200, 10), (FEATURES, 10))
+    signals = opened.millivolts()
+    whole = embed(signals - np.median(signals, axis=1, keepdims=True))
+    np.testing.assert_allclose(kept, whole @ basis, rtol=1e-3, atol=1e-2)
+    before = len(asked)
+    again, same = cache.embeddings(counted(asked), opened, folder)
+    np.testing.assert_array_equal(again, kept)
+    np.testing.assert_array_equal(same, basis)
+    assert len(asked) == before
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("left", ["kept", "gone", "torn", "another", "a scalar"])
+def test_blocks_are_gone_on_with_only_in_the_directions_they_were_made_in(folder, left):
+    opened, asked = open_library(folder), []
+    with pytest.raises(KeyboardInterrupt):
+        cache.embeddings(model(), opened, folder, killed_after(3))
+    (place,) = (folder / "embeddings").iterdir()
+    path = place / "basis.npy"
+    if left == "gone":
+        path.unlink()
+    if left == "torn":
+        path.write_bytes(path.read_bytes()[:-5])
+    if left == "another":
+        np.save(path, -np.load(path))
+    if left == "a scalar":
+        np.save(path, np.float32(1))
+    kept, basis = cache.embeddings(counted(asked), opened, folder)
+    assert sum(asked) == (2 * 64 if left == "kept" else 256 + 5 * 64)
+    whole, anew = cache.embeddings(model(), library(), folder.parent)
+    np.testing.assert_array_equal(basis, anew)
+    np.testing.assert_array_equal(kept, whole)
 
 
 def test_two_processes_do_not_compute_the_same(folder):

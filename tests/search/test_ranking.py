@@ -7,7 +7,7 @@ from searched import model, signal
 from metaecg import search
 from metaecg.errors import MetaecgError
 from metaecg.search import probability, question, ranking, recordings
-from metaecg.search.archive import Archive
+from metaecg.search.archive import Archive, evenly, principal
 from metaecg.search.question import Example
 
 
@@ -54,21 +54,38 @@ def test_the_directions_of_the_others_and_what_places_say():
     alike, unlike = (probability.probabilities(1000, np.full(5, at)) for at in (0.001, 0.3))
     assert (np.diff(alike) < 0).all()
     assert (np.diff(unlike) < 0).all()
-    assert alike[0] > 0.5 > 2 * unlike[0]
+    assert alike[0] > 0.3 > 10 * unlike[0]
     assert alike[-1] < unlike[-1] < 0.01
     assert 0 < probability.probabilities(10, np.zeros(0))[0] < 0.5  # of a single example
 
 
-def test_long_embeddings_are_projected_and_their_products_are_about_the_same():
+def test_the_principal_directions_are_those_of_a_decomposition():
     rng = np.random.default_rng(0)
-    long = rng.normal(size=(40, 3000)).astype(np.float32)
-    long[20:] = 0.7 * long[:20] + 0.7 * long[20:]
-    long /= np.linalg.norm(long, axis=1, keepdims=True)
-    short = recordings.compact(long)
-    assert short.shape == (40, 1024)
-    np.testing.assert_array_equal(recordings.compact(short), short)
-    error = short @ short.T - long @ long.T
-    assert 0.01 < error.std() < 0.05
+    long = rng.normal(size=(600, 40)) @ rng.normal(size=(40, 700)) + 0.1
+    basis = principal(long)
+    assert basis.shape == (700, 512)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(512), atol=1e-4)
+    _, _, leading = np.linalg.svd(long, full_matrices=False)
+    np.testing.assert_allclose(np.abs((leading[:41] @ basis)[:, :41]), np.eye(41), atol=1e-3)
+    few = principal(long[:30])
+    assert few.shape == (700, 30)
+    np.testing.assert_allclose(long[:30] @ few @ few.T, long[:30], atol=1e-2)
+    np.testing.assert_array_equal(principal(long[:, :512]), np.eye(512))
+
+
+def test_examples_are_placed_by_the_basis_of_the_archive(known, archive):
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(archive.basis.shape[0], 30)))[0]
+    short = Archive.of(archive.embeddings.astype(np.float32) @ basis, basis.astype(np.float32))
+    embedded = recordings.embed(model(), known.signals(range(200)))
+    placed = np.concatenate([block for _, block in short.placed()])
+    np.testing.assert_allclose(short.place(embedded), placed, atol=1e-2)
+
+
+def test_rows_are_evenly_from_the_archive():
+    assert evenly(5).tolist() == [0, 1, 2, 3, 4]
+    rows = evenly(1_000_000)
+    assert (len(rows), rows[0], rows[-1]) == (1024, 0, 999_999)
+    assert np.ptp(np.diff(rows)) <= 1
 
 
 def test_the_rare_ones_come_first(opened, archive):

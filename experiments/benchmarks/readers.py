@@ -1,0 +1,117 @@
+"""How readers go through an archive whose labels are known, from a few examples."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from metaecg.search import ranking
+
+READERS = ("review", "mixed", "fixed ranking", "nearest neighbour", "oracle")
+
+
+class Archived(NamedTuple):
+    """An archive in its space: [N, D], who carries the statement: bool [N], patients: int [N]."""
+
+    placed: np.ndarray
+    labels: np.ndarray
+    patients: np.ndarray
+
+
+def draws(
+    of: Archived, count: int, times: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the examples, each of another patient, and which rows are not of these patients."""
+    rng = np.random.default_rng(seed)
+    for _ in range(times):
+        rows = rng.permutation(np.flatnonzero(of.labels))
+        first = np.sort(np.unique(of.patients[rows], return_index=True)[1])[:count]
+        examples = rows[first]
+        yield examples, ~np.isin(of.patients, of.patients[examples])
+
+
+def block(read: int) -> int:
+    """Readings between two rankings: each of the first hundred, then fewer of them."""
+    return 1 if read < 100 else 10 if read < 500 else 50 if read < 2000 else 250
+
+
+def highest(scores: np.ndarray, count: int) -> np.ndarray:
+    """The rows of so many highest scores, the highest first."""
+    best = np.argpartition(-scores, max(count - 1, 0))[:count]
+    return best[np.argsort(-scores[best], kind="stable")]
+
+
+def review(
+    of: Archived, examples: np.ndarray, free: np.ndarray, most: int, mixed: bool = False
+) -> np.ndarray:
+    """The order in which at most so many recordings are read by the loop: rows [n].
+
+    With `mixed`, one in four is a recording of which the model is unsure, as `search.session` says.
+    """
+    unread, rows, size = free.copy(), list(examples), of.placed.shape[1]
+    positive = of.placed[examples].T @ of.placed[examples]
+    sums = [of.placed[examples].sum(0), np.zeros(size)]
+    negative, counts, order = np.zeros((size, size)), [len(examples), 0], list[int]()
+    while len(order) < most and unread.any():
+        # As `ranking.direction`, from sums that grow with the answers.
+        weight = min(1.0, counts[0] / max(1, counts[1]))
+        if len(rows) <= size:
+            sought = np.append(np.ones(len(examples), bool), of.labels[order])
+            direction = ranking.direction(of.placed[rows], sought)
+        else:
+            matrix = positive + weight * negative + ranking.NOISE * np.eye(size)
+            direction = np.linalg.solve(matrix, sums[0] + weight * ranking.NOT_SOUGHT * sums[1])
+        scores = of.placed @ direction.astype(np.float32)
+        step = min(block(len(order)), int(unread.sum()))
+        unsure = (len(order) + step) // 4 - len(order) // 4
+        hits = of.labels[order]
+        unsure *= mixed and hits.any() and not hits.all()
+        best = highest(np.where(unread, scores, -np.inf), step - unsure)
+        unread[best] = False
+        if unsure:
+            between = (scores[order][hits].mean() + scores[order][~hits].mean()) / 2
+            near = highest(np.where(unread, -np.abs(scores - between), -np.inf), unsure)
+            unread[near] = False
+            best = np.concatenate([best, near])
+        order += best.tolist()
+        rows += best.tolist()
+        for kind, chosen in enumerate((best[of.labels[best]], best[~of.labels[best]])):
+            vectors = of.placed[chosen]
+            total = positive if kind == 0 else negative
+            total += vectors.T @ vectors
+            sums[kind] = sums[kind] + vectors.sum(0)
+            counts[kind] += len(chosen)
+    return np.array(order)
+
+
+def by_direction(of: Archived, direction: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The order of a ranking that no answer changes."""
+    scores = np.where(free, of.placed @ direction.astype(np.float32), -np.inf)
+    return np.argsort(-scores, kind="stable")[: int(free.sum())]
+
+
+def left_out(of: Archived, examples: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The place of each example in the ranking by the others."""
+    placed = of.placed[examples]
+    others = ranking.without_each(placed)
+    own = np.einsum("pd,dp->p", placed, others)
+    above = (of.placed[free] @ others.astype(np.float32) > own).sum(0)
+    return (above + 1) / (free.sum() + 1)
+
+
+def orders(
+    of: Archived, examples: np.ndarray, free: np.ndarray, most: int
+) -> dict[str, np.ndarray]:
+    """The order of reading of each of `READERS`."""
+    some = of.placed[examples]
+    sought = np.ones(len(examples), bool)
+    everything = np.flatnonzero(free)
+    return {
+        "review": review(of, examples, free, most),
+        "mixed": review(of, examples, free, most, mixed=True),
+        "fixed ranking": by_direction(of, ranking.direction(some, sought), free),
+        "nearest neighbour": by_direction(of, some[0], free),
+        "oracle": by_direction(
+            of, ranking.direction(of.placed[everything], of.labels[everything]), free
+        ),
+    }
