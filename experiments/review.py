@@ -35,7 +35,7 @@ def define_flags() -> None:
         "strategy",
         "likeliest",
         list(STRATEGIES),
-        "What is shown: the likeliest, or mixed with some of which the model is unsure.",
+        "What is shown: the likeliest, or mixed with some that are unlike those read.",
     )
     flags.DEFINE_float(
         "control",

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metaecg.search import ranking
+from metaecg.search.session import AMONG
 
 READERS = ("review", "mixed", "fixed ranking", "nearest neighbour", "oracle")
 
@@ -36,8 +37,8 @@ def block(read: int) -> int:
 
 
 def highest(scores: np.ndarray, count: int) -> np.ndarray:
-    """The rows of so many highest scores, the highest first."""
-    best = np.argpartition(-scores, max(count - 1, 0))[:count]
+    """The rows of so many highest scores, or of all, the highest first."""
+    best = np.argpartition(-scores, min(max(count, 1), len(scores)) - 1)[:count]
     return best[np.argsort(-scores[best], kind="stable")]
 
 
@@ -46,7 +47,7 @@ def review(
 ) -> np.ndarray:
     """The order in which at most so many recordings are read by the loop: rows [n].
 
-    With `mixed`, one in four is a recording of which the model is unsure, as `search.session` says.
+    With `mixed`, one in four is unlike those that were read, as `search.session` says.
     """
     unread, rows, size = free.copy(), list(examples), of.placed.shape[1]
     positive = of.placed[examples].T @ of.placed[examples]
@@ -63,16 +64,15 @@ def review(
             direction = np.linalg.solve(matrix, sums[0] + weight * ranking.NOT_SOUGHT * sums[1])
         scores = of.placed @ direction.astype(np.float32)
         step = min(block(len(order)), int(unread.sum()))
-        unsure = (len(order) + step) // 4 - len(order) // 4
-        hits = of.labels[order]
-        unsure *= mixed and hits.any() and not hits.all()
-        best = highest(np.where(unread, scores, -np.inf), step - unsure)
+        others = mixed * ((len(order) + step) // 4 - len(order) // 4)
+        best = highest(np.where(unread, scores, -np.inf), step - others)
         unread[best] = False
-        if unsure:
-            between = (scores[order][hits].mean() + scores[order][~hits].mean()) / 2
-            near = highest(np.where(unread, -np.abs(scores - between), -np.inf), unsure)
-            unread[near] = False
-            best = np.concatenate([best, near])
+        if others:
+            likely = highest(np.where(unread, scores, -np.inf), min(AMONG, int(unread.sum())))
+            seen = (of.placed[likely] @ of.placed[rows + best.tolist()].T).max(1)
+            unlike = likely[highest(-seen, others)]
+            unread[unlike] = False
+            best = np.concatenate([best, unlike])
         order += best.tolist()
         rows += best.tolist()
         for kind, chosen in enumerate((best[of.labels[best]], best[~of.labels[best]])):

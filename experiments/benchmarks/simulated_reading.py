@@ -7,7 +7,7 @@ patient; all recordings of these patients are left out of what is to be found. T
 as `experiments.review` does it, an answer at a time at first, ranked again after each block. Beside
 it: the nearest neighbour of one example, the ranking that no answer changes, an oracle that was
 fitted with all labels, and random order, of which the expectation is known; and the loop that also
-asks where it is unsure, 'mixed'.
+asks for what is unlike all that was read, 'mixed'.
 
 `read@80` is the share of the readings that random order needs for 80 % of the cases; the work saved
 over it, WSS@80, is 1 less that. Where the most that is read does not suffice, it is given as inf.

@@ -13,7 +13,7 @@ from metaecg.search.session import SOON, Session
 
 WHY = {
     "likeliest": "the likeliest of the unread",
-    "unsure": "the model is unsure of it",
+    "unlike": "likely, and unlike those that were read",
     "control": "drawn at random, for the estimate",
 }
 SAID = {"yes": "Yes", "no": "No", "unsure": "Unsure"}

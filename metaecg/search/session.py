@@ -20,14 +20,17 @@ from metaecg.search.question import Question, left_out_places
 
 Verdict = Literal["yes", "no", "unsure"]
 VERDICTS: tuple[Verdict, ...] = ("yes", "no", "unsure")
-Why = Literal["likeliest", "unsure", "control"]
+Why = Literal["likeliest", "unlike", "control"]
 STRATEGIES = ("likeliest", "mixed")
 
 SOON = 50
 """Readings that `Remaining.soon` looks ahead."""
 
 _EVERY = 4
-"""In a mixed reading, one recording out of this many is one of which the model is unsure."""
+"""In a mixed reading, one recording out of this many is unlike those that were read."""
+
+AMONG = 20
+"""The likeliest, of which the one least like any that was read is asked for."""
 
 
 class Answer(NamedTuple):
@@ -45,7 +48,7 @@ class Session:
     Args:
       archive: what is read; its embeddings are held in memory, float32.
       question: the examples.
-      strategy: 'likeliest', or 'mixed', which asks in between where the model is unsure.
+      strategy: 'likeliest', or 'mixed', which in between asks for what is unlike all that was read.
       control: share of the readings that are of the random control sample, 0 to 1.
       seed: of the control sample.
 
@@ -85,7 +88,10 @@ class Session:
         sought = np.concatenate([self.question.sought, said])
         self.scores = self._placed @ ranking.direction(placed, sought).astype(np.float32)
         self._unread = self._free.copy()
-        self._unread[[answer.row for answer in self.answers]] = False
+        self._unread[self._read_rows()] = False
+
+    def _read_rows(self) -> list[int]:
+        return [answer.row for answer in self.answers]
 
     def place(self, row: int) -> np.ndarray:
         """Where a recording is in the archive's space: float32 [D]."""
@@ -110,10 +116,9 @@ class Session:
         rows = np.flatnonzero(self._unread)
         scores = self.scores[rows]
         if self.strategy == "mixed" and len(self.answers) % _EVERY == _EVERY - 1:
-            yes, no = (self.scores[self._read(verdict)] for verdict in ("yes", "no"))
-            if len(yes) and len(no):
-                between = (np.mean(yes) + np.mean(no)) / 2
-                return int(rows[np.abs(scores - between).argmin()]), "unsure"
+            likely = rows[np.argsort(-scores, kind="stable")[:AMONG]]
+            read = np.concatenate([self.question.placed, self._placed[self._read_rows()]])
+            return int(likely[(self._placed[likely] @ read.T).max(1).argmin()]), "unlike"
         return int(rows[scores.argmax()]), "likeliest"
 
     def check(self, row: int, verdict: str) -> None:

@@ -11,6 +11,7 @@ from experiments.benchmarks import (
     library_growth,
     machine_limit,
     sampler,
+    search_speed,
     timing,
     training_step,
 )
@@ -105,3 +106,13 @@ def test_peers_have_the_same_parameters_and_train(kind, encoder):
         kind, encoder, 1, episodes=2, repeats=1, samples=64, leads=2
     )  # raises if the parameters differ in number
     assert row["ratio, records once"] > 0
+
+
+def test_a_question_to_an_archive_in_a_file_is_timed_whole(tmp_path):
+    embeddings = search_speed.fill(tmp_path / "embeddings.f16", 5000, 8)
+    assert np.asarray(embeddings, np.float32).std() == pytest.approx(1, rel=0.05)
+    row = search_speed.measure(embeddings, answers=5)
+    assert row["recordings"] == "5,000"
+    assert 0 < row["question, s"]["median"] < 60
+    assert 0 < row["answer, ms"] <= row["answer, 95th percentile, ms"]
+    assert row["file, GB"] == pytest.approx(8e-5)

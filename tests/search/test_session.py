@@ -61,11 +61,19 @@ def test_a_tenth_is_read_at_random_whatever_was_found(begin, opened):
     assert sum(a.why == "control" for a in one.answers) <= 6
 
 
-def test_a_mixed_reading_asks_in_between(begin, opened):
+def test_a_mixed_reading_asks_for_the_likely_one_that_is_least_like_those_read(begin, opened):
     session = begin(strategy="mixed", control=0)
-    read(session, opened.labels[:, 0], 60)
-    whys = [a.why for a in session.answers]
-    assert 5 < whys.count("unsure") <= 15
+    for number in range(60):
+        row, why = session.next()
+        assert why == ("unlike" if number % 4 == 3 else "likeliest")
+        if why == "unlike":
+            read = [*session.question.known, *(answer.row for answer in session.answers)]
+            unread = np.setdiff1d(np.arange(200), read)
+            likely = unread[np.argsort(-session.scores[unread])][:20]
+            seen = [*session.question.placed, *map(session.place, read)]
+            most = {one: max(session.place(one) @ other for other in seen) for one in likely}
+            assert row == min(most, key=most.__getitem__)
+        session.answer(row, "yes" if opened.labels[row, 0] else "no")
     assert len(session.found) == 20
 
 
