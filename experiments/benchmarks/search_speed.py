@@ -43,7 +43,9 @@ def fill(path: Path, records: int, features: int) -> np.ndarray:
 def ask(archive: Archive, count: int) -> Question:
     """A question by the archive's first recordings."""
     rows = np.arange(count)
-    examples = tuple(Example(str(row), True, np.zeros((1, 1), np.float32), row) for row in rows)
+    examples = tuple(
+        Example(str(row), True, np.zeros((1, 1), np.float32), row) for row in range(count)
+    )
     placed = archive.place(np.asarray(archive.embeddings[:count], np.float32))
     return Question(examples, placed, rows, rows, np.zeros(count, bool))
 

@@ -73,8 +73,8 @@ def measure(of: Archived, code: str, curves: dict[str, list[np.ndarray]]) -> lis
         for name, order in orders(of, examples, free, most).items():
             rows[name].append(score(of, order, free))
             drawn[name].append(curve(of, order, free))
-    for name, each in drawn.items():
-        curves[name].append(np.mean(each, axis=0))
+    for name, found_at in drawn.items():
+        curves[name].append(np.mean(found_at, axis=0))
     cases, total = int(of.labels.sum()), len(of.labels)
     found = []
     for name, each in rows.items():
