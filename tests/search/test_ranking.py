@@ -54,7 +54,7 @@ def test_the_directions_of_the_others_and_what_places_say():
     alike, unlike = (probability.probabilities(1000, np.full(5, at)) for at in (0.001, 0.3))
     assert (np.diff(alike) < 0).all()
     assert (np.diff(unlike) < 0).all()
-    assert alike[0] > 0.3 > 10 * unlike[0]
+    assert alike[0] > 0.3 > 2 * unlike[0]
     assert alike[-1] < unlike[-1] < 0.01
     assert 0 < probability.probabilities(10, np.zeros(0))[0] < 0.5  # of a single example
 
