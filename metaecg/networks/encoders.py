@@ -87,8 +87,8 @@ class Whitened(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
         x = self.encoder(x, train=train)
-        mean = self.variable("whitening", "mean", jnp.zeros, x.shape[-1:])
-        matrix = self.variable("whitening", "matrix", jnp.eye, x.shape[-1])
+        mean = self.variable("whitening", "mean", jnp.zeros, x.shape[-1:], jnp.float32)
+        matrix = self.variable("whitening", "matrix", jnp.eye, x.shape[-1], dtype=jnp.float32)
         return (x - mean.value[None]) @ matrix.value
 
 

@@ -93,9 +93,11 @@ class RandomKernels(nn.Module):
         quantiles = self.variable(
             FITTED,
             "quantiles",
-            lambda: jax.random.uniform(self.make_rng("params"), shape, minval=0.05, maxval=0.95),
+            lambda: jax.random.uniform(
+                self.make_rng("params"), shape, jnp.float32, minval=0.05, maxval=0.95
+            ),
         ).value
-        biases = self.variable(FITTED, "biases", jnp.zeros, shape)
+        biases = self.variable(FITTED, "biases", jnp.zeros, shape, jnp.float32)
         scale = 1.0
         if self.whole:
             x, scale = _microvolts(x), 1000.0

@@ -58,11 +58,13 @@ class Whitening(nn.Module):
     def __call__(self, x: Array) -> Array:
         size = x.shape[-1]
         count = min(self.directions, size)
-        mean = self.variable(FITTED, "mean", jnp.zeros, (size,)).value
-        scale = self.variable(FITTED, "scale", jnp.ones, (size,)).value
-        rest = self.variable(FITTED, "rest", jnp.ones, (1,)).value
-        directions = self.variable(FITTED, "directions", jnp.zeros, (size, count)).value
-        gains = self.variable(FITTED, "gains", jnp.zeros, (count,)).value
+        mean = self.variable(FITTED, "mean", jnp.zeros, (size,), jnp.float32).value
+        scale = self.variable(FITTED, "scale", jnp.ones, (size,), jnp.float32).value
+        rest = self.variable(FITTED, "rest", jnp.ones, (1,), jnp.float32).value
+        directions = self.variable(
+            FITTED, "directions", jnp.zeros, (size, count), jnp.float32
+        ).value
+        gains = self.variable(FITTED, "gains", jnp.zeros, (count,), jnp.float32).value
         x = (x - mean[None]) * scale[None]
         x = x * rest[None] + ((x @ directions) * gains[None]) @ directions.T
         return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)

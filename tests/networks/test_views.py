@@ -28,6 +28,13 @@ def fit(module, signals, labels, **options):
     return variables, whitening.fit(module, variables, signals, labels, scale=0.001, **options)
 
 
+def test_what_is_fitted_is_float32_whatever_jax_takes_by_default():
+    module = views(UNTRAINED, hz=100)
+    with jax.enable_x64(True):
+        shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 500, 2), jnp.float32))
+    assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {np.dtype(np.float32)}
+
+
 @pytest.mark.parametrize(
     ("leads", "hz", "seconds"),
     [
