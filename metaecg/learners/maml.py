@@ -118,8 +118,10 @@ class AdaptedLinear(nn.Module):
     def __call__(self, task: Task) -> Array:
         """Returns logits [Q, W] of one task whose records are embeddings."""
         features = nn.relu(task.records)
-        kernel = self.param("kernel", nn.initializers.zeros, (features.shape[-1], self.way))
-        bias = self.param("bias", nn.initializers.zeros, (self.way,))
+        kernel = self.param(
+            "kernel", nn.initializers.zeros, (features.shape[-1], self.way), jnp.float32
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.way,), jnp.float32)
         used = jnp.arange(self.way) < task.way
 
         def logits(head: ArrayTree, rows: Array) -> Array:

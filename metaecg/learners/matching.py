@@ -25,7 +25,9 @@ class Matching(nn.Module):
     def __call__(self, task: Task) -> Array:
         """Returns logits [Q, W] of one task whose records are embeddings."""
         context, query = unit(task.records[task.support]), unit(task.records[task.query])
-        scale = jnp.exp(self.param("log_scale", nn.initializers.constant(math.log(self.scale)), ()))
+        scale = jnp.exp(
+            self.param("log_scale", nn.initializers.constant(math.log(self.scale)), (), jnp.float32)
+        )
         cosine = scale * query @ context.T
         weight = seen(task)
         logits = jax.nn.logsumexp(

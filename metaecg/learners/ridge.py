@@ -23,8 +23,12 @@ class Ridge(nn.Module):
     @nn.compact
     def __call__(self, task: Task) -> Array:
         """Returns logits [Q, W] of one task whose records are embeddings."""
-        strength = self.param("log_strength", nn.initializers.constant(math.log(self.strength)), ())
-        scale = self.param("log_scale", nn.initializers.constant(math.log(self.scale)), ())
+        strength = self.param(
+            "log_strength", nn.initializers.constant(math.log(self.strength)), (), jnp.float32
+        )
+        scale = self.param(
+            "log_scale", nn.initializers.constant(math.log(self.scale)), (), jnp.float32
+        )
         return probes.ridge(task, jnp.exp(strength), jnp.exp(scale))
 
 

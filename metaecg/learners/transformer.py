@@ -40,7 +40,7 @@ class InContext(nn.Module):
             return in_use(nn.Dense(self.way, name="logits")(streams.query), task)
         adapt = nn.Dense(records.shape[-1], kernel_init=nn.initializers.zeros, name="adapt")
         # The scale is learned on the vectors: multiplied by a slot's −∞ it would have no gradient.
-        scale = self.param("log_scale", nn.initializers.constant(math.log(10)), ())
+        scale = self.param("log_scale", nn.initializers.constant(math.log(10)), (), jnp.float32)
         context, query = (
             jnp.exp(scale / 2) * unit(records[rows] + adapt(stream))
             for rows, stream in ((task.support, streams.context), (task.query, streams.query))

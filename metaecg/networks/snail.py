@@ -107,4 +107,4 @@ class Snail(nn.Module):
 
     def _positive(self, name: str, start: float) -> Array:
         """A learned number, by its logarithm."""
-        return jnp.exp(self.param(name, nn.initializers.constant(math.log(start)), ()))
+        return jnp.exp(self.param(name, nn.initializers.constant(math.log(start)), (), jnp.float32))

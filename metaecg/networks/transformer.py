@@ -74,7 +74,7 @@ class Transformer(nn.Module):
         rows = jnp.concatenate([task.support, task.query])
         tokens = nn.Dense(self.width, name="records")(task.records[rows])
         labels = nn.Dense(self.width, name="labels")(task.labels[task.support])
-        unlabelled = self.param("unlabelled", nn.initializers.zeros, (1, self.width))
+        unlabelled = self.param("unlabelled", nn.initializers.zeros, (1, self.width), jnp.float32)
         asked = jnp.broadcast_to(unlabelled, (task.query.shape[0], self.width))
         tokens = tokens + jnp.concatenate([labels, asked])
 

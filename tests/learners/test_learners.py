@@ -127,6 +127,15 @@ def test_probabilities_sum_to_one(name, easy_tasks):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_variables_have_32_bits_where_numbers_have_64(name, easy_tasks):
+    """A checkpoint is the same whatever the command that reads it was started with."""
+    few = jax.tree.map(lambda x: x[:1], easy_tasks)
+    with jax.enable_x64(True):
+        made = jax.eval_shape(build(name).init, jax.random.key(0), few)
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_jit_equals_eager(name, easy_tasks):
     made = compiled(name)
     few = jax.tree.map(lambda x: x[:2], easy_tasks)

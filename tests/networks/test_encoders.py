@@ -336,6 +336,13 @@ def test_gradients_within_a_loop_over_tasks_equal_those_outside(name):
             np.testing.assert_allclose(a[0], b, rtol=1e-9, atol=1e-9)
 
 
+def test_whitening_has_32_bits_where_numbers_have_64():
+    with jax.enable_x64(True):
+        whitened = Whitened(Convolutional((8,), (3,), 5))
+        made = jax.eval_shape(whitened.init, jax.random.key(0), records())
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype("float32")}
+
+
 def test_whitening_leaves_the_encoder_as_it_was_until_it_is_set():
     plain, whitened = Convolutional((8,), (3,), 5), Whitened(Convolutional((8,), (3,), 5))
     key = jax.random.key(0)
