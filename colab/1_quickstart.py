@@ -149,7 +149,7 @@ plots.calibration(
 
 # %%
 recall = {name: score["recall"] for name, score in snail["per_class"].items()}
-plots.per_class_bars(recall, reference=1 / config.way)
+plots.per_class_bars(recall, chance=1 / config.way)
 
 # %% [markdown]
 # ## Diagnose

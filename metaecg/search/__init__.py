@@ -1,6 +1,7 @@
 """Search: from a few known cases to the others in an archive, with as little reading as possible.
 
-archive = Archive.of(*cache.embeddings(model, library, folder))
+embeddings, basis = cache.embeddings(model, library, folder)
+archive = Archive.of(embeddings, basis)
 scores = search.rank(model, archive, positives)
 """
 
