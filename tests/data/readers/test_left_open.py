@@ -148,6 +148,19 @@ def test_what_a_wfdb_header_leaves_out_is_noted_or_given(tmp_path):
     assert "as given, not in the file: 500 Hz, leads I II V1" in said(given.notes)
 
 
+def test_a_gain_of_zero_is_none(tmp_path):
+    path = write_wfdb(tmp_path, MV, gain=200.0)
+    head, *lines = path.read_text().splitlines()
+    cells = [line.split() for line in lines[:3]]
+    assert all(cell[2].startswith("200") for cell in cells)
+    path.write_text("\n".join([head, *(" ".join([*c[:2], "0/mV", *c[3:]]) for c in cells)]) + "\n")
+    recording = read(path)
+    np.testing.assert_allclose(recording.signal, np.rint(MV * 200) / 200)
+    assert "! no gain in the header for I II V1: 200 units per mV are assumed" in said(
+        recording.notes
+    )
+
+
 def test_checksums_of_zero_everywhere_mean_none(tmp_path):
     path = write_wfdb(tmp_path)
     lines = path.read_text().splitlines()
