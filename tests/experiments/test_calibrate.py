@@ -310,3 +310,14 @@ def test_an_artefact_is_evaluated_by_a_protocol_that_has_a_test_part_alone(
     flags.FLAGS["protocol"].value = str(tmp_path / "q.json")
     with pytest.raises(MetaecgError, match="a was trained on 1 of the classes"):
         evaluation.main([])
+
+
+def test_an_exported_model_is_no_work_directory(tmp_path):
+    file = tmp_path / "a.metaecg"
+    file.write_bytes(b"any")
+    with pytest.raises(MetaecgError, match=r"a\.metaecg: is a file, and no --workdir"):
+        measured(workdir=file)
+    evaluation.define_flags()
+    flags.FLAGS(["evaluate", f"--workdir={file}"])
+    with pytest.raises(MetaecgError, match="is an exported model, .*give it as --artefact"):
+        evaluation.main([])

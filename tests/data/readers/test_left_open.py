@@ -233,6 +233,24 @@ def test_names_that_number_columns_as_r_does_are_no_chest_leads(tmp_path):
             assert "R calls columns without a name V1, V2, …" in str(said(recording.notes))
 
 
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        (
+            "# OpenSignals Text File Format\n# EndOfHeader\n" + "0\t512\t498\n" * 20,
+            "an OpenSignals file holds raw counts; convert them to mV",
+        ),
+        ("".join(f"0,{10 + n % 80}\n" for n in range(500)), "commas may be decimal commas"),
+    ],
+    ids=["OpenSignals", "one column with decimal commas"],
+)
+def test_text_that_only_its_owner_can_turn_into_millivolts_is_refused(tmp_path, text, remedy):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    with pytest.raises(RecordError, match=remedy):
+        read(path, hz=100, units="mV", leads=("I",))
+
+
 def test_a_lead_a_line_with_names_and_numbered_columns(tmp_path):
     """As pandas writes a transposed table."""
     rows = [[lead, *row] for lead, row in zip(LEADS, zip(*lines_of(MV)))]
