@@ -319,5 +319,5 @@ def test_an_exported_model_is_no_work_directory(tmp_path):
         measured(workdir=file)
     evaluation.define_flags()
     flags.FLAGS(["evaluate", f"--workdir={file}"])
-    with pytest.raises(MetaecgError, match="is an exported model, .*give it as --artefact"):
+    with pytest.raises(MetaecgError, match=r"is an exported model, .*give it as --artefact"):
         evaluation.main([])
