@@ -66,11 +66,12 @@ def score(found: Iterable[np.ndarray], true: Iterable[np.ndarray]) -> dict[str, 
     }
 
 
-def detect(signals: np.ndarray, hz: float) -> list[np.ndarray]:
-    """The times in s of the beats of recordings [N, samples, leads]."""
-    find = jax.jit(lambda x: beats.find_beats(beats.at_standard_rate(x, hz)).peaks)
-    peaks = jax.tree.map(np.asarray, find(jnp.asarray(signals)))
-    return [(at[real] + 0.5) / beats.HZ - 0.5 / hz for at, real in zip(peaks.at, peaks.real)]
+def detect(signals: np.ndarray, hz: float) -> tuple[list[np.ndarray], np.ndarray]:
+    """The times in s of the beats of recordings [N, samples, leads], and their median beats."""
+    find = jax.jit(lambda x: beats.find_beats(beats.at_standard_rate(x, hz))[:2])
+    peaks, median = jax.tree.map(np.asarray, find(jnp.asarray(signals)))
+    times = [(at[real] + 0.5) / beats.HZ - 0.5 / hz for at, real in zip(peaks.at, peaks.real)]
+    return times, median
 
 
 def agreed(marks: list[np.ndarray]) -> np.ndarray:
@@ -112,12 +113,8 @@ def page(signals: np.ndarray, hz: float, names: list[str]) -> str:
     some = [generator.LEADS.index(lead) for lead in ("II", "V1")]
     strips = Form(hz, signals.shape[1], ("II", "V1"))
     whole = Form(beats.HZ, beats.BEFORE + beats.AFTER, tuple(generator.LEADS))
-    seen = jax.jit(lambda x: beats.find_beats(beats.at_standard_rate(x, hz)).median)
-    medians = np.asarray(seen(jnp.asarray(signals)))
     sections = []
-    for signal, found, median, name in zip(
-        signals, detect(signals, hz), medians, names, strict=True
-    ):
+    for signal, found, median, name in zip(signals, *detect(signals, hz), names, strict=True):
         said, peak = f"{len(found)} beats were found", beats.BEFORE / beats.HZ
         drawn = [
             pages.on_paper(signal[:, some], strips, name, said, found.tolist()),
@@ -131,14 +128,14 @@ def main(_) -> None:
     rows, hz, title = [], 100, "synthetic recording {}"
     signals, middles, _ = synthetic(FLAGS.synthetic)
     for name in ("12 leads", "I", "II"):
-        found = detect(signals[:, :, SEEN[name]], 100)
+        found, _ = detect(signals[:, :, SEEN[name]], 100)
         rows.append({"recordings": "synthetic", "read": name, **score(found, middles)})
     if FLAGS.ludb:
         hz, title = 500, "LUDB {}"
         signals, marks = ludb(Path(FLAGS.ludb).expanduser())
         for name, leads in SEEN.items():
             true = [agreed(m) if len(leads) > 1 else m[leads[0]] for m in marks]
-            found = detect(signals[:, :, leads], 500)
+            found, _ = detect(signals[:, :, leads], 500)
             rows.append({"recordings": "LUDB", "read": name, **score(found, true)})
     timing.report(rows, FLAGS.output, tolerance=TOLERANCE)
     if FLAGS.page:

@@ -55,7 +55,7 @@ def measure(name: str, diagnoser: Diagnoser, samples: int, leads: int, queries: 
 def main(_) -> None:
     model = model_flags.load(None, FLAGS.artefact)
     samples, leads = model.form.samples, len(model.form.leads)
-    measured = {FLAGS.artefact or "the package's (medium, ridge)": Diagnoser(model)}
+    measured = {FLAGS.artefact or "the package's": Diagnoser(model)}
     measured["small, nearest centroid"] = small(samples, leads)
     rows = [measure(*each, samples, leads, FLAGS.queries) for each in measured.items()]
     cores = machine.cores()

@@ -17,7 +17,8 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import timing
-from metaecg.diagnose import answers, artefact
+from experiments.runs import model_flags
+from metaecg.diagnose import answers
 
 FLAGS = flags.FLAGS
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -59,8 +60,7 @@ def main(_) -> None:
                 page.screenshot(path=path, clip=_first(page, width), full_page=True)
         version = browser.version
         browser.close()
-    path = Path(FLAGS.artefact).expanduser() if FLAGS.artefact else artefact.shipped_path()
-    wanted = answers.answer(artefact.read(path), support, [str(query)])
+    wanted = answers.answer(model_flags.load(None, FLAGS.artefact), support, [str(query)])
     by_name = {read.name: each for read, each in zip(wanted.queries, wanted.diagnoses)}
     off, differ = 0.0, []
     for mine in found:

@@ -90,6 +90,12 @@ def by_direction(of: Archived, direction: np.ndarray, free: np.ndarray) -> np.nd
     return np.argsort(-scores, kind="stable")[: int(free.sum())]
 
 
+def first_ranking(of: Archived, examples: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The order by the examples alone, before any answer."""
+    sought = np.ones(len(examples), bool)
+    return by_direction(of, ranking.direction(of.placed[examples], sought), free)
+
+
 def left_out(of: Archived, examples: np.ndarray, free: np.ndarray) -> np.ndarray:
     """The place of each example in the ranking by the others."""
     placed = of.placed[examples]
@@ -103,14 +109,12 @@ def orders(
     of: Archived, examples: np.ndarray, free: np.ndarray, most: int
 ) -> dict[str, np.ndarray]:
     """The order of reading of each of `READERS`."""
-    some = of.placed[examples]
-    sought = np.ones(len(examples), bool)
     everything = np.flatnonzero(free)
     return {
         "review": review(of, examples, free, most),
         "mixed": review(of, examples, free, most, mixed=True),
-        "fixed ranking": by_direction(of, ranking.direction(some, sought), free),
-        "nearest neighbour": by_direction(of, some[0], free),
+        "fixed ranking": first_ranking(of, examples, free),
+        "nearest neighbour": by_direction(of, of.placed[examples[0]], free),
         "oracle": by_direction(
             of, ranking.direction(of.placed[everything], of.labels[everything]), free
         ),

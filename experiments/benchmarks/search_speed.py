@@ -19,7 +19,6 @@ import numpy as np
 from absl import flags
 
 from experiments.benchmarks import timing
-from experiments.runs import command_line
 from metaecg.search import question
 from metaecg.search.archive import BLOCK, MOST_FEATURES, Archive
 from metaecg.search.question import Example, Question
@@ -85,5 +84,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("records", 21_799, "recordings of the archive", lower_bound=10)
     flags.DEFINE_integer("features", MOST_FEATURES, "numbers of an embedding", lower_bound=2)
     flags.DEFINE_integer("answers", 300, "answers that are timed", lower_bound=1)
-    flags.DEFINE_string("output", None, "JSON file of the measurements")
-    command_line.run(main)
+    timing.run(main)

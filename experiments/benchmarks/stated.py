@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from experiments.benchmarks.readers import Archived, by_direction, left_out, review
-from metaecg.search import probability, ranking, remaining
+from experiments.benchmarks.readers import Archived, first_ranking, left_out, review
+from metaecg.search import probability, remaining
 from metaecg.search.session import SOON
 
 AT = (100, 300, 1000)
@@ -24,9 +24,7 @@ def fit(of: Mapping[str, Archived], draws: Draws) -> tuple[np.ndarray, float]:
     for one in of.values():
         for examples, free in draws(one):
             places = left_out(one, examples, free)
-            order = by_direction(
-                one, ranking.direction(one.placed[examples], np.ones(len(examples), bool)), free
-            )
+            order = first_ranking(one, examples, free)
             kept.append((places, one.labels[order]))
             usual.append(np.log(places).mean())
     probability.USUAL = float(np.mean(usual))
@@ -49,9 +47,7 @@ def reliability(of: Mapping[str, Archived], draws: Draws) -> list[tuple[str, int
     sums = np.zeros((len(edges) - 1, 3))
     for one in of.values():
         for examples, free in draws(one):
-            order = by_direction(
-                one, ranking.direction(one.placed[examples], np.ones(len(examples), bool)), free
-            )
+            order = first_ranking(one, examples, free)
             stated = probability.probabilities(len(order), left_out(one, examples, free))
             at = np.digitize(stated, edges[1:-1])
             for bin in range(len(sums)):

@@ -245,7 +245,7 @@ def check(
             )
             continue
         for split in splits:
-            found = compare(before, library, split)
+            found = overlap.of_patients(before, library, split.patients)
             if found.patients:
                 raise MetaecgError(
                     f"{name} was trained on {found.patients} of the patients to be measured: "
@@ -271,15 +271,6 @@ def with_calibration(
     """
     own = Training(protocol, None, library.fingerprint, (), overlap.seen(library, rows))
     return Ancestry((own, *ancestry.trainings), ancestry.generation, ancestry.gaps)
-
-
-def compare(before: overlap.Seen, library: Library, split: protocols.Split) -> overlap.Overlap:
-    """All recordings of the patients of a split; in the same library the patients say enough."""
-    if before.library == library.fingerprint:
-        shared = np.intersect1d(before.patients, split.patients)
-        return overlap.Overlap(len(shared), 0)
-    theirs = np.flatnonzero(np.isin(library.patients, split.patients))
-    return overlap.compare([before], library, theirs)
 
 
 def check_unedited(rules: protocols.Protocol, digest: str | None) -> None:

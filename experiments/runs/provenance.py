@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments.runs import ancestry
-from metaecg.data import protocols
+from metaecg.data import overlap, protocols
 from metaecg.data.library import Library
 from metaecg.data.sources.statements import canonical
 
@@ -29,7 +29,7 @@ def report(
     classes = {canonical(code) for one in known.trainings for code in one.classes}
     before = [one.seen or ancestry.seen_by_protocol(one, library) for one in known.trainings]
     written = [seen for seen in before if seen is not None]
-    found = [ancestry.compare(seen, library, split) for seen in written]
+    found = [overlap.of_patients(seen, library, split.patients) for seen in written]
     patients = [one.patients for one in found]
     comparable = None not in patients and len(written) == len(before)
     return {

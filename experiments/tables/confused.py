@@ -21,7 +21,6 @@ from metaecg.data.library import open_library
 from metaecg.data.sources import statements
 from metaecg.diagnose import artefact, fitting
 from metaecg.episodes import evaluation_sets
-from metaecg.errors import MetaecgError
 from metaecg.types import Episode, LibraryIndex
 
 FLAGS = flags.FLAGS
@@ -47,8 +46,7 @@ def confusion(answers: np.ndarray, episodes: Episode, classes: int) -> tuple[np.
 
 
 def main(_) -> None:
-    if not FLAGS.library:
-        raise MetaecgError("--library is needed: a sample library that prepare made")
+    command_line.need("library")
     library, model = open_library(Path(FLAGS.library).expanduser()), artefact.shipped()
     part = protocols.split(library, protocols.load(FLAGS.protocol), FLAGS.part)
     index = LibraryIndex(labels=part.labels, patients=part.patients)

@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """What `compare` found.
+    """What a comparison found.
 
     Attributes:
       patients: how many patients are shared; None where they cannot be compared.
@@ -82,3 +82,16 @@ def compare(before: Iterable[Seen], library: Library, rows: Iterable[int]) -> Ov
     same = all(one.library == now.library for one in before)
     patients = len(mine & set(now.patients))
     return Overlap(patients if same or patients else None, len(heard & set(now.recordings)))
+
+
+def of_patients(before: Seen, library: Library, patients: np.ndarray) -> Overlap:
+    """Compares all recordings of some patients; in the same library the patients say enough.
+
+    Args:
+      before: what a model was trained on.
+      library: the library of the patients.
+      patients: their numbers.
+    """
+    if before.library == library.fingerprint:
+        return Overlap(len(np.intersect1d(before.patients, patients)), 0)
+    return compare([before], library, np.flatnonzero(np.isin(library.patients, patients)))

@@ -180,12 +180,12 @@ def read(path: str | Path) -> Model:
     manifest, members, fingerprint = _open(path)
     _check_installation(path, manifest)
     try:
-        programs = [
-            export.deserialize(bytearray(members[f"{n}.bin"])) for n in ("embed", "classify")
-        ]
         # Not jnp.asarray, which would compile a program for each shape.
         on_device = jax.device_put(_parameters(manifest, members))
-        embed, classify = (jax.jit(program.call) for program in programs)
+        embed, classify = (
+            jax.jit(export.deserialize(bytearray(members[f"{name}.bin"])).call)
+            for name in ("embed", "classify")
+        )
         return Model(
             Predictor(
                 lambda records: embed(on_device, records),
@@ -210,8 +210,7 @@ def read(path: str | Path) -> Model:
 
 def parameters(path: str | Path) -> list[np.ndarray]:
     """The float32 parameters in an artefact, as `jax.tree.leaves` orders a learner's variables."""
-    manifest, members, _ = _open(Path(path))
-    return _parameters(manifest, members)
+    return _parameters(*_open(Path(path))[:2])
 
 
 def _parameters(manifest: dict[str, Any], members: dict[str, bytes]) -> list[np.ndarray]:

@@ -211,20 +211,20 @@ class Diagnoser:
         query = _checked(list(query), ["the query"] * len(query), self.model.form)
         found: list[Diagnosis] = []
         for first in range(0, len(query), _BLOCK):
-            block = query[first : first + _BLOCK]
-            # Filled up, so that one program serves all numbers of queries but one.
-            fill = 0 if len(query) == 1 else _BLOCK - len(block)
-            whole = np.concatenate([block, np.repeat(block[:1], fill, axis=0)])
-            found += self._block(whole)[: len(block)]
+            # Read as one, or as a block, so that one program serves all other numbers of queries.
+            size = 1 if len(query) == 1 else _BLOCK
+            found += self._block(query[first : first + _BLOCK], size)
         return found
 
-    def _block(self, queries: np.ndarray) -> list[Diagnosis]:
+    def _block(self, queries: np.ndarray, size: int) -> list[Diagnosis]:
         support, model = self._fitted(), self.model
         way, count = len(support.labels), len(support.slots)
         counts, row = np.bincount(support.slots), support.row
         embedded = model.predictor.embed_each(queries)
-        both = np.concatenate([support.embeddings, embedded])[None]
+        fill = np.repeat(embedded[:1], size - len(embedded), axis=0)
+        both = np.concatenate([support.embeddings, embedded, fill])[None]
         said = log_probs(model.predictor, both, support.slots[None], support.reading)
+        said = said[:, : len(embedded)]
         by_order = calibrated(said[: support.orders], row.temperature)  # [P, Q, way]
         probs = mean_over_orders(by_order, axis=0)
         top = probs.argmax(-1)

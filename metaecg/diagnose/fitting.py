@@ -178,7 +178,7 @@ def _fit(
     seed: int = 0,
 ) -> Calibration:
     strange = float(np.quantile(partial.strangeness(embeddings), FAR))
-    read = coordinates(predictor, embeddings)
+    read = predictor.coordinates(embeddings)
     rows = tuple(
         _fit_row(
             partial,
@@ -232,18 +232,6 @@ def _with_scores(row: Row, probs: np.ndarray, recognised: np.ndarray, drawn: Epi
     ]
     rank = min(len(each), int(np.ceil((len(each) + 1) * STATEMENTS)))
     return row._replace(scores=tuple(np.sort(each, axis=0)[rank - 1].round(4).tolist()))
-
-
-def coordinates(predictor: Predictor, embeddings: np.ndarray) -> np.ndarray:
-    """Embeddings [R, D] as the predictor may read them, with the least numbers: [R, min(R, D)].
-
-    Where its answers depend on inner products alone, R vectors are read by their coordinates in a
-    basis of what they span.
-    """
-    if not predictor.limits.inner_products or len(embeddings) >= embeddings.shape[1]:
-        return embeddings
-    _, triangle = np.linalg.qr(embeddings.T)
-    return np.ascontiguousarray(triangle.T)
 
 
 def over_orders(

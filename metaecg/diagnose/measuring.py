@@ -10,15 +10,7 @@ from metaecg import losses
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.diagnose.calibration import calibrated, plausible, recognition, sure
-from metaecg.diagnose.fitting import (
-    Plan,
-    coordinates,
-    draw,
-    embed,
-    of_supports,
-    over_orders,
-    surprise,
-)
+from metaecg.diagnose.fitting import Plan, draw, embed, of_supports, over_orders, surprise
 from metaecg.diagnose.model import Model
 from metaecg.episodes import evaluation_sets
 from metaecg.episodes.support_orders import mean_over_orders
@@ -49,7 +41,7 @@ def measure_part(
       MetaecgError: the part cannot fill episodes of any kind.
     """
     drawn = draw(library, part, model.predictor.limits, plan)
-    embeddings = embed(model.predictor, library, part.rows)
+    embeddings = model.predictor.coordinates(embed(model.predictor, library, part.rows))
     mine = None if sites is None else np.array(sites)[part.rows]
     return [
         measure(
@@ -86,7 +78,7 @@ def measure_across(
     """
     index = LibraryIndex(labels=asked[1].labels, patients=asked[1].patients)
     both = [embed(model.predictor, library, part.rows) for library, part in (examples, asked)]
-    embeddings, first = np.concatenate(both), len(both[0])
+    embeddings, first = model.predictor.coordinates(np.concatenate(both)), len(both[0])
     patients = np.concatenate(
         [examples[1].patients, asked[1].patients + examples[1].patients.max() + 1]
     )
@@ -135,12 +127,10 @@ def measure(
     """
     way, shot = episodes.classes.shape[1], episodes.support.shape[1] // episodes.classes.shape[1]
     row = model.calibration.at(way, shot)
-    embeddings, truth = coordinates(model.predictor, embeddings), episodes.query_slots
+    truth = episodes.query_slots
     said = over_orders(model.predictor, embeddings, episodes, orders, seed)
-    raw, probs = (
-        calibrated(said[:, 0], 1.0),
-        mean_over_orders(calibrated(said, row.temperature), axis=1),
-    )
+    raw = calibrated(said[:, 0], 1.0)
+    probs = mean_over_orders(calibrated(said, row.temperature), axis=1)
     examples = of_supports(model.predictor, embeddings, episodes)
     recognised = recognition(examples, episodes.support_slots, row.temperature)
     inside, answered = (f(probs, row, error_rate, recognised) for f in (plausible, sure))

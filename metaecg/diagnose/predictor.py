@@ -1,7 +1,7 @@
 """A trained learner as two functions of arrays, and what it says of orders of its support."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -26,6 +26,17 @@ class Predictor(NamedTuple):
     def embed_each(self, records: np.ndarray) -> np.ndarray:
         """As `embed`, one record at a time, so that one program serves any number of them."""
         return np.concatenate([np.asarray(self.embed(record[None])) for record in records])
+
+    def coordinates(self, embeddings: np.ndarray) -> np.ndarray:
+        """Embeddings [R, D] in as few numbers as `classify` may read: [R, min(R, D)].
+
+        Where it depends on inner products alone, R vectors are said by their coordinates in a basis
+        of what they span.
+        """
+        if not self.limits.inner_products or len(embeddings) >= embeddings.shape[1]:
+            return embeddings
+        triangle: Any = np.linalg.qr(embeddings.T, mode="r")
+        return np.ascontiguousarray(triangle.T)
 
     @classmethod
     def of(cls, learner: Learner, variables: Variables) -> "Predictor":

@@ -1,13 +1,12 @@
 """Matching networks (Vinyals et al. 2016): attention over the labelled records by angle."""
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from metaecg.learners.heads import from_head
 from metaecg.networks.closed_form import in_use, seen, unit
+from metaecg.networks.layers import positive
 from metaecg.types import Array, Learner, Limits, Task
 
 
@@ -25,9 +24,7 @@ class Matching(nn.Module):
     def __call__(self, task: Task) -> Array:
         """Returns logits [Q, W] of one task whose records are embeddings."""
         context, query = unit(task.records[task.support]), unit(task.records[task.query])
-        scale = jnp.exp(
-            self.param("log_scale", nn.initializers.constant(math.log(self.scale)), (), jnp.float32)
-        )
+        scale = positive(self, "log_scale", self.scale)
         cosine = scale * query @ context.T
         weight = seen(task)
         logits = jax.nn.logsumexp(

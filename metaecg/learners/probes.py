@@ -93,7 +93,7 @@ def ridge(task: Task, strength: float | Array = 2.0, scale: float | Array = 8.0)
 
     Args:
       task: the task.
-      strength: λ in units of the mean squared length of X's rows.
+      strength: the penalty; see `closed_form.ridge_prediction`.
       scale: by which the predicted labels are multiplied to be logits.
     """
     kernel, across, labels, real = _inner_products(task)

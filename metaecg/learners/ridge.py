@@ -1,12 +1,10 @@
 """Ridge regression as a learner: a classifier in closed form, trained through (R2-D2)."""
 
-import math
-
 import flax.linen as nn
-import jax.numpy as jnp
 
 from metaecg.learners import probes
 from metaecg.learners.heads import from_head
+from metaecg.networks.layers import positive
 from metaecg.types import Array, Learner, Limits, Task
 
 
@@ -23,13 +21,8 @@ class Ridge(nn.Module):
     @nn.compact
     def __call__(self, task: Task) -> Array:
         """Returns logits [Q, W] of one task whose records are embeddings."""
-        strength = self.param(
-            "log_strength", nn.initializers.constant(math.log(self.strength)), (), jnp.float32
-        )
-        scale = self.param(
-            "log_scale", nn.initializers.constant(math.log(self.scale)), (), jnp.float32
-        )
-        return probes.ridge(task, jnp.exp(strength), jnp.exp(scale))
+        strength = positive(self, "log_strength", self.strength)
+        return probes.ridge(task, strength, positive(self, "log_scale", self.scale))
 
 
 def ridge(encoder: nn.Module) -> Learner:

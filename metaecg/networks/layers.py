@@ -1,5 +1,6 @@
 """Layers that encoders share: normalisations, convolutions over time, maxima over time."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,15 @@ def normalisation(kind: str, train: bool) -> Callable[[Array], Array]:
     if kind == "group":
         return nn.GroupNorm(num_groups=8)
     raise MetaecgError(f"norm must be 'batch' or 'group', not {kind!r}")
+
+
+def positive(module: nn.Module, name: str, start: float) -> Array:
+    """A learned positive number that begins as `start`: e to the power of the parameter `name`.
+
+    To be called within a compact module. The parameter is float32, whatever jax takes by default.
+    """
+    logarithm = nn.initializers.constant(math.log(start))
+    return jnp.exp(module.param(name, logarithm, (), jnp.float32))
 
 
 def conv_by_matmul(lhs: Array, rhs: Array, window_strides, padding, **_: Any) -> Array:

@@ -1,7 +1,5 @@
 """SNAIL (Mishra et al. 2018; [0043], fig. 2): alternating attention and temporal convolution."""
 
-import math
-
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -12,6 +10,7 @@ from metaecg.networks.closed_form import (
     prototype_similarity,
     unit,
 )
+from metaecg.networks.layers import positive
 from metaecg.networks.snail_blocks import AttentionBlock, Streams, TCBlock
 from metaecg.types import Array, Task
 
@@ -96,15 +95,11 @@ class Snail(nn.Module):
         if self.closed_form == "none":
             return in_use(nn.Dense(self.way, name="logits")(streams.query), task)
         correction = nn.Dense(self.way, name="logits", kernel_init=nn.initializers.zeros)
-        scale = self._positive("log_scale", 10.0)
+        scale = positive(self, "log_scale", 10.0)
         context, query = unit(embeddings[task.support]), unit(embeddings[task.query])
         if self.closed_form == "ridge":
-            strength = self._positive("log_strength", 2.0)
+            strength = positive(self, "log_strength", 2.0)
             similarity = causal_ridge_prediction(context, query, task, strength)
         else:
             similarity = prototype_similarity(context, query, task)
         return in_use(scale * similarity + correction(streams.query), task)
-
-    def _positive(self, name: str, start: float) -> Array:
-        """A learned number, by its logarithm."""
-        return jnp.exp(self.param(name, nn.initializers.constant(math.log(start)), (), jnp.float32))

@@ -140,10 +140,10 @@ class Views(nn.Module):
 
 
 def _inner(encoder: nn.Module, x: Array) -> Array:
-    """What an encoder's blocks see, which tells new statements apart better than its embedding.
+    """What an encoder's blocks see: it distinguishes new statements better than the embedding does.
 
-    The embedding is what tells the training statements apart. An encoder that does not offer its
-    blocks is read by it.
+    The embedding is what distinguishes the training statements. Of an encoder that does not offer
+    its blocks, the embedding is read.
     """
     offers = "inner" in inspect.signature(type(encoder).__call__).parameters
     return encoder(x, inner=True) if offers else encoder(x)

@@ -312,7 +312,7 @@ def test_coordinates_in_the_span_are_read_as_the_embeddings_are(name):
     row = np.zeros((1, 2), np.int32)
     task = Task(np.zeros((1, 2, 20, 1)), np.zeros((1, 2, 3)), row, row, row, np.ones(1))
     predictor = Predictor.of(learner, learner.init(jax.random.key(0), task))
-    fewer = fitting.coordinates(predictor, embeddings)
+    fewer = predictor.coordinates(embeddings)
     assert fewer.shape == (30, 30)
     for said in (
         lambda x: over_orders(predictor, x, episodes, 4),
@@ -320,7 +320,7 @@ def test_coordinates_in_the_span_are_read_as_the_embeddings_are(name):
     ):
         np.testing.assert_allclose(said(fewer), said(embeddings), atol=1e-4)
     other = predictor._replace(limits=Limits())
-    assert fitting.coordinates(other, embeddings) is embeddings
+    assert other.coordinates(embeddings) is embeddings
 
 
 def test_leaving_out_pads_on_the_left():

@@ -109,7 +109,7 @@ def test_more_beats_than_the_median_takes_come_from_the_whole_recording():
 @pytest.mark.slow
 def test_synthetic_beats_are_found():
     signals, middles, condition = beat_detection.synthetic(2)
-    found = beat_detection.detect(signals, 100)
+    found, _ = beat_detection.detect(signals, 100)
     scores = beat_detection.score(found, middles)
     assert scores["sensitivity"] > 0.99
     assert scores["precision"] > 0.99
