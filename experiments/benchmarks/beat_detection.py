@@ -118,7 +118,7 @@ def page(signals: np.ndarray, hz: float, names: list[str]) -> str:
         said, peak = f"{len(found)} beats were found", beats.BEFORE / beats.HZ
         drawn = [
             pages.on_paper(signal[:, some], strips, name, said, found.tolist()),
-            pages.on_paper(median, whole, f"{name}, median beat", marks=[peak]),
+            pages.on_paper(median, whole, "median beat", name, [peak]),
         ]
         sections.append((name, drawn))
     return pages.page("Beats that were found, and the median beat", sections)
