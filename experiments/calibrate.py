@@ -24,7 +24,15 @@ from typing import Any
 
 from absl import flags
 
-from experiments.runs import ancestry, command_line, machine, model_flags, own_archive, provenance
+from experiments.runs import (
+    ancestry,
+    command_line,
+    leak_guard,
+    machine,
+    model_flags,
+    own_archive,
+    provenance,
+)
 from experiments.tables import markdown
 from metaecg import NOTICE
 from metaecg.data import overlap, protocols
@@ -79,7 +87,7 @@ def unchecked(
         one that it started from was trained on classes, patients or recordings of the part.
     """
     model.form.check(library)
-    return ancestry.check(
+    return leak_guard.check(
         ancestry.of_provenance(model.provenance),
         library,
         [protocols.split(library, rules, part)],

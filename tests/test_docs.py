@@ -15,7 +15,7 @@ import yaml
 import metaecg
 from experiments.__main__ import COMMANDS
 from experiments.configs import settings
-from experiments.configs.settings_table import TABLE
+from experiments.configs.defaults import TABLE
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")

@@ -1,1 +1,1 @@
-"""Configurations, each a file for `--config`; `table` declares every setting."""
+"""Configurations, each a file for `--config`; `defaults` declares every setting."""

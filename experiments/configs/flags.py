@@ -6,7 +6,7 @@ import ml_collections
 from absl import flags
 
 from experiments.configs import settings
-from experiments.configs.settings_table import TABLE, Setting
+from experiments.configs.defaults import TABLE, Setting
 from metaecg.errors import MetaecgError
 
 

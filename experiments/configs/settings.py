@@ -1,6 +1,6 @@
 """A run's settings: read from a configuration and the command line, checked, and cut into stages.
 
-`table` says what settings there are, `rules` which of them go together.
+`defaults` says what settings there are and where they start, `rules` which of them go together.
 """
 
 import os
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
+from experiments.configs.defaults import TABLE, Setting
 from experiments.configs.rules import RULES
-from experiments.configs.settings_table import TABLE, Setting
 from experiments.runs.command_line import nearest
 from metaecg.errors import MetaecgError
 from metaecg.learners import LEARNERS

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.runs import ancestry
+from experiments.runs import ancestry, leak_guard
 from metaecg.data import overlap, protocols
 from metaecg.data.library import Library
 from metaecg.data.sources.statements import canonical
@@ -27,7 +27,7 @@ def report(
       where they cannot be compared) and how many recordings are shared; `gaps` in what is known.
     """
     classes = {canonical(code) for one in known.trainings for code in one.classes}
-    before = [one.seen or ancestry.seen_by_protocol(one, library) for one in known.trainings]
+    before = [one.seen or leak_guard.seen_by_protocol(one, library) for one in known.trainings]
     written = [seen for seen in before if seen is not None]
     found = [overlap.of_patients(seen, library, split.patients) for seen in written]
     patients = [one.patients for one in found]

@@ -10,7 +10,7 @@ import ml_collections
 
 from experiments.configs import settings
 from experiments.runs import ancestry as lineage
-from experiments.runs import build, workdir
+from experiments.runs import build, leak_guard, workdir
 from metaecg.data import protocols
 from metaecg.data.library import Library
 from metaecg.diagnose.model import Form, Model
@@ -136,7 +136,7 @@ def own_protocol(trained: Trained, library: Library) -> protocols.Protocol | Non
         rules = protocols.load(trained.config.protocol)
     except MetaecgError:
         return None
-    lineage.check_unedited(rules, trained.facts.get("protocol_digest"))
+    leak_guard.check_unedited(rules, trained.facts.get("protocol_digest"))
     return rules
 
 
@@ -149,9 +149,9 @@ def check_unseen(
     remedy: str,
     seen: bool = False,
 ) -> list[str]:
-    """`ancestry.check` of a run: of it and of all that it started from."""
+    """`leak_guard.check` of a run: of it and of all that it started from."""
     known = ancestry_of(trained)
-    return lineage.check(known, library, splits, name=name, remedy=remedy, seen=seen)
+    return leak_guard.check(known, library, splits, name=name, remedy=remedy, seen=seen)
 
 
 def ancestry_of(trained: Trained) -> lineage.Ancestry:

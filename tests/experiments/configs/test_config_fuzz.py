@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from experiments.configs import settings
-from experiments.configs.settings_table import TABLE
+from experiments.configs.defaults import TABLE
 from experiments.runs import build, stages
 from experiments.stress import fuzz, stored_files
 from metaecg.errors import MetaecgError

@@ -7,7 +7,7 @@ from absl import flags
 
 from experiments.configs import flags as config_flags
 from experiments.configs import quickstart, settings
-from experiments.configs.settings_table import TABLE
+from experiments.configs.defaults import TABLE
 from experiments.runs import command_line
 from metaecg.errors import MetaecgError
 

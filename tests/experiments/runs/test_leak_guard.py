@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.runs import ancestry
+from experiments.runs import ancestry, leak_guard
 from metaecg.data import Library, protocols
 from metaecg.diagnose import artefact
 from metaecg.errors import MetaecgError
@@ -40,7 +40,7 @@ def trained_on(of, codes, parent=None):
 
 def check(known, of, codes, **options):
     known = ancestry.from_json(json.loads(json.dumps(known.to_json())))
-    return ancestry.check(known, of, [split(of, codes)], name="B", remedy="do not", **options)
+    return leak_guard.check(known, of, [split(of, codes)], name="B", remedy="do not", **options)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_patient_is_known_by_one_recording_among_others(home):
     own = split(mixed, ["SR"])
     of_them = own._replace(rows=own.rows[1::2], patients=own.patients[1::2])
     with pytest.raises(MetaecgError, match="recordings of the patients"):
-        ancestry.check(known, mixed, [of_them], name="B", remedy="")
+        leak_guard.check(known, mixed, [of_them], name="B", remedy="")
 
 
 def test_what_cannot_be_compared_is_said(home):
