@@ -48,6 +48,7 @@ _ONLY_FOR = (
     (("wfdb", "csv", "cinc2017"), ("cut",)),
     (("wfdb", "csv"), ("labels",)),
     (("csv",), ("file_hz", "units", "file_leads")),
+    (("wfdb", "csv"), ("keep_ids",)),
     (("synthetic",), ("patients", "seed")),
 )
 
@@ -123,6 +124,12 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "file_leads", None, "For csv: the names of the leads, in order, of files that do not say."
     )
+    flags.DEFINE_bool(
+        "keep_ids",
+        None,
+        "Write the ids of patients, from the files or the table of labels, into patient_ids.csv of "
+        "the library. Without it they are kept nowhere.",
+    )
     flags.DEFINE_bool("strict", False, "Stop at the first record that cannot be used.")
     flags.DEFINE_bool("overwrite", False, "Replace the library if there is one.")
     flags.DEFINE_integer(
@@ -175,7 +182,8 @@ def _import() -> Imported:
     source = _open(Path(FLAGS.input).expanduser())
     source = source._replace(items=source.items[: FLAGS.limit])
     workers = FLAGS.workers or os.cpu_count() or 1
-    options = Options(workers, FLAGS.strict, FLAGS.equivalent_codes == "merge", FLAGS.overwrite)
+    merge, ids = FLAGS.equivalent_codes == "merge", bool(FLAGS.keep_ids)
+    options = Options(workers, FLAGS.strict, merge, FLAGS.overwrite, ids)
     return importing.make_library(
         _output(),
         source,
@@ -196,7 +204,7 @@ def _open(folder: Path) -> Source:
         return cinc2017.open_folder(folder)
     if FLAGS.source == "wfdb":
         return wfdb_folder.open_folder(folder, FLAGS.labels or "header")
-    given = Given(FLAGS.file_hz, FLAGS.units, FLAGS.file_leads)
+    given = Given(FLAGS.file_hz, FLAGS.units, FLAGS.file_leads, bool(FLAGS.keep_ids))
     return recording_folder.open_folder(folder, FLAGS.labels or "folders", given)
 
 

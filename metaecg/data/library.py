@@ -5,7 +5,8 @@ On disk a library is a folder without any pickle in it:
 - ``library.json``: format, metadata, and size and sha256 of the other files;
 - ``signals.npy``: int16 [records, samples, leads], memory-mapped when opened;
 - ``records.csv``: one row a record (id, patient, source, fold, labels, notes);
-- ``quarantine.csv``: what was left out when the library was made, and why.
+- ``quarantine.csv``: what was left out when the library was made, and why;
+- ``patient_ids.csv``: who the patients are, only where that was asked for; nothing reads it.
 """
 
 import csv

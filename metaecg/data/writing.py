@@ -33,6 +33,7 @@ class Writer:
     Args:
       path: the folder to make; its parent is made if need be.
       overwrite: whether an existing library may be replaced. Anything else in the way never is.
+      keep_ids: whether patient_ids.csv keeps the ids of patients that `add` is given.
 
     Raises:
       LibraryError: something is in the way.
@@ -44,13 +45,14 @@ class Writer:
       ...     writer.finish(vocabulary=["AFIB"], hz=100.0, leads=["I", "II"])
     """
 
-    def __init__(self, path: str | Path, *, overwrite: bool = False):
+    def __init__(self, path: str | Path, *, overwrite: bool = False, keep_ids: bool = False):
         self.path = Path(path).absolute()
         check_free(self.path, overwrite=overwrite)
         self.shape: tuple[int, ...] = ()
         self.records = 0
         self.quarantined = 0
         self._first = ""
+        self._ids: dict[int, str] | None = {} if keep_ids else None
         self._patients: dict[str, int] = {}
         self._united: dict[int, int] = {}
 
@@ -94,6 +96,7 @@ class Writer:
         source: str = "",
         fold: int = 0,
         note: str = "",
+        patient_id: str = "",
     ) -> None:
         """Appends a record.
 
@@ -105,6 +108,7 @@ class Writer:
           source: where it was read from, relative to its folder.
           fold: of the archive's own split; 0 where there is none.
           note: what was noticed in reading it.
+          patient_id: of the patient, to be kept if that was asked for; '' where it is not known.
 
         Raises:
           LibraryError: the signal has another type or shape.
@@ -121,6 +125,8 @@ class Writer:
             raise LibraryError(f"record {id}: shape {signal.shape} instead of {self.shape}")
         self._signals.write(np.ascontiguousarray(signal, "<i2").data)
         number = self._patients.setdefault(patient, len(self._patients))
+        if patient_id and self._ids is not None:
+            self._ids.setdefault(number, patient_id)
         carried = ";".join(sorted(codes))
         self._rows.write(csv_line((id, str(number), source, str(fold), carried, note)))
         self.records += 1
@@ -144,8 +150,8 @@ class Writer:
             number = self._united[number]
         return number
 
-    def _number_again(self) -> None:
-        """Writes records.csv anew, with the patients that turned out to be one."""
+    def _number_again(self) -> dict[int, int]:
+        """Writes records.csv anew, with the patients that turned out to be one; their numbers."""
         path = self._folder / "records.csv"
         numbers: dict[int, int] = {}
         with open(path, encoding="utf-8", newline="") as old, open(f"{path}.new", "wb") as new:
@@ -155,6 +161,7 @@ class Writer:
                 number = numbers.setdefault(self._same_as(int(patient)), len(numbers))
                 new.write(csv_line((id, str(number), *rest)))
         os.replace(f"{path}.new", path)
+        return numbers
 
     def quarantine(self, path: str, reason: str) -> None:
         """Lists a record that is left out."""
@@ -180,8 +187,11 @@ class Writer:
         self._signals.write(npy_header((self.records, *self.shape)))
         for file in (self._signals, self._rows, self._quarantine):
             file.close()
-        if self._united:
-            self._number_again()
+        numbers = self._number_again() if self._united else {}
+        if self._ids is not None:
+            rows = sorted((numbers.get(self._same_as(n), n), id) for n, id in self._ids.items())
+            lines = [csv_line(("patient", "id")), *(csv_line((str(n), id)) for n, id in rows)]
+            (self._folder / "patient_ids.csv").write_bytes(b"".join(lines))
         names = ("signals.npy", "records.csv", "quarantine.csv")
         sizes = {name: (self._folder / name).stat().st_size for name in names}
         digests = {name: sha256(self._folder / name) for name in names}

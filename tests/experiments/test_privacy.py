@@ -14,8 +14,13 @@ import pytest
 import wfdb
 
 from experiments.stress.machine_files import PERSON, WRITERS
+from metaecg.data.library import open_library
 from metaecg.data.readers import recordings
+from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.raw import RecordError
+from metaecg.data.record_form import Target
+from metaecg.data.sources import importing, recording_folder
+from metaecg.data.sources.importing import Options
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,6 +119,33 @@ def run(folder, *command):
     (folder / "said").mkdir(exist_ok=True)
     (folder / "said" / f"{time.time_ns()}").write_bytes(done.stdout + done.stderr)
     return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_ids_of_patients_are_kept_in_one_file_and_only_where_asked_for(tmp_path, keep):
+    pytest.importorskip("ecgdatakit", reason="the vendors extra is not installed")
+    for number, (name, whose) in enumerate({"a": "Q-17", "b": "q-17", "c": "Q-18"}.items()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(PERSON, "id", whose)
+            (tmp_path / "files" / "AFIB").mkdir(parents=True, exist_ok=True)
+            content = WRITERS["muse.xml"][0](beats(number))
+            (tmp_path / "files" / "AFIB" / f"{name}.xml").write_bytes(content)
+    np.save(tmp_path / "files" / "AFIB" / "d.npy", beats(9).astype(float) / 200)
+    given = Given(500.0, "mV", ("I", "II", *(f"V{i}" for i in range(1, 7))), keep)
+    source = recording_folder.open_folder(tmp_path / "files", "folders", given)
+    form = Target(100.0, 10.0, ("I", "II"))
+    made = importing.make_library(tmp_path / "made", source, form, Options(keep_ids=keep))
+    library = open_library(tmp_path / "made")
+    ids = tmp_path / "made" / "patient_ids.csv"
+    assert library.patients.tolist() == [0, 0, 1, 2]  # capitals distinguish nobody
+    if keep:
+        assert ids.read_text() == "patient,id\n0,Q-17\n1,Q-18\n"
+        assert "patient_ids.csv" in made.remarks[0]
+    else:
+        assert not ids.exists()
+        assert "which are not kept" in made.remarks[0]
+    others = [path for path in (tmp_path / "made").iterdir() if path != ids]
+    assert not any(b"Q-1" in path.read_bytes() for path in others)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 
 from metaecg.data.readers.lead_names import is_lead
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import MISSING, WHOLE, Part, Raw, RecordError, pseudonym
+from metaecg.data.readers.raw import MISSING, WHOLE, Part, Raw, RecordError, patient_id
 
 # The bits that the standard allows, and what they are; companded ones (MB, AB) are not read.
 _NUMBERS = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2",
@@ -39,7 +39,7 @@ def read(path: Path, part: Part = WHOLE) -> Raw:
         signal = _samples(group, "<" if little else ">", part.samples(hz))
         names = [_dicom_lead(channel) for channel in channels]
         units = tuple(_unit(channel) for channel in channels)
-        patient = pseudonym(content.get("PatientID"))
+        patient = patient_id(content.get("PatientID"))
         seconds = int(group.NumberOfWaveformSamples) / hz
     notes = []
     if len(groups) > 1:

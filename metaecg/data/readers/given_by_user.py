@@ -25,6 +25,7 @@ class Given(NamedTuple):
     hz: float | None = None
     units: str | None = None
     leads: Sequence[str] | None = None
+    keep_ids: bool = False
 
 
 class Whole(NamedTuple):

@@ -51,7 +51,8 @@ class Raw(NamedTuple):
       notes: what the reader chose or assumed.
       rate_assumed: whether `hz` is the format's default, which the file does not say.
       seconds: how long the recording is, of which `signal` may be the start; None: as `signal`.
-      patient: whose it is, as `pseudonym` makes it of the id in the file; '' where there is none.
+      patient: the id of its patient in the file, which `recordings.read` hashes unless it is to be
+        kept; '' where there is none.
     """
 
     signal: np.ndarray
@@ -64,16 +65,24 @@ class Raw(NamedTuple):
     patient: str = ""
 
 
-def pseudonym(id: object) -> str:
-    """A hash of a patient's id in a file, equal where the ids are equal; '' where it says nothing.
+def patient_id(value: object) -> str:
+    """The id of a patient as a file holds it; '' where that distinguishes nobody."""
+    text = str(value or "").strip()
+    start = text.casefold()
+    if len(set(start) - set(" .-_^0x")) < 2 or start.startswith(
+        ("anon", "unknown", "none", "test")
+    ):
+        return ""
+    return text
+
+
+def pseudonym(id: str) -> str:
+    """A hash of a patient's id, equal where the ids are equal but for capitals; '' of ''.
 
     It keeps one patient's recordings together while they are imported, and is written nowhere: a
     library numbers its patients.
     """
-    text = str(id or "").strip().casefold()
-    if len(set(text) - set(" .-_^0x")) < 2 or text.startswith(("anon", "unknown", "none", "test")):
-        return ""
-    return hashlib.sha256(b"metaecg patient " + text.encode()).hexdigest()
+    return id and hashlib.sha256(b"metaecg patient " + id.casefold().encode()).hexdigest()
 
 
 def said(error: object) -> str:

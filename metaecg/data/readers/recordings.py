@@ -20,7 +20,7 @@ from metaecg.data.readers import csv, dicom, edf, npy, vendors, wfdb
 from metaecg.data.readers.given_by_user import Given, fill_in
 from metaecg.data.readers.leads import complete
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import Part, Raw, RecordError, said
+from metaecg.data.readers.raw import Part, Raw, RecordError, pseudonym, said
 from metaecg.data.readers.recognise import recognise
 from metaecg.errors import MetaecgError
 
@@ -48,7 +48,8 @@ class Recording(NamedTuple):
       leads: names of the leads in their usual spelling.
       source: the path it came from.
       notes: what was assumed, and what looks wrong without being an error.
-      patient: a hash of the patient's id in the file, equal where it is; '' where there is none.
+      patient: a hash of the patient's id in the file, equal where it is, or the id itself if it was
+        to be kept; '' where there is none.
     """
 
     signal: np.ndarray
@@ -66,6 +67,7 @@ def read(
     units: str | None = None,
     leads: Sequence[str] | None = None,
     seconds: float | None = None,
+    keep_ids: bool = False,
 ) -> Recording:
     """Reads one recording.
 
@@ -76,6 +78,7 @@ def read(
       leads: names of the leads in order, if the file does not say, or in place of names that are
         none of a lead.
       seconds: how much to read from the start, so that a long recording takes little memory.
+      keep_ids: whether `patient` is the id in the file instead of its hash.
 
     Raises:
       RecordError: it cannot be read, or something about it is missing or absurd.
@@ -88,7 +91,8 @@ def read(
         whole = fill_in(raw, Given(hz, units, leads))
     except MetaecgError as error:
         raise RecordError(f"{source}: {error}") from None
-    return Recording(whole.signal, whole.hz, whole.leads, source, whole.notes, raw.patient)
+    patient = raw.patient if keep_ids else pseudonym(raw.patient)
+    return Recording(whole.signal, whole.hz, whole.leads, source, whole.notes, patient)
 
 
 def adapt(

@@ -10,7 +10,7 @@ from xml.parsers import expat
 import numpy as np
 
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, pseudonym, said
+from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, patient_id, said
 
 FORMATS = {
     "muse": ("GE MUSE XML", "ge_muse_xml.GEMuseXMLParser"),
@@ -49,7 +49,7 @@ def format_of(start: bytes) -> str | None:
 def read(format: str, path: Path, part: Part = WHOLE) -> Raw:
     """Reads the rhythm in a machine's file; representative beats are never taken for it.
 
-    Who the patient is stays in the file; a hash of the id is all that this returns of it.
+    Of who the patient is, the id alone is returned.
 
     Args:
       format: a key of `FORMATS`.
@@ -74,7 +74,7 @@ def read(format: str, path: Path, part: Part = WHOLE) -> Raw:
         except Exception as error:  # it raises what comes first on a damaged file
             raise RecordError(f"damaged {name} file: {_said(error, path)}") from None
     raw = _raw(name, found.leads, [_said(w.message, path) for w in warned], part)
-    return raw._replace(patient=pseudonym(found.patient.patient_id))
+    return raw._replace(patient=patient_id(found.patient.patient_id))
 
 
 def _parser(name: str, place: str) -> Any:

@@ -35,12 +35,14 @@ class Options(NamedTuple):
       strict: whether to stop at the first record that cannot be used.
       merge: whether equivalent codes become one, `statements.canonical`.
       overwrite: whether an existing library may be replaced.
+      keep_ids: whether the ids of patients are written into the library's patient_ids.csv.
     """
 
     workers: int = 1
     strict: bool = False
     merge: bool = False
     overwrite: bool = False
+    keep_ids: bool = False
 
 
 USUAL = Options()
@@ -74,7 +76,7 @@ def make_library(
       MetaecgError: no record can be used, something is in the way, or, with `strict`, a record
         cannot be used.
     """
-    with Writer(path, overwrite=options.overwrite) as writer:
+    with Writer(path, overwrite=options.overwrite, keep_ids=options.keep_ids) as writer:
         counts, copies, named = import_records(writer, source, target, options, progress)
         # A data set's own list keeps its order; statements outside of it follow.
         own = source.statements
@@ -91,16 +93,21 @@ def make_library(
             processing=target.describe(),
             bandpass=target.bandpass,
         )
-        remarks = tuple(_remarks(source, counts, copies, named))
+        remarks = tuple(_remarks(source, counts, copies, named, options.keep_ids))
         return Imported(counts, writer.quarantined, remarks)
 
 
-def _remarks(source: Source, counts: Counter[str], copies: int, named: bool) -> Iterator[str]:
+def _remarks(
+    source: Source, counts: Counter[str], copies: int, named: bool, kept: bool
+) -> Iterator[str]:
+    if kept:
+        yield "patient_ids.csv in the library says who its patients are; nothing else reads it"
     if source.name not in ("ptbxl", "ludb") and all(
         item.patient == item.path for item in source.items
     ):
         yield (
-            "patients are distinguished by the ids inside the files, which are not kept"
+            "patients are distinguished by the ids inside the files"
+            + ("" if kept else ", which are not kept (--keep_ids keeps them)")
             if named
             else "no patients are given, so every recording counts as a patient of its own"
         )
@@ -152,9 +159,9 @@ def import_records(
             if options.merge:
                 codes = tuple(dict.fromkeys(map(canonical, codes)))
             # A list of patients is believed before the files.
-            whose = outcome.patient if item.patient == item.path else ""
-            named |= bool(whose)
-            whose = whose or item.patient
+            listed = "" if item.patient == item.path else item.patient
+            named |= bool(outcome.patient and not listed)
+            whose = listed or outcome.patient.casefold() or item.patient
             if outcome.start is not None:
                 id += f" from {outcome.start:g} s"
             twin, patient = first.setdefault(_digest(outcome.signal), (id, whose))
@@ -170,6 +177,7 @@ def import_records(
                 source=item.path,
                 fold=item.fold,
                 note=note,
+                patient_id=listed or outcome.patient,
             )
             counts.update(codes)
     return counts, copies, named
