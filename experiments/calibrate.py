@@ -37,7 +37,7 @@ from experiments.tables import markdown
 from metaecg import NOTICE
 from metaecg.data import overlap, protocols
 from metaecg.data.library import Library, open_library
-from metaecg.diagnose import artefact, fitting, measuring
+from metaecg.diagnose import artefact, fitting, stated_rates
 from metaecg.diagnose.fitting import Plan
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
@@ -255,9 +255,9 @@ def _measure(
     plan = _plan(query, seed=1)
     if examples:
         asked = library, part
-        rows = measuring.measure_across(model, examples, asked, plan, FLAGS.error_rate)
+        rows = stated_rates.measure_across(model, examples, asked, plan, FLAGS.error_rate)
     else:
-        rows = measuring.measure_part(model, library, part, plan, FLAGS.error_rate, sites)
+        rows = stated_rates.measure_part(model, library, part, plan, FLAGS.error_rate, sites)
     print(table(rows, FLAGS.error_rate))
     shown = min(rows, key=lambda row: (abs(row["way"] - 5), abs(row["shot"] - 5)))
     for which, title in (("by_class", "statement"), ("by_site", "site")):

@@ -75,7 +75,7 @@ def load(folder: str | Path) -> Trained:
 
 
 def of_artefact(model: Model) -> Trained:
-    """An exported model as a run: it embeds recordings as they are diagnosed, without offsets."""
+    """An exported model as a run: records lose offsets and are whole units, as when diagnosed."""
     predictor, form, known = model.predictor, model.form, model.provenance
     config = settings.default()
     config.protocol = str(known.get("protocol", ""))
@@ -88,7 +88,8 @@ def of_artefact(model: Model) -> Trained:
 
     def embed(params, state, records):
         del params, state  # the predictor has its own
-        return predictor.embed(records - jnp.median(records, axis=1, keepdims=True))
+        units = (records - jnp.median(records, axis=1, keepdims=True)) / form.scale
+        return predictor.embed(jnp.round(units) * form.scale)
 
     def classify(params, state, tasks):
         del params, state

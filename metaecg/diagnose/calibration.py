@@ -12,7 +12,7 @@ judged against how well the label's own examples are recognised when they are le
 (`recognition`), and the quantile is one that holds for nine in ten statements, each by itself:
 statements are drawn from a population as recordings are (Dunn, Wasserman & Ramdas 2023). What was
 fitted on some diagnoses is used on others: the rates hold for unseen diagnoses as far as these
-resemble those of the validation, which `measuring.measure` measures.
+resemble those of the validation, which `stated_rates.measure` measures.
 """
 
 from typing import Any, NamedTuple

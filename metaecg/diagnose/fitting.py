@@ -89,16 +89,17 @@ def calibrate(
 
 
 def embed(predictor: Predictor, library: Library, rows: np.ndarray) -> np.ndarray:
-    """Embeds recordings of a library as they are diagnosed, each lead without its constant offset.
+    """Embeds recordings of a library as they are diagnosed: without constant offsets, whole units.
 
     Returns:
       float32 [len(rows), D].
     """
     embeddings = []
     for block in np.resize(rows, (-(-len(rows) // _BATCH), _BATCH)):
-        signals = library.millivolts(block)
-        signals = signals - np.median(signals, axis=1, keepdims=True)  # as `recordings.adapt`
-        embeddings.append(np.asarray(predictor.embed(signals)))
+        units = library.signals[block]
+        # As `recordings.adapt`; the median of an even number may lie between two units.
+        units = np.rint(units - np.median(units, axis=1, keepdims=True)).astype(np.float32)
+        embeddings.append(np.asarray(predictor.embed(units * np.float32(library.scale))))
     return np.concatenate(embeddings)[: len(rows)]
 
 

@@ -21,9 +21,9 @@ from metaecg.diagnose.calibration import (
     sure,
 )
 from metaecg.diagnose.fitting import fit_calibration, over_orders
-from metaecg.diagnose.measuring import measure
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor, Reading, of_examples, without_each
+from metaecg.diagnose.stated_rates import measure
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode, Limits, Task, Variables
 

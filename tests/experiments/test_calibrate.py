@@ -17,7 +17,7 @@ from experiments.runs import ancestry, build, models, own_archive, trained
 from metaecg import evaluate, learners
 from metaecg.data import Library, protocols, save
 from metaecg.data.library import open_library
-from metaecg.diagnose import answers, artefact, fitting, measuring
+from metaecg.diagnose import answers, artefact, fitting, stated_rates
 from metaecg.diagnose.model import Form
 from metaecg.diagnose.support import Read
 from metaecg.errors import MetaecgError
@@ -105,7 +105,7 @@ def test_the_calibration_is_fitted_once_for_these_weights(run, library, tmp_path
 def test_unseen_diagnoses_are_measured(run, library, tmp_path):
     part = protocols.split(library[0], protocols.load(run.config.protocol), "test")
     model = models.load(tmp_path).model
-    rows = measuring.measure_part(model, library[0], part, fitting.Plan(20, 2, 1), 0.2)
+    rows = stated_rates.measure_part(model, library[0], part, fitting.Plan(20, 2, 1), 0.2)
     assert [(row["way"], row["shot"]) for row in rows] == [(2, 1), (2, 3)]
     assert all(0 <= row["coverage"] <= 1 <= row["set_size"] <= row["way"] for row in rows)
     assert calibrate.table(rows, 0.2).count("\n") == 1 + len(rows)
