@@ -24,6 +24,7 @@ FORMATS = {
 _ROOTS = {"restingecg": "muse", "restingecgdata": "philips", "annotatedecg": "aecg"}
 _LARGEST, _DEEPEST = 256 << 20, 100
 _FAULT = -32768  # of an ISHNE lead
+_MOST = 1e15  # of any unit; far beyond it numbers overflow
 _PULSE, _ALIKE = 1.0, 0.01  # mV: a calibration pulse, and how far leads may differ within it
 
 
@@ -114,15 +115,27 @@ def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
 
 
 def _lead(lead: Any, name: str) -> tuple[np.ndarray, str]:
-    """The samples of a lead [samples] and their unit; without a gain, counts that have none."""
-    samples = np.asarray(lead.samples, float)
+    """The samples of a lead [samples] and their unit; without a gain, counts that have none.
+
+    Raises:
+      RecordError: a sample is beyond what any machine measures.
+    """
+    samples, unit = np.asarray(lead.samples, float), lead.units
     if name == "ISHNE":
         samples = np.where(samples == _FAULT, np.nan, samples)
-    if not lead.is_raw:
-        return samples, lead.units
-    if not lead.resolution_unit:
-        return samples, ""
-    return samples * lead.resolution + lead.offset, lead.resolution_unit
+    if name == FORMATS["aecg"][0] and not lead.adc_resolution:
+        unit = ""  # its parser takes a scale that is not there for one
+    elif lead.is_raw:
+        unit = lead.resolution_unit or ""
+    values = samples
+    if lead.is_raw and unit:
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = samples * lead.resolution + lead.offset
+    if (np.abs([samples, values]) > _MOST).any():
+        raise RecordError(
+            f"damaged {name} file: lead {said(lead.label)} has samples above {_MOST:g}"
+        )
+    return values, unit
 
 
 def without_pulse(

@@ -66,6 +66,17 @@ def test_what_a_file_does_not_say_is_asked_for(tmp_path):
     np.testing.assert_allclose(found.signal, counts() / 1000)
 
 
+@pytest.mark.parametrize("scale", [b'<scale unit="uV"/>', b'<scale value="1e999" unit="uV"/>'])
+@pytest.mark.parametrize("resolution", [1, 2.5])
+def test_a_scale_that_is_not_there_is_not_taken_for_one(tmp_path, scale, resolution):
+    content = aecg(counts(), resolution=resolution)
+    written = b'<scale value="%s" unit="uV"/>' % str(resolution).encode()
+    assert written in content
+    (tmp_path / "a.xml").write_bytes(content.replace(written, scale))
+    with pytest.raises(RecordError, match="the file does not say; give --units"):
+        recordings.read(tmp_path / "a.xml")
+
+
 def test_a_lead_fault_is_a_missing_sample(tmp_path):
     written = counts()
     written[7, 2] = -32768
@@ -175,6 +186,23 @@ def test_damaged_files_end_in_one_line(tmp_path, content, message):
         recordings.read(path)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        muse(counts(), units_per_bit="1e307"),
+        aecg(counts(), resolution="1e307"),
+        aecg(counts()).replace(b"<digits>", b"<digits>1e999 "),
+        philips(counts(), pulse=False).replace(b'resolution="5"', b'resolution="1e307"'),
+    ],
+    ids=["MUSE", "aECG", "infinite samples", "Philips"],
+)
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path, content):
+    (tmp_path / "a.xml").write_bytes(content)
+    with pytest.raises(RecordError, match=r"damaged .* file: lead .* has samples above 1e\+15"):
+        recordings.read(tmp_path / "a.xml")
 
 
 def test_a_format_whose_package_is_missing_names_the_extra(tmp_path, monkeypatch):
