@@ -100,7 +100,7 @@ def examples(model: Model, archive: Recordings, given: Given) -> tuple[list[Exam
     support, sought = FLAGS.support, FLAGS.sought
     if support:
         listed = _listed(Path(support).expanduser(), sought)
-        read = [(files.read(path, model.form, given), label) for path, label in listed]
+        read = [(files.read(path, model.form, given, most=1), label) for path, label in listed]
         warnings = files.about_examples(read)
         labels = list(dict.fromkeys(label for _, label in read))
         if sought is None and len(labels) > 1:

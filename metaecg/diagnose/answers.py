@@ -86,11 +86,11 @@ def diagnose(
 ) -> Answers:
     """Diagnoses recordings that are in the model's form; see `answer`."""
     diagnoser = Diagnoser(model, error_rate).fit(
-        [(each.name, label, each.signal) for each, label in support]
+        [(each.name, label, each.windows) for each, label in support]
     )
     found = [
         diagnosis._replace(warnings=(*files.about_query(query, support), *diagnosis.warnings))
-        for query, diagnosis in zip(queries, diagnoser([query.signal for query in queries]))
+        for query, diagnosis in zip(queries, diagnoser([query.windows for query in queries]))
     ]
     general = [*diagnoser.warnings, *files.about_examples(support)]
     # Calibrations of version 0.1 hold for all diagnoses together.

@@ -12,13 +12,13 @@ import numpy as np
 
 from metaecg.diagnose import remarks
 from metaecg.diagnose.calibration import Row, calibrated, closeness, plausible, recognition, sure
-from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.model import Model
 from metaecg.diagnose.predictor import Reading, log_probs, of_examples, readings, without_each
 from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.errors import MetaecgError
 
 Example = tuple[str, str, np.ndarray]
-"""(name, label, float32 [samples, leads] in mV)."""
+"""(name, label, float32 [samples, leads] or [windows, samples, leads] in mV)."""
 
 _BLOCK = 16  # queries answered at a time, where there are several
 _ORDERS_LEFT_OUT = 2  # orders in which examples are left out
@@ -140,7 +140,8 @@ class Diagnoser:
                 f"{len(given)} examples are given, this model reads at most {longest}; give up to "
                 f"{longest // len(labels)} of each of the {len(labels)} diagnoses"
             )
-        records = _checked(signals, names, self.model.form)
+        windows = self.model.form.windows_of(signals, names)
+        records = _first(windows)
         slots = np.array([labels.index(label) for label in given])
         outlined = remarks.outlines(records)
         rng = np.random.default_rng(self.seed)
@@ -149,7 +150,7 @@ class Diagnoser:
         every = Reading(*(np.concatenate(parts) for parts in zip(reading, less)))
         # A label's noise falls with its number of examples, hence the harmonic mean.
         shot = float(1 / np.mean(1 / np.bincount(slots)))
-        incomplete = [n for n, r in zip(names, records) if remarks.lost(r, self.model.form.leads)]
+        incomplete = [n for n, r in zip(names, windows) if remarks.lost(r, self.model.form.leads)]
         unstated = calibration.outside(len(labels), shot)
         if incomplete:
             unstated = (
@@ -159,7 +160,7 @@ class Diagnoser:
         warnings = (*remarks.about_examples(names, given, outlined),)
         if unstated:
             warnings = (remarks.no_rate(unstated), *warnings)
-        embeddings, row = predictor.embed_each(records), calibration.at(len(labels), shot)
+        embeddings, row = predictor.embed_windows(windows), calibration.at(len(labels), shot)
         left_out = of_examples(predictor, embeddings[None], slots[None])
         fitted = _Support(
             tuple(names),
@@ -196,7 +197,8 @@ class Diagnoser:
 
         Args:
           query: float32 [samples, leads] in mV, as the support; or [Q, samples, leads], or a
-            list of Q.
+            list of Q, of which each may be [windows, samples, leads]: a longer recording, whose
+            windows' embeddings are averaged.
 
         Returns:
           A `Diagnosis`, or a list of Q.
@@ -208,7 +210,7 @@ class Diagnoser:
             return self([query])[0]
         if not len(query):
             return []
-        query = _checked(list(query), ["the query"] * len(query), self.model.form)
+        query = self.model.form.windows_of(query, ["the query"] * len(query))
         found: list[Diagnosis] = []
         for first in range(0, len(query), _BLOCK):
             # Read as one, or as a block, so that one program serves all other numbers of queries.
@@ -216,11 +218,11 @@ class Diagnoser:
             found += self._block(query[first : first + _BLOCK], size)
         return found
 
-    def _block(self, queries: np.ndarray, size: int) -> list[Diagnosis]:
+    def _block(self, windows: list[np.ndarray], size: int) -> list[Diagnosis]:
         support, model = self._fitted(), self.model
         way, count = len(support.labels), len(support.slots)
         counts, row = np.bincount(support.slots), support.row
-        embedded = model.predictor.embed_each(queries)
+        embedded, queries = model.predictor.embed_windows(windows), _first(windows)
         fill = np.repeat(embedded[:1], size - len(embedded), axis=0)
         both = np.concatenate([support.embeddings, embedded, fill])[None]
         said = log_probs(model.predictor, both, support.slots[None], support.reading)
@@ -252,7 +254,7 @@ class Diagnoser:
         alike = remarks.outlines(queries) @ support.outlines.T
         given = [support.labels[s] for s in support.slots]
         found = []
-        for q, query in enumerate(queries):
+        for q, query in enumerate(windows):
             ranked = np.argsort(-probs[q], kind="stable")
             evidence = [
                 Evidence(int(s), float(weights[q, s]), float(effects[q, s]))
@@ -285,16 +287,6 @@ class Diagnoser:
         return found
 
 
-def _checked(signals: Sequence[np.ndarray], names: Sequence[str], form: Form) -> np.ndarray:
-    """float32 [N, samples, leads]: finite recordings of the model's form."""
-    needed = (form.samples, len(form.leads))
-    for name, signal in zip(names, signals):
-        if np.shape(signal) != needed:
-            turned = np.shape(signal) == needed[::-1]
-            raise MetaecgError(
-                f"{name}: shape {np.shape(signal)}, and this model reads [samples, leads] {needed}"
-                + ("; transpose it" if turned else "")
-            )
-        if not np.isfinite(signal).all():
-            raise MetaecgError(f"{name}: there are missing samples (NaN); interpolate or cut them")
-    return np.stack(signals).astype(np.float32)
+def _first(recordings: Sequence[np.ndarray]) -> np.ndarray:
+    """The first window of each recording: [N, samples, leads]."""
+    return np.stack([windows[0] for windows in recordings])

@@ -1,5 +1,6 @@
 """A trained model that is ready to answer: an artefact and a work directory are loaded into it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +76,31 @@ class Form(NamedTuple):
             raise MetaecgError(
                 f"{name}: {mine._words()}; {reader} {self._words()}: prepare the library alike"
             )
+
+    def windows_of(self, signals: Sequence[np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+        """Recordings of this form, each as its windows: float32 [windows, samples, leads].
+
+        Args:
+          signals: [samples, leads], or [windows, samples, leads] of a longer one, in mV.
+          names: what a message calls each of them.
+
+        Raises:
+          MetaecgError: one is not finite or of another shape.
+        """
+        needed = (self.samples, len(self.leads))
+        for name, signal in zip(names, signals):
+            shape = np.shape(signal)
+            if shape[-2:] != needed or len(shape) > 3 or 0 in shape:
+                turned = shape == needed[::-1]
+                raise MetaecgError(
+                    f"{name}: shape {shape}, and this model reads [samples, leads] {needed}"
+                    + ("; transpose it" if turned else "")
+                )
+            if not np.isfinite(signal).all():
+                raise MetaecgError(
+                    f"{name}: there are missing samples (NaN); interpolate or cut them"
+                )
+        return [np.reshape(signal, (-1, *needed)).astype(np.float32) for signal in signals]
 
     def _words(self) -> str:
         return f"{self.hz:g} Hz, {self.samples} samples, leads {' '.join(self.leads)}"

@@ -1,6 +1,6 @@
 """A trained learner as two functions of arrays, and what it says of orders of its support."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +26,10 @@ class Predictor(NamedTuple):
     def embed_each(self, records: np.ndarray) -> np.ndarray:
         """As `embed`, one record at a time, so that one program serves any number of them."""
         return np.concatenate([np.asarray(self.embed(record[None])) for record in records])
+
+    def embed_windows(self, recordings: Sequence[np.ndarray]) -> np.ndarray:
+        """The mean embedding of each recording's windows [windows, samples, leads]: [N, D]."""
+        return np.stack([self.embed_each(windows).mean(axis=0) for windows in recordings])
 
     def coordinates(self, embeddings: np.ndarray) -> np.ndarray:
         """Embeddings [R, D] in as few numbers as `classify` may read: [R, min(R, D)].

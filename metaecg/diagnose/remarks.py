@@ -15,9 +15,10 @@ def outlines(records: np.ndarray) -> np.ndarray:
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
 
 
-def lost(record: np.ndarray, leads: Sequence[str]) -> list[str]:
-    """The leads of a record [samples, leads] that never change: missing ones, and flat ones."""
-    return [lead for lead, change in zip(leads, np.ptp(record, axis=0)) if change == 0]
+def lost(windows: np.ndarray, leads: Sequence[str]) -> list[str]:
+    """The leads that never change in one of the windows [windows, samples, leads] or more."""
+    least = np.ptp(windows, axis=1).min(axis=0)
+    return [lead for lead, change in zip(leads, least) if change == 0]
 
 
 def about_examples(

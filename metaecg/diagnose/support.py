@@ -10,9 +10,13 @@ import numpy as np
 from metaecg.data.readers import recognise, recordings
 from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.notes import Note
+from metaecg.data.readers.raw import RecordError
 from metaecg.data.sources.listing import read_csv
 from metaecg.diagnose.model import Form
 from metaecg.errors import MetaecgError
+
+MOST_WINDOWS = 6
+"""Windows of a long recording that are read, from its start: a minute of a model of ten seconds."""
 
 
 class Read(NamedTuple):
@@ -21,9 +25,10 @@ class Read(NamedTuple):
     Attributes:
       path: where it came from.
       name: the name of its file.
-      signal: float32 [samples, leads] in mV.
+      signal: float32 [samples, leads] in mV; of a longer recording, the first window.
       hz: the rate at which it was recorded.
       notes: what was assumed, changed or found.
+      later: the windows that follow, each like `signal`.
     """
 
     path: str
@@ -31,6 +36,12 @@ class Read(NamedTuple):
     signal: np.ndarray
     hz: float
     notes: tuple[Note, ...]
+    later: tuple[np.ndarray, ...] = ()
+
+    @property
+    def windows(self) -> np.ndarray:
+        """All windows: float32 [windows, samples, leads] in mV."""
+        return np.stack([self.signal, *self.later])
 
     @property
     def serious(self) -> tuple[str, ...]:
@@ -86,23 +97,63 @@ def list_queries(queries: Sequence[str]) -> list[Path]:
     return found
 
 
-def read(path: Path, form: Form, given: Given) -> Read:
+def read(path: Path, form: Form, given: Given, most: int = MOST_WINDOWS) -> Read:
     """Reads a recording and brings it into a model's form.
+
+    A recording of twice the model's length or longer is read in windows that follow each other,
+    `most` at most. Windows that cannot be read are left out, with a note.
 
     Raises:
       MetaecgError: it cannot be read, or not brought into this form.
       OSError: the file cannot be opened.
     """
-    recording = recordings.read(path, **given._asdict(), seconds=form.samples / form.hz)
-    signal, notes = recordings.adapt(
-        recording,
-        hz=form.hz,
-        leads=form.leads,
-        samples=form.samples,
-        bandpass=form.bandpass,
-        scale=form.scale,
-    )
-    return Read(shown(path), shown(path.name), signal, recording.hz, notes)
+    seconds = form.samples / form.hz
+    recording = recordings.read(path, **given._asdict(), seconds=most * seconds)
+    signals, notes = windows(recording, form, most)
+    return Read(shown(path), shown(path.name), signals[0], recording.hz, notes, (*signals[1:],))
+
+
+def windows(
+    recording: recordings.Recording, form: Form, most: int = MOST_WINDOWS
+) -> tuple[list[np.ndarray], tuple[Note, ...]]:
+    """The windows of a recording in a model's form, [samples, leads] each, and the notes on all.
+
+    Raises:
+      RecordError: none can be brought into this form.
+    """
+    seconds = form.samples / form.hz
+    pieces = recordings.windows(recording, seconds, most)
+    signals: list[np.ndarray] = []
+    notes: list[Note] = []
+    failed: list[RecordError] = []
+    for piece in pieces:
+        try:
+            signal, said = recordings.adapt(
+                piece,
+                hz=form.hz,
+                leads=form.leads,
+                samples=form.samples,
+                bandpass=form.bandpass,
+                scale=form.scale,
+            )
+        except RecordError as error:
+            failed.append(error)
+            continue
+        signals.append(signal)
+        notes += said
+    if not signals:
+        raise failed[0]
+    if len(pieces) > 1:
+        whole = len(recording.signal) / recording.hz
+        if whole > len(pieces) * seconds + 1 / recording.hz:
+            notes.append(Note(f"first {len(pieces) * seconds:g} of {whole:g} s"))
+        text = f"read in {len(signals)} windows of {seconds:g} s, their embeddings averaged"
+        notes.append(Note(text))
+    if failed:
+        reason = str(failed[0]).removeprefix(f"{recording.source}: ")
+        text = f"{len(failed)} of {len(pieces)} windows left out, the first for: {reason}"
+        notes.append(Note(text, serious=True))
+    return signals, tuple(dict.fromkeys(notes))
 
 
 def about_examples(support: Sequence[Example]) -> list[str]:

@@ -20,7 +20,7 @@ from metaecg.diagnose.support import Example
 from metaecg.figures.pages import render
 
 ORDER = ("numbers", "signal", "leads", "form", "table", "wfdb", "muse", "files", "ridge",
-         "calibration", "answer", "paper", "page")  # fmt: skip
+         "calibration", "answer", "paper", "embedding", "page")  # fmt: skip
 """The files of the program, each after those that it imports."""
 
 OWN_LICENCE = "metaecg: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
@@ -61,15 +61,16 @@ def page(
     included = []
     for read, label in examples:
         counts[label] = counts.get(label, 0) + 1
-        units = np.rint(read.signal.T / described["record"]["scale"]).astype("<i2")
+        units = np.rint(read.windows / described["record"]["scale"]).astype("<i2")
         included.append(
             {
                 "name": f"example {counts[label]}",
                 "label": label,
                 "hz": read.hz,
-                "leads": len(units),
+                "windows": len(units),
+                "leads": units.shape[2],
                 "notes": [{"text": note.text, "serious": note.serious} for note in read.notes],
-                "units": base64.b64encode(units.tobytes()).decode(),
+                "units": base64.b64encode(units.swapaxes(1, 2).tobytes()).decode(),
             }
         )
     model = {**described, "lead_names": lead_names.table()}

@@ -76,7 +76,7 @@ def of_folder(
 
     for path in progress(recognise.among(sorted(every))):
         try:
-            read = support.read(path, model.form, given)
+            read = support.read(path, model.form, given, most=1)
         except (MetaecgError, OSError) as error:
             failed.append(" ".join(support.shown(str(error)).split()))
             continue
@@ -93,7 +93,9 @@ def of_folder(
     names = [support.shown(path.relative_to(folder)) for path in paths]
 
     def signals(rows: Sequence[int]) -> np.ndarray:
-        return np.stack([support.read(paths[row], model.form, given).signal for row in rows])
+        return np.stack(
+            [support.read(paths[row], model.form, given, most=1).signal for row in rows]
+        )
 
     nobody = np.full(len(paths), -1)
     recordings = Recordings(names, names, notes, nobody, signals)

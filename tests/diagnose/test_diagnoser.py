@@ -135,6 +135,29 @@ def test_one_query_or_several_get_the_same_answer(built):
     assert diagnoser([]) == []
 
 
+def test_a_long_recording_is_the_mean_of_its_windows_embeddings(protonet):
+    pieces, examples = signals(3, seed=5), support("AAB")
+    fitted = Diagnoser(model(protonet)).fit(examples)
+    mean = np.asarray(protonet.embed(pieces)).mean(0)
+    knows_it = protonet._replace(embed=lambda x: mean[None])
+    wanted = Diagnoser(model(knows_it), _support=fitted._support)(pieces[0])
+    found, alone = fitted([pieces, pieces[0]])
+    np.testing.assert_allclose(found.probs, wanted.probs, atol=1e-6)
+    assert np.abs(found.probs - alone.probs).max() > 1e-3
+    # Examples as well: one whose windows are all alike is that recording.
+    twice = [(name, label, np.stack([x, x])) for name, label, x in examples]
+    again = Diagnoser(model(protonet)).fit(twice)(pieces[0])
+    np.testing.assert_allclose(again.probs, alone.probs, atol=1e-6)
+
+
+def test_a_lead_that_is_flat_in_one_window_is_missing(protonet):
+    fitted = Diagnoser(model(protonet)).fit(support("AAB"))
+    pieces = signals(2, seed=5)
+    assert fitted(pieces[None])[0].error_rate is not None
+    pieces[1, :, 1] = 0
+    assert fitted(pieces[None])[0].error_rate is None
+
+
 def test_the_support_is_embedded_once(protonet):
     seen = []
     counting = protonet._replace(embed=lambda x: seen.append(len(x)) or protonet.embed(x))

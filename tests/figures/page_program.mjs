@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 const load = (name) => import(pathToFileURL(`${process.argv[2]}/${name}.js`));
 const { fit } = await load("answer");
 const { fillIn, read } = await load("files");
-const { adapt } = await load("form");
+const { adapt, inWindows } = await load("form");
 const { leadName } = await load("leads");
 const { withoutPulse } = await load("muse");
 const { PageError, g } = await load("numbers");
@@ -52,6 +52,17 @@ const vector = (each) => tried(() => {
   };
 });
 
+const windowed = (each) => tried(() => {
+  const names = Object.keys(each.leads);
+  const columns = names.map((name) => column(each, name));
+  const raw = { columns, hz: each.hz, units: names.map(() => "uV"), names };
+  const { windows, notes } = inWindows(fillIn(raw, nothing, job.leads), each.form);
+  return {
+    windows: windows.map((units) => units.map((lead) => [...lead])),
+    notes: notes.map(({ text, serious }) => [text, Boolean(serious)]),
+  };
+});
+
 const file = ({ name, bytes, given, beside }) => tried(() => {
   const content = (base64) => new Uint8Array(Buffer.from(base64, "base64"));
   const find = (other) => (beside?.[other] ? content(beside[other]) : null);
@@ -72,6 +83,7 @@ const each = (list, act) => (list ?? []).map(act);
 console.log(
   JSON.stringify({
     vectors: each(job.vectors, vector),
+    windows: each(job.windows, windowed),
     files: each(job.files, file),
     answers: each(job.answers, answered),
     names: each(job.names, (name) => leadName(name, job.leads)),

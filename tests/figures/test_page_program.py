@@ -5,6 +5,7 @@ The program is run by node, where there is one.
 
 import base64
 import json
+import re
 import shutil
 import struct
 import subprocess
@@ -14,11 +15,13 @@ from xml.etree import ElementTree
 import jax
 import numpy as np
 import pytest
-from page_vectors import CASES, FILE, computed
+from page_vectors import CASES, FILE, computed, microvolts
 
 import metaecg
 from experiments.stress import machine_files
 from metaecg.data.readers import lead_names, recordings
+from metaecg.data.readers.given_by_user import Given, fill_in
+from metaecg.data.readers.raw import Raw
 from metaecg.diagnose import plain, support
 from metaecg.diagnose.answers import diagnose
 from metaecg.diagnose.calibration import Calibration, Row
@@ -321,6 +324,40 @@ def _model(rng):
 
 
 @needs_node
+def test_long_recordings_are_cut_into_the_same_windows(run):
+    """A second is read at 100 Hz: 1.9 s are one window, 7.5 s six, and two of three can be read."""
+    leads = {"I": [[800, 70, 0]], "II": [[500, 90, 5]]}
+    form = {"hz": 100, "samples": 100, "leads": ["I", "II"], "scale": 0.001, "bandpass": None}
+    cases = [
+        {"hz": hz, "samples": samples, "leads": leads, "form": form, "missing": missing}
+        for hz, samples, missing in (
+            (100, 190, []),
+            (100, 750, []),
+            (250, 800, [["II", 300, 80]]),
+            (250, 750, [["I", 0, 80], ["I", 300, 80], ["I", 600, 80]]),
+        )
+    ]
+    theirs = run(windows=cases)["windows"]
+    counts = []
+    for case, found in zip(cases, theirs):
+        raw = Raw(microvolts(case), case["hz"], ("uV",) * 2, ("I", "II"))
+        whole = fill_in(raw, Given())
+        recording = recordings.Recording(whole.signal, whole.hz, whole.leads, "x", whole.notes)
+        form = Form(100.0, 100, ("I", "II"))
+        if "error" in found:
+            with pytest.raises(MetaecgError, match=re.escape(found["error"])):
+                support.windows(recording, form)
+            counts.append(0)
+            continue
+        signals, notes = support.windows(recording, form)
+        counts.append(len(signals))
+        units = [np.rint(signal.T / np.float32(0.001)).astype(int).tolist() for signal in signals]
+        assert found["notes"] == [[note.text, note.serious] for note in notes]
+        assert np.abs(np.subtract(found["windows"], units)).max() <= 1
+    assert counts == [1, 6, 2, 0]
+
+
+@needs_node
 @pytest.mark.parametrize(("labels", "rate"), [("ABBBB", 0.2), ("ABCABC", 0.3), ("ABCDEF", 0.1)])
 def test_answers_are_those_of_the_diagnoser(run, labels, rate):
     """Unevenly many examples, a single one of a label, ways between and beyond those fitted."""
@@ -343,7 +380,7 @@ def test_answers_are_those_of_the_diagnoser(run, labels, rate):
     described = plain.description(model, {"kind": "ridge", "strength": 0.7, "scale": 9.0})
     embeddings = model.predictor.embed(np.stack([each.signal for each in records])).tolist()
     given = [
-        {"name": r.name, "units": u.tolist(), "hz": r.hz, "notes": [], "embedding": e}
+        {"name": r.name, "windows": [u.tolist()], "hz": r.hz, "notes": [], "embedding": e}
         for r, u, e in zip(records, units, embeddings)
     ]
     examples = [{**each, "label": label} for each, label in zip(given, labels)]

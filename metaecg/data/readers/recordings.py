@@ -167,6 +167,20 @@ def adapt(
     return signal, tuple(dict.fromkeys(n for n in (*recording.notes, *notes) if n.text))
 
 
+def windows(recording: Recording, seconds: float, most: int) -> list[Recording]:
+    """Cuts a recording into windows that follow each other, up to `most` from its start.
+
+    A recording that does not hold two of them is one window, as it is.
+    """
+    hz = recording.hz
+    count = min(most, math.floor(len(recording.signal) / (seconds * hz) + 1e-6))
+    if count < 2:
+        return [recording]
+    starts = [math.floor(w * seconds * hz + 0.5) for w in range(count)]
+    length = math.ceil(seconds * hz)
+    return [recording._replace(signal=recording.signal[s : s + length]) for s in starts]
+
+
 def _load(path: Path, part: Part) -> Raw:
     format, path = recognise(path)
     try:

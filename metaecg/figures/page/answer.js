@@ -15,7 +15,8 @@ function outline(units) {
   return Float64Array.from(flat, (x) => x / size);
 }
 
-const lost = (units, leads) => leads.filter((_, l) => units[l].every((x) => x === units[l][0]));
+const still = (lead) => lead.every((x) => x === lead[0]);
+const lost = (windows, leads) => leads.filter((_, l) => windows.some((units) => still(units[l])));
 
 /** Sentences about the examples as recordings. */
 function aboutExamples(examples, model) {
@@ -70,7 +71,7 @@ const noRate = (model, reason) => model.no_rate.replace("{reason}", reason);
  */
 export function fit(model, given, errorRate = 0.1) {
   if (!(errorRate > 0 && errorRate < 1)) throw new PageError("the error rate must be between 0 and 1");
-  const examples = given.map((each) => ({ ...each, outline: outline(each.units) }));
+  const examples = given.map((each) => ({ ...each, outline: outline(each.windows[0]) }));
   const labels = [...new Set(examples.map((each) => each.label))];
   if (!examples.length) {
     throw new PageError("there is no labelled example; give some of each diagnosis");
@@ -87,7 +88,7 @@ export function fit(model, given, errorRate = 0.1) {
   const shot = 1 / (counts.reduce((sum, c) => sum + 1 / c, 0) / way);
   const { calibration, record } = model;
   const row = rowAt(calibration, way, shot);
-  const incomplete = examples.filter((each) => lost(each.units, record.leads).length);
+  const incomplete = examples.filter((each) => lost(each.windows, record.leads).length);
   let unstated = outside(calibration, way, shot);
   if (incomplete.length) {
     unstated =
@@ -120,7 +121,7 @@ export function fit(model, given, errorRate = 0.1) {
       mine.forEach((s, i) => (weights[s] = near[i] * all[w]));
     });
     const evidence = examples.map((_, s) => ({ example: s, weight: weights[s], effect: all[top] - without[s][top] }));
-    const gone = lost(query.units, record.leads);
+    const gone = lost(query.windows, record.leads);
     const stated = !unstated && !gone.length;
     const limit = threshold(row, errorRate);
     const inside = all.map(
@@ -150,7 +151,7 @@ export function fit(model, given, errorRate = 0.1) {
     if (gone.length) {
       found.push(noRate(model, `${gone.join(" ")} missing or flat (complete recordings were calibrated)`));
     }
-    const drawn = outline(query.units);
+    const drawn = outline(query.windows[0]);
     for (const { name, label, outline: other } of examples) {
       if (dot(drawn, other) > model.same_recording) {
         found.push(`this recording is among the examples, as ${name} (${label}); the answer proves nothing`);

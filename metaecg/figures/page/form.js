@@ -5,6 +5,7 @@ import { bandpass, resample } from "./signal.js";
 
 const LONGEST_GAP = 0.2; // s
 const OFFSET = 0.1; // mV
+const MOST_WINDOWS = 6;
 
 function fillGaps(column, hz, lead) {
   const missing = Array.from(column, (x) => !Number.isFinite(x));
@@ -86,6 +87,52 @@ export function adapt(recording, form) {
   }
   if (hz < form.hz) note(notes, `nothing above ${g(hz / 2)} Hz is in it, the model expects it`, true);
   return { units, notes };
+}
+
+/** Windows of a recording that follow each other; one, as it is, if it does not hold two. */
+function pieces(recording, seconds) {
+  const { columns, hz } = recording;
+  const count = Math.min(MOST_WINDOWS, Math.floor(columns[0].length / (seconds * hz) + 1e-6));
+  if (count < 2) return [recording];
+  return Array.from({ length: count }, (_, w) => {
+    const start = Math.floor(w * seconds * hz + 0.5);
+    const cut = (column) => column.slice(start, start + Math.ceil(seconds * hz));
+    return { ...recording, columns: columns.map(cut) };
+  });
+}
+
+/**
+ * Brings a recording into the model's form, a long one window by window.
+ *
+ * @returns {windows, notes}: of each window units as of `adapt`, and the notes on all of them.
+ */
+export function inWindows(recording, form) {
+  const seconds = form.samples / form.hz;
+  const all = pieces(recording, seconds);
+  const [found, notes, failed] = [[], [], []];
+  for (const piece of all) {
+    try {
+      const { units, notes: said } = adapt(piece, form);
+      found.push(units);
+      said.forEach((each) => note(notes, each.text, each.serious));
+    } catch (error) {
+      if (!(error instanceof PageError)) throw error;
+      failed.push(error);
+    }
+  }
+  if (!found.length) throw failed[0];
+  if (all.length > 1) {
+    const whole = recording.columns[0].length / recording.hz;
+    if (whole > all.length * seconds + 1 / recording.hz) {
+      note(notes, `first ${g(all.length * seconds)} of ${g(whole)} s`);
+    }
+    note(notes, `read in ${found.length} windows of ${g(seconds)} s, their embeddings averaged`);
+  }
+  if (failed.length) {
+    const text = `${failed.length} of ${all.length} windows left out, the first for: ${failed[0].message}`;
+    note(notes, text, true);
+  }
+  return { windows: found, notes };
 }
 
 function quantised(column, form) {

@@ -1,7 +1,8 @@
 // What the reader sees and does: files are dropped, embedded, diagnosed and drawn.
 import { fit } from "./answer.js";
+import { startEmbedding } from "./embedding.js";
 import { leadsFrom, read } from "./files.js";
-import { adapt, millivolts } from "./form.js";
+import { inWindows } from "./form.js";
 import { PageError, g, percent } from "./numbers.js";
 import { paper } from "./paper.js";
 
@@ -13,30 +14,6 @@ function el(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
   return made;
-}
-
-async function unpacked(id) {
-  const bytes = Uint8Array.from(atob($(id).textContent.trim()), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-/** Starts the runtime on the model: a function from units to an embedding. */
-async function startEmbedding(model) {
-  const [code, wasm, onnx] = await Promise.all(["runtime", "wasm", "onnx"].map(unpacked));
-  const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-  const ort = await import(address);
-  ort.env.wasm.wasmBinary = wasm.buffer;
-  ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = "error";
-  const options = { executionProviders: ["wasm"], logSeverityLevel: 3 }; // errors alone
-  const session = await ort.InferenceSession.create(onnx, options);
-  const { samples, leads, scale } = model.record;
-  return async (units) => {
-    const records = new ort.Tensor("float32", millivolts(units, scale), [1, samples, leads.length]);
-    const { embeddings } = await session.run({ records });
-    return Float64Array.from(embeddings.data);
-  };
 }
 
 /** The files of a drop, those of folders with the folder's name. */
@@ -92,9 +69,9 @@ class Page {
         const beside = (name) => contents.get(key(folder, name)) ?? null;
         const bytes = contents.get(key(folder, file.name));
         const recording = read(file.name, bytes, given, this.model.lead_names, beside);
-        const { units, notes } = adapt(recording, this.model.record);
-        const embedding = await this.embed(units);
-        found.push({ name: file.name, folder, units, notes, hz: recording.hz, embedding });
+        const { windows, notes } = inWindows(recording, this.model.record);
+        const embedding = await this.embed(windows);
+        found.push({ name: file.name, folder, windows, notes, hz: recording.hz, embedding });
       } catch (error) {
         if (!(error instanceof PageError)) console.error(error);
         this.failed.push(`${file.name}: ${error.message}`);
@@ -161,9 +138,9 @@ class Page {
     this.queries.forEach((query, i) => $("answers").append(this.card(query, this.last[i])));
   }
 
-  ecg({ units, name }, title = name) {
+  ecg({ windows, name }, title = name) {
     const { hz, leads, scale } = this.model.record;
-    const columns = units.map((lead) => Float64Array.from(lead, (unit) => unit * scale));
+    const columns = windows[0].map((lead) => Float64Array.from(lead, (unit) => unit * scale));
     const figure = el("figure", { className: "wide", tabIndex: 0 });
     figure.innerHTML = paper(columns, hz, leads, title);
     return figure;
@@ -280,9 +257,12 @@ async function includedExamples(embed) {
   for (const each of JSON.parse($("included").textContent)) {
     const bytes = Uint8Array.from(atob(each.units), (letter) => letter.charCodeAt(0));
     const all = new Int16Array(bytes.buffer);
-    const size = all.length / each.leads;
-    const units = Array.from({ length: each.leads }, (_, l) => all.slice(l * size, (l + 1) * size));
-    found.push({ ...each, units, folder: "", embedding: await embed(units) });
+    const size = all.length / each.leads / each.windows;
+    const lead = (n) => all.slice(n * size, (n + 1) * size);
+    const windows = Array.from({ length: each.windows }, (_, w) =>
+      Array.from({ length: each.leads }, (_, l) => lead(w * each.leads + l)),
+    );
+    found.push({ ...each, windows, folder: "", embedding: await embed(windows) });
   }
   return found;
 }
