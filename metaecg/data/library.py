@@ -142,6 +142,15 @@ class Library:
         # Units per mV, unlike mV per unit, is a number that float32 holds exactly.
         return np.divide(self.signals[rows], np.float32(1 / self.scale), dtype=np.float32)
 
+    def without_offsets(self, rows: Any = slice(None)) -> np.ndarray:
+        """As `millivolts`, as recordings are diagnosed: each lead less its median, in whole units.
+
+        The median of an even number of units may lie between two, hence the rounding.
+        """
+        units = self.signals[rows]
+        units = np.rint(units - np.median(units, axis=-2, keepdims=True))
+        return np.divide(units, np.float32(1 / self.scale), dtype=np.float32)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """sha256 of all that the library holds; the same in memory and on disk.

@@ -96,10 +96,7 @@ def embed(predictor: Predictor, library: Library, rows: np.ndarray) -> np.ndarra
     """
     embeddings = []
     for block in np.resize(rows, (-(-len(rows) // _BATCH), _BATCH)):
-        units = library.signals[block]
-        # As `recordings.adapt`; the median of an even number may lie between two units.
-        units = np.rint(units - np.median(units, axis=1, keepdims=True)).astype(np.float32)
-        embeddings.append(np.asarray(predictor.embed(units * np.float32(library.scale))))
+        embeddings.append(np.asarray(predictor.embed(library.without_offsets(block))))
     return np.concatenate(embeddings)[: len(rows)]
 
 

@@ -41,8 +41,7 @@ def of_library(library: Library) -> Recordings:
     """Those of a library, each lead without its constant offset."""
 
     def signals(rows: Sequence[int]) -> np.ndarray:
-        found = library.millivolts(np.asarray(rows, int))
-        return found - np.median(found, axis=1, keepdims=True)  # as `readers.recordings.adapt`
+        return library.without_offsets(np.asarray(rows, int))
 
     return Recordings(library.ids, library.sources, library.notes, library.patients, signals)
 

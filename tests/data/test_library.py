@@ -250,3 +250,18 @@ def test_writer_refuses_other_shapes_and_nothing(tmp_path):
         with pytest.raises(LibraryError, match="int16"):
             writer.add(np.zeros((4, 2)), id="2", patient="p", codes=["A"])
     assert not list(tmp_path.iterdir())
+
+
+def test_records_without_offsets_are_whole_units():
+    """The medians of four values are between two of them: 2.5 of 0, 2, 3 and 9, and -4."""
+    signals = np.array([[[0, -4], [9, -4], [3, -4], [2, 100]]], np.int16)
+    made = Library(
+        signals=signals,
+        labels=np.ones((1, 1), bool),
+        vocabulary=("A",),
+        patients=np.zeros(1),
+        scale=0.005,
+    )
+    units = made.without_offsets([0])[0] * 200
+    np.testing.assert_allclose(units.T, [[-2, 6, 0, 0], [0, 0, 0, 104]], atol=1e-4)
+    assert made.without_offsets(0).shape == (4, 2)

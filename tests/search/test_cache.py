@@ -20,6 +20,11 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "library"
 
 
+def millivolts(units):
+    """As recordings are diagnosed: without offsets, in whole microvolts."""
+    return np.rint(units - np.median(units, axis=1, keepdims=True)).astype(np.float32) / 1000
+
+
 def counted(asked):
     def function(records):
         asked.append(len(records))
@@ -32,8 +37,8 @@ def test_embeddings_are_the_models_own_and_are_computed_once(folder):
     opened, asked = open_library(folder), []
     kept, _ = cache.embeddings(counted(asked), opened, folder)
     assert (kept.shape, kept.dtype) == ((200, FEATURES), np.float16)
-    signals = opened.millivolts()
-    expected = embed(signals - np.median(signals, axis=1, keepdims=True))
+    signals = opened.signals
+    expected = embed(millivolts(signals))
     np.testing.assert_allclose(kept, expected, rtol=1e-3, atol=1e-2)
     before = len(asked)
     again, _ = cache.embeddings(counted(asked), opened, folder)
@@ -80,8 +85,8 @@ def test_a_library_that_was_made_anew_is_embedded_anew(folder):
     other, asked = library(seed=1), []
     kept, _ = cache.embeddings(counted(asked), other, folder)
     assert asked
-    signals = other.millivolts()
-    expected = embed(signals - np.median(signals, axis=1, keepdims=True))
+    signals = other.signals
+    expected = embed(millivolts(signals))
     np.testing.assert_allclose(kept, expected, rtol=1e-3, atol=1e-2)
 
 
@@ -127,8 +132,8 @@ def test_long_embeddings_are_kept_by_their_principal_directions(folder):
     opened, asked = open_library(folder), []
     kept, basis = cache.embeddings(counted(asked), opened, folder)
     assert (kept.shape, basis.shape) == ((200, 10), (FEATURES, 10))
-    signals = opened.millivolts()
-    whole = embed(signals - np.median(signals, axis=1, keepdims=True))
+    signals = opened.signals
+    whole = embed(millivolts(signals))
     np.testing.assert_allclose(kept, whole @ basis, rtol=1e-3, atol=1e-2)
     before = len(asked)
     again, same = cache.embeddings(counted(asked), opened, folder)
