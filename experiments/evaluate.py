@@ -219,11 +219,13 @@ def _check_flags() -> None:
             "give it as --artefact"
         )
     output = _output()
-    if output.parent.is_dir() and not os.access(output.parent, os.W_OK):
-        raise MetaecgError(
-            f"{output.parent}: the results cannot be written there; name another file by "
-            "--output=FILE.json"
-        )
+    for file in (output, *_beside(output)):
+        place = file if file.exists() else file.parent
+        if file.is_dir() or (place.exists() and not os.access(place, os.W_OK)):
+            raise MetaecgError(
+                f"{place}: the results cannot be written there; name another file by "
+                "--output=FILE.json"
+            )
     if FLAGS.output:
         if output.suffix != ".json":
             raise MetaecgError(f"--output={FLAGS.output}: give a name that ends in .json")
@@ -235,16 +237,22 @@ def _output() -> Path:
     return Path(FLAGS.output or Path(FLAGS.workdir, "results.json")).expanduser()
 
 
+def _beside(output: Path) -> tuple[Path, Path]:
+    """The files of the tables and of the figures."""
+    page = output.with_suffix(".html") if FLAGS.output else output.with_name("report.html")
+    return output.with_suffix(".md"), page
+
+
 def _write(results: dict[str, Any], text: str, title: str) -> None:
     """Writes results.json and the tables beside it, and prints these."""
     command = f"python -m experiments.evaluate {shlex.join(sys.argv[1:])}"
     results = {"command": command, "machine": machine.facts(), **results, "note": NOTICE}
     output = _output()
     output.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    output.with_suffix(".md").write_text(f"# {title}\n\n    {command}\n\n{text}\n", "utf-8")
+    tables, page = _beside(output)
+    tables.write_text(f"# {title}\n\n    {command}\n\n{text}\n", "utf-8")
     print(f"{text}\n\n{title}; details in {output}")
     if "rows" in results:
-        page = output.with_suffix(".html") if FLAGS.output else output.with_name("report.html")
         curves = workdir.metrics(Path(FLAGS.workdir).expanduser()) if FLAGS.workdir else []
         page.write_text(report.evaluation_page(results, curves), "utf-8")
         print(f"figures in {page}")

@@ -156,6 +156,68 @@ def test_evaluate_refuses_before_it_measures(run):
         assert message in said
 
 
+def test_classes_of_the_run_that_a_run_started_from_are_not_measured_in_another_library(tmp_path):
+    """A knows ABC; B starts from A and knows DEF, C from B and knows GH: ABC are new to none."""
+    plain = toy.write(tmp_path) + ",learner=protonet,pretrain.steps=0,head.steps=0,steps=2"
+    start = ""
+    for name, codes in (("A", "ABC"), ("B", "DEF"), ("C", "GH")):
+        rules = {"membership": "any", "train": list(codes), "validation": [], "test": ["I"]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(rules))
+        own = f",protocol={tmp_path / name}.json{start}"
+        train.train(config(plain, own), tmp_path / name)
+        start = f",start_from={tmp_path / name}"
+    (tmp_path / "other").mkdir()
+    toy.write(tmp_path / "other", seed=1)
+    for test, known in (("ABC", "ABC"), ("DEF", "BC"), ("GHI", "C")):
+        rules = {"membership": "any", "train": [], "validation": [], "test": list(test)}
+        (tmp_path / "elsewhere.json").write_text(json.dumps(rules))
+        for name in known:
+            arguments = (
+                f"--workdir={tmp_path / name}",
+                f"--library={tmp_path / 'other' / 'library'}",
+                f"--protocol={tmp_path / 'elsewhere.json'}",
+            )
+            count = len(set(test) & set("ABCDEFGH"))
+            said = f"trained on {count} of the classes to be measured, such as {test[0]}"
+            assert said in refused(evaluate, *arguments)
+            assert not (tmp_path / name / "results.json").exists()
+
+
+def test_flags_of_episodes_are_refused_where_a_run_diagnoses_its_own_conditions(run, monkeypatch):
+    found = trained.load(run)
+    found.config.labels = "conditions"
+    monkeypatch.setattr(trained, "load", lambda folder: found)
+    others = ("--probes=ridge", "--detection", "--leaks", "--orders=2", "--part=validation")
+    others += ("--episodes=9", "--shots=1", "--way=2", "--query=1", "--seed=1", "--seen")
+    for flag in others:
+        said = refused(evaluate, f"--workdir={run}", flag)
+        assert said.startswith(f"{flag.partition('=')[0]} is of episodes; {run} diagnoses")
+    assert "is of episodes" in refused(evaluate, f"--workdir={run}", "--detection", "--repeats=3")
+
+
+def test_a_place_that_takes_no_results_is_found_before_anything_is_measured(
+    run, monkeypatch, tmp_path
+):
+    """By what os.access says, for nothing is forbidden to root."""
+    monkeypatch.setattr(trained, "load", lambda folder: pytest.fail("too late"))
+    for name in ("a.json", "b.md", "c.html"):
+        (tmp_path / name).mkdir()
+    closed = tmp_path / "d.json"
+    closed.write_text("{}")
+    monkeypatch.setattr(evaluate.os, "access", lambda path, mode: path not in (run, closed))
+    for output, place in {
+        "": run,
+        f"--output={run / 'other.json'}": run,
+        f"--output={closed}": closed,
+        f"--output={tmp_path / 'a.json'}": tmp_path / "a.json",
+        f"--output={tmp_path / 'b.json'}": tmp_path / "b.md",
+        f"--output={tmp_path / 'c.json'}": tmp_path / "c.html",
+    }.items():
+        assert refused(evaluate, f"--workdir={run}", *filter(None, [output])) == (
+            f"{place}: the results cannot be written there; name another file by --output=FILE.json"
+        )
+
+
 def test_compare_learners_refuses_before_it_trains():
     for argument, message in {
         "--ways=five": "--ways=five: write numbers from 2 on",
