@@ -35,11 +35,16 @@ def refused(text):
 def test_both_ways_of_setting_a_value_give_the_same():
     pairs = [
         ("smoke=true,way=3", ("--config.smoke", "--config.way=3")),
+        ("smoke=true", ("--config.smoke=true",)),
         ("whiten=1,start_from=a b", ("--config.whiten=true", "--config.start_from", "a b")),
         ("inner.carry=false", ("--noconfig.inner.carry",)),
         ("clip=2,synthetic.leads=I", ("--config.clip=2", "--config.synthetic.leads=I")),
         ("learning_rate=1", ("--config.learning_rate=1",)),
         ("update_rule=reptile", ("--config.update_rule=reptile",)),
+        (
+            "inner.steps=3,inner.rate=1,encoder_options.norm=group",
+            ("--config.inner.steps=3", "--config.inner.rate=1", "--config.encoder_options.norm=group"),
+        ),
     ]  # fmt: skip
     for arguments, given in pairs:
         alias = from_command_line(f"--config=quickstart:{arguments}")
@@ -51,6 +56,36 @@ def test_both_ways_of_setting_a_value_give_the_same():
         alias.unheard_of = 1
     # The flag has the last word over the alias.
     assert from_command_line("--config=quickstart:way=3", "--config.way=4").way == 4
+
+
+def test_values_of_flags_are_of_the_type_of_their_setting():
+    given = ("--config.smoke=true", "--config.inner.steps=3", "--config.inner.rate=1")
+    found = from_command_line("--config=quickstart", *given, "--config.update_rule=trajectory")
+    values = [found.smoke, found.inner.steps, found.inner.rate, found.update_rule]
+    assert values == [True, 3, 1.0, "trajectory"]
+    assert list(map(type, values)) == [bool, int, float, str]
+    settings.validate(settings.resolved(found))
+
+
+@pytest.mark.parametrize(
+    ("flag", "nearest"),
+    [
+        ("--config.update=trajectory", "--config.update_rule"),
+        ("--config.learning_rat=1", "--config.learning_rate"),
+        ("--config.filters=3", "--config.snail.filters"),
+        ("--config.inner.stepps=3", "--config.inner.steps"),
+        ("--config.smok", "--config.smoke"),
+    ],
+)
+def test_a_flag_of_no_setting_is_refused_in_one_line_with_the_nearest(flag, nearest, capsys):
+    define_flags()
+    with pytest.raises(SystemExit) as caught:
+        command_line._parse(["train", "--config=quickstart", flag])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == (
+        f"error: there is no flag {flag.partition('=')[0]} (did you mean {nearest}?); --help lists "
+        "the flags\n"
+    )
 
 
 def test_smoke_is_applied_after_all_values_are_set():
