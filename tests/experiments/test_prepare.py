@@ -305,6 +305,31 @@ def test_pieces_equivalent_codes_and_the_form_of_the_shipped_diagnoser(
     np.testing.assert_array_equal(library.labels.sum(axis=0), [3 * whole[:2].sum(), 3 * whole[2]])
 
 
+def test_how_likelihoods_count_is_said_with_the_counts(tmp_path, run, capsys):
+    folder = tmp_path / "ptbxl"
+    (folder / "records100").mkdir(parents=True)
+    (folder / "scp_statements.csv").write_text(
+        ",description,diagnostic,form,rhythm\nNORM,normal ECG,1.0,,\nSR,sinus rhythm,,,1.0\n"
+    )
+    lines = ["ecg_id,patient_id,scp_codes,strat_fold,filename_lr"]
+    signal = np.random.default_rng(0).normal(0, 0.2, (1000, 12))
+    for number, likelihood in enumerate((0.0, 15.0, 100.0)):
+        codes = f"\"{{'NORM': {likelihood}, 'SR': 0.0}}\""
+        lines.append(f"{number},{number}.0,{codes},1,records100/r{number}")
+        wfdb.wrsamp(
+            f"r{number}", fs=100, units=["mV"] * 12, sig_name=list(STANDARD_LEADS),
+            p_signal=np.roll(signal, number), fmt=["16"] * 12,
+            write_dir=str(folder / "records100"),
+        )  # fmt: skip
+    (folder / "ptbxl_database.csv").write_text("\n".join([*lines, ""]))
+    run(source="ptbxl", input=str(folder), output=str(tmp_path / "a"))
+    assert lib.open_library(tmp_path / "a").labels.sum(axis=0).tolist() == [3, 3]
+    assert (
+        "note: a statement counts as a label whatever its likelihood (of 3 diagnostic ones in "
+        "ptbxl_database.csv, below 50 %: 1; 0, which stands for unknown: 1)\n"
+    ) in capsys.readouterr().out
+
+
 def test_a_library_in_the_shipped_form_needs_no_note(tmp_path, run, capsys):
     run(source="synthetic", output=str(tmp_path / "a"), patients=2, seed=3)
     assert "note:" not in capsys.readouterr().out

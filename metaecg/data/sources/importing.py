@@ -100,6 +100,7 @@ def make_library(
 def _remarks(
     source: Source, counts: Counter[str], copies: int, named: bool, kept: bool
 ) -> Iterator[str]:
+    yield from source.remarks
     if kept:
         yield "patient_ids.csv in the library says who its patients are; nothing else reads it"
     if source.name not in ("ptbxl", "ludb") and all(

@@ -5,7 +5,7 @@ Scientific Data 7, 154 (2020), doi 10.1038/s41597-020-0495-6.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from metaecg.data import signal as steps
@@ -18,11 +18,10 @@ from metaecg.errors import MetaecgError
 
 # No literal_eval: what an attacker nests in it can exhaust the interpreter's stack.
 _CODE = re.compile(r"'([\w(][\w()/+ .-]{,60})': ")
+_LABEL = re.compile(rf"{_CODE.pattern}(-?\d{{1,9}}(?:\.\d{{0,9}})?)", re.ASCII)
 _PARSED = {
     "strat_fold": re.compile(r"\d{1,6}", re.ASCII),
-    "scp_codes": re.compile(
-        rf"\{{(?:{_CODE.pattern}-?[\d.]{{1,20}}(?:, (?!\}})|(?=\}})))*\}}", re.ASCII
-    ),
+    "scp_codes": re.compile(rf"\{{(?:{_LABEL.pattern}(?:, (?!\}})|(?=\}})))*\}}", re.ASCII),
 }
 
 
@@ -34,7 +33,8 @@ def open_folder(folder: Path, hz: float) -> Source:
     """
     known, items = statements(folder), list_records(folder, hz)
     usual = Target(100.0, 10.0, steps.STANDARD_LEADS)
-    return Source("ptbxl", folder, items, wfdb_folder.read, usual, known)
+    said = (likelihoods(folder, known),)
+    return Source("ptbxl", folder, items, wfdb_folder.read, usual, known, said)
 
 
 def list_records(folder: Path, hz: float) -> list[Item]:
@@ -89,6 +89,27 @@ def statements(folder: Path) -> dict[str, Statement]:
         applying = [kind for kind in kinds if row[kind] not in ("", "0.0", "0")]
         table[code] = Statement(row["description"], ";".join(applying))
     return table
+
+
+def likelihoods(folder: Path, known: Mapping[str, Statement]) -> str:
+    """A sentence on how the likelihoods of statements count, and how many of them are low.
+
+    Args:
+      folder: the data set's folder, of which `list_records` could read the table.
+      known: what `statements` returned.
+    """
+    diagnostic = {code for code, one in known.items() if "diagnostic" in one.kinds}
+    given = [
+        float(likelihood)
+        for _, row in _rows(folder / "ptbxl_database.csv", ("scp_codes",))
+        for code, likelihood in _LABEL.findall(row["scp_codes"])
+        if code in diagnostic
+    ]
+    low, unknown = sum(0 < x < 50 for x in given), sum(x == 0 for x in given)
+    return (
+        f"a statement counts as a label whatever its likelihood (of {len(given)} diagnostic ones "
+        f"in ptbxl_database.csv, below 50 %: {low}; 0, which stands for unknown: {unknown})"
+    )
 
 
 def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:

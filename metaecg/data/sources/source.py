@@ -52,6 +52,7 @@ class Source(NamedTuple):
       read: reads one of them.
       usual: the form that they are brought into where no other is asked for.
       statements: those that the source itself describes, by code.
+      remarks: what whoever imports it is to know of its labels.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Source(NamedTuple):
     read: Reader
     usual: Target
     statements: Mapping[str, Statement] = {}
+    remarks: tuple[str, ...] = ()
 
 
 def read_item(folder: Path, item: Item, target: Target, read: Reader) -> list[Outcome]:

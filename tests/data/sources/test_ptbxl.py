@@ -58,12 +58,33 @@ def test_statements(folder):
     }
 
 
+def test_how_likelihoods_count_is_said(folder):
+    """NORM is diagnostic here and SR is not; 0 stands for unknown."""
+    (folder / "scp_statements.csv").write_text(STATEMENTS + "NORM,normal ECG,1.0,,\n")
+    rows = enumerate(
+        ["{'NORM': 0.0, 'SR': 0.0}", "{'NORM': 15.0}", "{'NORM': 49.9, 'NDT': 100.0}",
+         "{'NORM': 50}", "{'SR': 15.0}", "{}"]
+    )  # fmt: skip
+    lines = [f'{i},{i},,"{codes}",1,records100/{i},records500/{i}' for i, codes in rows]
+    table = "\n".join([DATABASE.split("\n")[0], *lines, ""])
+    (folder / "ptbxl_database.csv").write_text(table)
+    source = ptbxl.open_folder(folder, 100)
+    assert [item.codes for item in source.items] == [
+        ("NORM", "SR"), ("NORM",), ("NORM", "NDT"), ("NORM",), ("SR",), (),
+    ]  # fmt: skip
+    assert source.remarks == (
+        "a statement counts as a label whatever its likelihood (of 5 diagnostic ones in "
+        "ptbxl_database.csv, below 50 %: 2; 0, which stands for unknown: 1)",
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("strat_fold,", "fold,", "no column 'strat_fold'"),
         ("},10,", "},ten,", "line 4: strat_fold or scp_codes"),
         ("{'LAO/LAE': 0.0}", "'LAO/LAE'", "line 4: strat_fold or scp_codes"),
+        ('0.0}",3', '1.2.3}",3', "line 3: strat_fold or scp_codes"),
         ("{'LAO/LAE': 0.0}", "__import__('os')", "line 4: strat_fold or scp_codes"),
         ("10,records100/00000/00002_lr,records500/00000/00002_hr", "10", "line 4 lacks columns"),
     ],

@@ -43,7 +43,8 @@ def test_both_ways_of_setting_a_value_give_the_same():
         ("update_rule=reptile", ("--config.update_rule=reptile",)),
         (
             "inner.steps=3,inner.rate=1,encoder_options.norm=group",
-            ("--config.inner.steps=3", "--config.inner.rate=1", "--config.encoder_options.norm=group"),
+            ("--config.inner.steps=3", "--config.inner.rate=1",
+             "--config.encoder_options.norm=group"),
         ),
     ]  # fmt: skip
     for arguments, given in pairs:
