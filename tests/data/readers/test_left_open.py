@@ -1,5 +1,7 @@
 """What a file does not say is asked for or noted; what it says in an unusual way is understood."""
 
+import tracemalloc
+
 import hypothesis
 import numpy as np
 import pytest
@@ -23,7 +25,8 @@ from metaecg.data.readers.recognise import find
 from metaecg.data.readers.recordings import adapt, read
 from metaecg.data.readers.wfdb import read_signal
 from metaecg.data.readers.wfdb_header import read_header, remarks
-from metaecg.data.signal import resample
+from metaecg.data.record_form import Target, transform
+from metaecg.data.signal import SignalError, resample
 
 GIVEN = {"hz": HZ, "units": "mV"}
 
@@ -102,6 +105,19 @@ def test_units_that_an_edf_file_lacks_are_asked_for(tmp_path):
 def test_two_channels_of_one_name_and_two_rates(tmp_path):
     path = write_edf(tmp_path / "r.edf", MV[:, :2], labels=("ECG", "ECG"), rates=[250, 125])
     assert read(path, leads=("I", "II")).leads == ("I", "II")
+
+
+def test_format_61_has_the_high_byte_first(tmp_path):
+    digital = np.rint(MV * 200).astype(int)
+    digital.astype(">i2").tofile(tmp_path / "r.dat")
+    lines = [
+        f"r.dat 61 200/mV 12 0 {x[0]} {x.sum() % 65536} 0 {n}" for x, n in zip(digital.T, LEADS)
+    ]
+    (tmp_path / "r.hea").write_text("\n".join(["r 3 250 2000", *lines, ""]))
+    recording = read(tmp_path / "r.hea")
+    assert (recording.hz, recording.leads, recording.notes) == (250, LEADS, ())
+    np.testing.assert_allclose(recording.signal, digital / 200)
+    np.testing.assert_allclose(read(tmp_path / "r.hea", seconds=2).signal, digital[:500] / 200)
 
 
 @pytest.mark.parametrize("format", ["16", "61", "212"])
@@ -251,6 +267,67 @@ def test_text_that_only_its_owner_can_turn_into_millivolts_is_refused(tmp_path, 
         read(path, hz=100, units="mV", leads=("I",))
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", '"sep=;"\r\n'])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_excels_line_of_the_separator_is_no_line_of_the_table(tmp_path, first, columns):
+    """With decimal commas, as Excel writes where it separates by semicolons."""
+    end = first.strip('sep=;"')
+    mv = MV[:, :columns]
+    rows = [";".join(row).replace(".", ",") for row in lines_of(mv)]
+    text = first + end.join([";".join(LEADS[:columns]), *rows, ""])
+    (tmp_path / "r.csv").write_text(text, newline="")
+    recording = read(tmp_path / "r.csv", **GIVEN)
+    assert recording.leads == LEADS[:columns]
+    assert said(recording.notes) == ("as given, not in the file: 250 Hz, mV",)
+    np.testing.assert_array_equal(recording.signal, mv)
+
+
+@pytest.mark.parametrize("heading", ["I\n", "I (mV)\n", ""])
+def test_one_column_of_decimal_commas_is_one_lead(tmp_path, heading):
+    text = heading + "\n".join(f"{value:.3f}".replace(".", ",") for value in MV[:, 0])
+    (tmp_path / "r.csv").write_text(text)
+    given = GIVEN if heading else GIVEN | {"leads": ["I"]}
+    recording = read(tmp_path / "r.csv", **given)
+    assert recording.leads == ("I",)
+    np.testing.assert_array_equal(recording.signal[:, 0], MV[:, 0])
+
+
+def test_the_text_of_a_smart_watch(tmp_path):
+    """It says rate, lead and unit in lines of their own, and who it is, which is read nowhere."""
+    head = ["Name,Wilhelmina Mustermann", "Date of Birth,3 Feb 1931",
+            "Recorded Date,2024-02-03 10:11:12 +0100", "Classification,Sinus Rhythm", "Symptoms,",
+            "Software Version,1.90", 'Device,"Watch6,1"', "Sample Rate,512 hertz", "", "",
+            "Lead,Lead I", "Unit,µV", ""]  # fmt: skip
+    (tmp_path / "ecg.csv").write_text("\n".join([*head, *(f"{1000 * v:.3f}" for v in MV[:, 0])]))
+    recording = read(tmp_path / "ecg.csv")
+    assert (recording.hz, recording.leads) == (512, ("I",))
+    np.testing.assert_allclose(recording.signal[:, 0], MV[:, 0], atol=1e-12)
+    assert said(recording.notes) == ("7 lines before the table not read", "µV to mV")
+
+
+@pytest.mark.parametrize("spell", [str, lambda at: f"{at}Z".replace("T", " "), lambda at: at[:-3]])
+def test_a_column_of_dates_gives_the_rate(tmp_path, spell):
+    """Over midnight at the end of a leap month; to the µs, or to the ms alone."""
+    start = np.datetime64("2024-02-29T23:59:58.000000")
+    at = [spell(str(start + np.timedelta64(4000 * i, "us"))) for i in range(len(MV))]
+    rows = [",".join([time, *row]) for time, row in zip(at, lines_of(MV))]
+    (tmp_path / "r.csv").write_text("\n".join([",".join(["timestamp", *LEADS]), *rows]))
+    recording = read(tmp_path / "r.csv", units="mV")
+    assert (recording.hz, recording.leads) == (250, LEADS)
+    np.testing.assert_array_equal(recording.signal, MV)
+
+
+def test_a_lead_without_a_number_is_named(tmp_path):
+    mv = MV.copy()
+    mv[:, 1] = np.nan
+    rows = [",".join(row) for row in lines_of(mv)]
+    (tmp_path / "r.csv").write_text("\n".join([",".join(LEADS), *rows]))
+    recording = read(tmp_path / "r.csv", **GIVEN)
+    assert "! 2000 missing samples (NaN) in II" in said(recording.notes)
+    with pytest.raises(SignalError, match="8 s of samples of lead II are missing"):
+        transform(recording.signal, HZ, ["mV"] * 3, LEADS, Target(HZ, 8.0, LEADS))
+
+
 def test_a_lead_a_line_with_names_and_numbered_columns(tmp_path):
     """As pandas writes a transposed table."""
     rows = [[lead, *row] for lead, row in zip(LEADS, zip(*lines_of(MV)))]
@@ -385,3 +462,50 @@ def test_the_start_of_a_recording_is_that_of_all_of_it(tmp_path, way):
     np.testing.assert_array_equal(part.signal, whole[:1000])
     starts = ("first 4 of 80 s", "only the first 4 s of the file were read")
     assert any(note.startswith(starts) for note in said(part.notes))
+
+
+def day_of_wfdb(folder, mv, samples, format):
+    path = write_wfdb(folder, mv, format=format, gain=200.0)
+    head, *lines = path.read_text().splitlines()
+    unchecked = [" ".join([*cells[:6], "0", *cells[7:]]) for cells in map(str.split, lines[:3])]
+    path.write_text("\n".join([head.replace(str(len(mv)), str(samples)), *unchecked, ""]))
+    with open(path.with_suffix(".dat"), "r+b") as file:
+        file.truncate(samples * {"16": 6, "212": 9}[format] // {"16": 1, "212": 2}[format])
+    return path
+
+
+def day_of_npy(folder, mv, samples, turned):
+    shape = (3, samples) if turned else (samples, 3)
+    array = np.lib.format.open_memmap(folder / "r.npy", "w+", np.float32, shape)
+    part = array.T if turned else array
+    part[: len(mv)] = mv
+    return folder / "r.npy"
+
+
+DAYS = {  # files of 24 h that hold zeros from the 20th second on, and take no room on the disk
+    "wfdb 16": (lambda *given: day_of_wfdb(*given, "16"), {}),
+    "wfdb 212": (lambda *given: day_of_wfdb(*given, "212"), {}),
+    "npy": (lambda *given: day_of_npy(*given, turned=False), GIVEN | {"leads": LEADS}),
+    "npy, a lead a line": (
+        lambda *given: day_of_npy(*given, turned=True),
+        GIVEN | {"leads": LEADS},
+    ),
+}
+
+
+@pytest.mark.parametrize("way", DAYS)
+def test_the_start_of_a_day_takes_the_memory_of_the_start(tmp_path, way):
+    """All of it would be 65 million samples, half a GiB of float64."""
+    write, given = DAYS[way]
+    mv = signal(3, 5000)
+    path = write(tmp_path, mv, 24 * 3600 * 250)
+    read(path, **given, seconds=1)  # what is imported at first is none of it
+    tracemalloc.start()
+    try:
+        recording = read(path, **given, seconds=10)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 32 * 2**20  # checksums are of the whole file, and summed block by block
+    np.testing.assert_allclose(recording.signal, mv[:2500], atol=0.0026)
+    assert "first 10 of 86400 s" in said(recording.notes)
