@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ FORMATS = {
 
 _ROOTS = {"restingecg": "muse", "restingecgdata": "philips", "annotatedecg": "aecg"}
 _LARGEST, _DEEPEST = 256 << 20, 100
-_FAULT = -32768  # of an ISHNE lead
+_FAULT, _ISHNE_HEADER = -32768, 522  # of an ISHNE lead; bytes
 _MOST = 1e15  # of any unit; far beyond it numbers overflow
 _PULSE, _ALIKE = 1.0, 0.01  # mV: a calibration pulse, and how far leads may differ within it
 
@@ -55,17 +56,18 @@ def read(format: str, path: Path, part: Part = WHOLE) -> Raw:
     Args:
       format: a key of `FORMATS`.
       path: the file.
-      part: how much of it to read; the format is read whole, and cut.
+      part: how much of it to read; all but ISHNE are read whole, and cut.
 
     Raises:
       RecordError: ecgdatakit is not installed, or the file cannot be read or must not be.
     """
     name, place = FORMATS[format]
-    if path.stat().st_size > _LARGEST:
+    parser = _parser(name, place)
+    whole = _only_start(parser, path, part) if format == "ishne" else None
+    if whole is None and path.stat().st_size > _LARGEST:
         raise RecordError(f"a {name} file of more than {_LARGEST >> 20} MiB; is it a recording?")
     if format in _ROOTS.values():
         _check_xml(path.read_bytes(), name)
-    parser = _parser(name, place)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
@@ -74,8 +76,33 @@ def read(format: str, path: Path, part: Part = WHOLE) -> Raw:
             raise RecordError(f"damaged {name} file: its lengths are absurd") from None
         except Exception as error:  # it raises what comes first on a damaged file
             raise RecordError(f"damaged {name} file: {_said(error, path)}") from None
-    raw = _raw(name, found.leads, [_said(w.message, path) for w in warned], part)
+    raw = _raw(name, found.leads, [_said(w.message, path) for w in warned], part, whole)
     return raw._replace(patient=patient_id(found.patient.patient_id))
+
+
+def _only_start(parser: Any, path: Path, part: Part) -> float | None:
+    """Has the parser read no more of an ISHNE file than a part, for one of a day fills the memory.
+
+    Returns:
+      How long the recording is, in s; None where all of it is the part, or the header is damaged.
+    """
+    with open(path, "rb") as file:
+        header = file.read(_ISHNE_HEADER)
+    if len(header) < _ISHNE_HEADER:
+        return None
+    (before,) = struct.unpack_from("<i", header, 10)
+    (leads,), (hz,) = (struct.unpack_from("<h", header, at) for at in (156, 272))
+    wanted, start = part.samples(hz), _ISHNE_HEADER + before
+    if wanted is None or before < 0 or hz <= 0 or not 0 < leads <= 12:
+        return None
+    there = (path.stat().st_size - start) // (2 * leads)
+    if there <= wanted:
+        return None
+    # The one method that reads samples; a parser without it would read them all.
+    parser._read_signal = lambda *_: (
+        np.fromfile(path, "<i2", leads * wanted, offset=start).reshape(wanted, leads).T
+    )
+    return there / hz
 
 
 def _parser(name: str, place: str) -> Any:
@@ -89,7 +116,8 @@ def _parser(name: str, place: str) -> Any:
     return getattr(parsers, kind)()
 
 
-def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
+def _raw(name: str, leads: list[Any], warned: list[str], part: Part, seconds: float | None) -> Raw:
+    """What was parsed; `seconds` is the length of a recording of which the start alone was."""
     if not leads or not any(len(lead.samples) for lead in leads):
         raise RecordError(f"a {name} file without a rhythm; are there representative beats alone?")
     if wrong := [text for text in warned if "CRC" in text or "checksum" in text.lower()]:
@@ -101,8 +129,9 @@ def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
     ((_, hz),) = sizes
     columns, units = zip(*(_lead(lead, name) for lead in leads))
     signal, notes = np.stack(columns, axis=1), [Note(text, serious=True) for text in warned]
-    signal, said_of_pulse = without_pulse(signal, units, hz)
-    notes += said_of_pulse
+    if seconds is None:
+        signal, said_of_pulse = without_pulse(signal, units, hz)
+        notes += said_of_pulse
     whole, wanted = len(signal), part.samples(hz)
     return Raw(
         signal if wanted is None else signal[:wanted],
@@ -110,7 +139,7 @@ def _raw(name: str, leads: list[Any], warned: list[str], part: Part) -> Raw:
         units,
         tuple(lead.label for lead in leads),
         tuple(notes),
-        seconds=whole / hz if hz > 0 else None,
+        seconds=seconds or (whole / hz if hz > 0 else None),
     )
 
 

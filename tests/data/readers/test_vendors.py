@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import sys
+import tracemalloc
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -83,6 +84,37 @@ def test_a_lead_fault_is_a_missing_sample(tmp_path):
     (tmp_path / "a.ecg").write_bytes(ishne(written))
     found = recordings.read(tmp_path / "a.ecg").signal
     assert np.argwhere(np.isnan(found)).tolist() == [[7, 2]]
+
+
+@pytest.mark.parametrize("way", ["aligned", "a block before", "an odd end"])
+def test_the_start_of_a_day_of_ishne_takes_the_memory_of_the_start(tmp_path, way):
+    """All of it would be 52 million samples; it is more than a file may have that is read whole."""
+    written = counts(5000, 3)
+    content = ishne(written, codes=(5, 6, 11))
+    if way == "a block before":
+        more = b"a comment" * 3
+        content = content[:10] + len(more).to_bytes(4, "little") + content[14:]
+        content = content[:22] + (522 + len(more)).to_bytes(4, "little") + content[26:]
+        content = content[:522] + more + content[522:]
+    path = tmp_path / "day.ecg"
+    path.write_bytes(content)
+    with open(path, "r+b") as file:
+        file.truncate(len(content) - 30_000 + 24 * 3600 * 500 * 6 + (way == "an odd end"))
+    recordings.read(path, seconds=1)
+    tracemalloc.start()
+    try:
+        found = recordings.read(path, seconds=10)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 2**21
+    np.testing.assert_allclose(found.signal, written * 0.005)
+    assert found.leads == LEADS[:3]
+    assert [note.text for note in found.notes] == ["uV to mV", "first 10 of 86400 s"]
+    with open(path, "r+b") as file:
+        file.truncate((256 << 20) + 1)
+    with pytest.raises(RecordError, match="ISHNE file of more than 256 MiB"):
+        recordings.read(path)
 
 
 ENCODING = re.compile(rb"encoding=\"[^\"]+\"")
