@@ -60,8 +60,8 @@ def about_orders(likeliest: np.ndarray, answer: int) -> Iterator[str]:
 
 
 STRANGE = (
-    "this recording is unlike those the model was trained on (artefacts, another device, a wrong "
-    "unit or rate?); the probabilities cannot be relied on"
+    "this recording is unlike those the model was trained on, most likely in its amplitudes (a "
+    "wrong unit or gain?); the probabilities cannot be relied on"
 )
 
 

@@ -14,6 +14,7 @@ import pytest
 from tiny import Tiny
 
 from metaecg import learners
+from metaecg.data import synthetic
 from metaecg.diagnose import artefact
 from metaecg.diagnose.artefact import ArtefactError
 from metaecg.diagnose.calibration import Calibration, Row
@@ -273,3 +274,18 @@ def test_an_installation_that_cannot_run_it_is_told_what_to_install(
     with pytest.raises(ArtefactError, match=said) as raised:
         artefact.read(file)
     assert "\n" not in str(raised.value)
+
+
+def test_the_shipped_diagnoser_finds_a_wrong_gain():
+    """Of ECGs that it never saw the like of few are called strange, and ten times as large all."""
+    model = artefact.shipped()
+    form = model.form
+    made = synthetic.library(
+        patients=8, seed=1, hz=form.hz, seconds=form.samples / form.hz, leads=form.leads
+    )
+    records = (made.signals[:12] * made.scale).astype(np.float32)
+    records -= np.median(records, axis=1, keepdims=True)
+    found = np.concatenate([model.predictor.embed(size * records) for size in (1, 10)])
+    strange = model.calibration.strangeness(found) > model.calibration.strange
+    assert strange[:12].mean() < 0.25
+    assert strange[12:].all()

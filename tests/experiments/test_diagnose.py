@@ -325,6 +325,17 @@ def test_each_thing_is_said_once(model, case):
     assert content["warnings"] == list(found.warnings)
 
 
+def test_many_missing_leads_are_one_line_of_a_query_and_one_of_all_examples(model, case):
+    support, query = case
+    for path in (*support.glob("*/*.csv"), query):
+        write(path, ecg(0.8, int(path.stem == "1"))[:, :1], LEADS[:1])
+    found = answer(model, support, [str(query)] * 3)
+    missing = "MISSING LEADS II III V1 V6"
+    for lines in (*(d.warnings for d in found.diagnoses), found.warnings):
+        assert [line.count(missing) for line in lines if "MISSING" in line] == [1]
+    assert answers.as_text(found).count("MISSING LEADS") == 3 + 1
+
+
 @pytest.mark.parametrize("spoil", [missing_leads, flat_lead])
 def test_an_ecg_with_leads_missing_is_answered_unsure_and_without_a_rate(spoil, model, case):
     diagnosis = only(model, spoiled(spoil, case))

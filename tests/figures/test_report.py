@@ -1,5 +1,7 @@
 """Pages: self-contained, complete, legible without seeing the figures, and true to the numbers."""
 
+import base64
+import json
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CHROME
+from browser import CHROME, Browser
 from matplotlib.figure import Figure
 
 from metaecg.data.readers.notes import Note
@@ -292,6 +294,33 @@ def test_colours_of_text_contrast_with_what_is_behind():
     for text in ("#1a1a1a", "#333333"):
         for colour in (*behind, "#ffffff"):
             assert (light(colour) + 0.05) / (light(text) + 0.05) > 7  # WCAG 2.2, AAA
+
+
+FIRST_SHEETS_ALONE = """<style>@media print {
+  header, footer, section:not(.case), .sheet ~ * { display: none; }
+}</style></head>"""
+ENDS = """JSON.stringify([...document.querySelectorAll("section.case")].map(
+  (one) => one.querySelector(".sheet figure").getBoundingClientRect().bottom
+    - one.getBoundingClientRect().top))"""
+
+
+@pytest.mark.skipif(CHROME is None, reason="no Chromium here")
+@pytest.mark.parametrize("warnings", [0, 1, 8])
+def test_in_print_an_answer_and_its_ecg_are_on_one_sheet(tmp_path, warnings):
+    """A case begins a page of 277 × 190 mm; what else belongs to it may need another page."""
+    said = tuple(f"a warning of many words, {number} " * 6 for number in range(warnings))
+    cases = [(recorded(f"{n}.csv", ecg(n)), UNSURE._replace(warnings=said)) for n in range(3)]
+    html = diagnosis_page(cases, SUPPORT).replace("</head>", FIRST_SHEETS_ALONE)
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    with Browser(tmp_path / "profile", (1047, 718)) as page:
+        page._send("Emulation.setEmulatedMedia", media="print")
+        page.open((tmp_path / "page.html").as_uri())
+        ends = json.loads(page.run(ENDS))
+        printed = page._send("Page.printToPDF", preferCSSPageSize=True)["data"]
+    assert len(ends) == 3
+    assert all(0 < end * 25.4 / 96 < 190 for end in ends)
+    pages = len(re.findall(rb"/Type /Page\b", base64.b64decode(printed)))
+    assert pages == 3 * (2 if warnings == 8 else 1)
 
 
 @pytest.mark.skipif(CHROME is None, reason="no Chromium here")
