@@ -1,6 +1,7 @@
 """Intervals over patients: by hand, by the slow way, and against a known truth."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,20 +113,43 @@ def test_asking_the_same_patients_again_does_not_narrow_the_interval_without_end
     assert other.deviation > 0.05  # forty patients of whom a third fail: √(1/3 · 2/3 / 40) = .075
 
 
+@pytest.fixture
+def world(monkeypatch):
+    """experiments/benchmarks/interval_coverage.py with fewer episodes, for fewer libraries."""
+    from experiments.benchmarks import interval_coverage
+
+    monkeypatch.setattr(interval_coverage, "FLAGS", SimpleNamespace(episodes=200))
+    return interval_coverage
+
+
+def assert_as_stated(found, truth, least):
+    """Intervals of one score and of the difference of two that are equal, over many libraries.
+
+    They are stated to hold the truth in .95; by docs/statistics.md they are up to a fifth too wide.
+    """
+    for estimates, true in zip(zip(*found), (truth, 0.0)):
+        ends = np.array([each.interval for each in estimates])
+        assert np.mean((ends[:, 0] <= true) & (true <= ends[:, 1])) >= least
+        stated = math.sqrt(np.mean([each.deviation**2 for each in estimates]))
+        assert 0.85 < stated / np.std([each.value for each in estimates], ddof=1) < 1.5
+
+
 @pytest.mark.slow
-def test_intervals_hold_a_known_truth_as_often_as_stated(monkeypatch):
-    """A small form of experiments/benchmarks/interval_coverage.py."""
-    from absl import flags
+@pytest.mark.parametrize("shot", [1, 5, 10])
+def test_intervals_of_accuracy_hold_a_known_truth_as_often_as_stated(world, shot):
+    found = [
+        world.accuracies(world.sample(np.random.default_rng([number, shot])), shot, number)
+        for number in range(200)
+    ]
+    assert_as_stated(found, world.true_accuracy(shot, episodes=20_000), 0.92)
 
-    from experiments.benchmarks import interval_coverage as world
 
-    monkeypatch.setattr(world, "FLAGS", flags.FLAGS)
-    monkeypatch.setattr(flags.FLAGS, "episodes", 200, raising=False)
-    truth, held, equal = world.true_accuracy(5, episodes=20_000), [], []
-    for number in range(100):
-        library = world.sample(np.random.default_rng([number, 5]))
-        one, gap = world.accuracies(library, 5, number)
-        held.append(one.interval[0] <= truth <= one.interval[1])
-        equal.append(gap.p >= 0.05)
-    assert 0.89 <= np.mean(held) <= 1
-    assert 0.89 <= np.mean(equal) <= 1
+@pytest.mark.slow
+@pytest.mark.parametrize("shot", [1, 5, 10])
+def test_intervals_of_detection_hold_a_known_truth_as_often_as_stated(world, shot):
+    found = [
+        world.detections(world.sample(np.random.default_rng([number, shot])), shot, number)
+        for number in range(40)
+    ]
+    for score, truth in zip(zip(*found), world.true_areas(shot, 20)):
+        assert_as_stated(score, truth, 0.87)
