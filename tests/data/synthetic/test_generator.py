@@ -550,15 +550,19 @@ CRITERIA = {
 }
 
 
+@pytest.fixture(scope="module")
+def render():
+    return jax.jit(jax.vmap(lambda key, condition: synthetic.generate(key, condition, hz=HZ)))
+
+
 @pytest.mark.parametrize("code", CRITERIA)
-def test_records_meet_the_criterion_of_their_statement(code):
-    """64 other patients; at most one of them may be lost to the noise of the measurement."""
-    keys = jax.random.split(jax.random.key(1234 + CODES.index(code)), 64)
-    draw = jax.jit(jax.vmap(lambda key, condition: synthetic.generate(key, condition, hz=HZ)))
-    ecgs = np.asarray(draw(keys, jnp.full(64, CODES.index(code), jnp.int32)))
-    rows = [measure(ecg) for ecg in ecgs]
+def test_records_meet_the_criterion_of_their_statement(render, code):
+    """448 other patients; at most one in a hundred may be lost to the noise of the measurement."""
+    keys = jax.random.split(jax.random.key(1234 + CODES.index(code)), (7, 64))
+    condition = jnp.full(64, CODES.index(code), jnp.int32)
+    rows = [measure(ecg) for part in keys for ecg in np.asarray(render(part, condition))]
     found = {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "beat"}
-    assert (~CRITERIA[code](found)).sum() <= 1
+    assert (~CRITERIA[code](found)).mean() <= 0.01
 
 
 def test_the_delta_wave_is_a_slur_and_no_step():
