@@ -2,7 +2,8 @@
 
     python -m experiments.calibrate --workdir=DIR [--library=LIBRARY] [--error_rate=0.1]
     python -m experiments.calibrate [--artefact=FILE] --library=LIBRARY [--protocol=PROTOCOL]
-        [--refit=NEW_FILE] [--sites=FILE.csv] [--support_library=LIBRARY] [--output=FILE.json]
+        [--refit=NEW_FILE|--refine=NEW_FILE] [--sites=FILE.csv]
+        [--support_library=LIBRARY] [--output=FILE.json]
 
 A trained run is calibrated on the validation part of its protocol if it is not yet, and
 WORKDIR/calibration.json keeps the calibration and what was measured. With --artefact, an exported
@@ -12,9 +13,12 @@ ten patients are asked, those left out that the model was trained on.
 
 --refit fits the calibration on a part of the archive, shows what that gains on the rest, and writes
 the model with the new calibration to NEW_FILE: on the validation part of the protocol, or, where it
-has none, on half of the patients. --sites names the hospital or device of each record, and each is
-measured by itself. --support_library takes the examples from one archive and asks for the
-recordings of --library. What the model was trained on, and what of that is measured, is said first.
+has none, on half of the patients. --refine writes it with what a first calibration lacks: bounds of
+many episodes on wrong answers, so that more is answered, and a background of training recordings,
+by which a diagnosis that is no candidate is noticed; no probability changes. --sites names the
+hospital or device of each record, and each is measured by itself. --support_library takes the
+examples from one archive and asks for the recordings of --library. What the model was trained on,
+and what of that is measured, is said first.
 """
 
 import json
@@ -37,7 +41,7 @@ from experiments.tables import markdown
 from metaecg import NOTICE
 from metaecg.data import overlap, protocols
 from metaecg.data.library import Library, open_library
-from metaecg.diagnose import artefact, fitting, stated_rates
+from metaecg.diagnose import artefact, refining, stated_rates
 from metaecg.diagnose.fitting import Plan
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
@@ -115,6 +119,7 @@ def define_flags() -> None:
     flags.DEFINE_list("shots", [], "Numbers of examples, such as 1,5,10; all if left out.")
     flags.DEFINE_float("error_rate", 0.1, "The stated rate of misses and of wrong answers.")
     flags.DEFINE_string("refit", None, "The file to write --artefact to, with a new calibration.")
+    flags.DEFINE_string("refine", None, "As --refit, its probabilities and sets as they are.")
     flags.DEFINE_boolean("seen", False, "Asks statements that the model was trained on, too.")
     flags.DEFINE_string(
         "sites", None, "A CSV file of id,site: the hospital or device of each record."
@@ -125,7 +130,7 @@ def define_flags() -> None:
     flags.DEFINE_string("output", None, "A JSON file of all that --artefact was measured to do.")
 
 
-_OF_ARTEFACT = ("protocol", "refit", "seen", "sites", "support_library", "output")
+_OF_ARTEFACT = ("protocol", "refit", "refine", "seen", "sites", "support_library", "output")
 
 
 def main(_) -> None:
@@ -136,6 +141,8 @@ def main(_) -> None:
         raise MetaecgError(f"--{given[0]} belongs to --artefact; a run has its own protocol")
     if FLAGS.refit and FLAGS.support_library:
         raise MetaecgError("--refit and --support_library do not go together; leave one out")
+    if FLAGS.refine and (FLAGS.refit or FLAGS.support_library):
+        raise MetaecgError("--refine goes with neither --refit nor --support_library; leave it out")
     _measure_run() if FLAGS.workdir is not None else _measure_artefact()
 
 
@@ -168,6 +175,9 @@ def _measure_artefact() -> None:
     part = protocols.split(library, rules, FLAGS.part)
     sites = own_archive.sites(FLAGS.sites, library)
     fitted_on = None
+    if FLAGS.refine:
+        remarks += unchecked(model, library, rules, "validation", seen=FLAGS.seen)
+        model = refining.refine(model, library, rules)
     if FLAGS.refit:
         fitted_on, part = _parts(model, library, rules, part, remarks)
     about = provenance.report(known, library, part, {"artefact": model.provenance["artefact"]})
@@ -178,11 +188,16 @@ def _measure_artefact() -> None:
     measured |= _measure(model, library, part, query, sites, other)
     if fitted_on is not None:
         plan = _plan(own_archive.queries(fitted_on))
-        fitted = fitting.recalibrate(model.calibration, model.predictor, library, fitted_on, plan)
+        fitted = refining.recalibrate(
+            model.calibration, model.predictor, library, fitted_on, plan, model.background
+        )
         model = model._replace(calibration=fitted)
         print(f"\ncalibrated anew on {len(fitted_on.rows)} other records of the archive:\n")
         measured["recalibrated"] = _measure(model, library, part, query, sites)
-        _write(path, model, library, fitted_on, rules, known, measured)
+        grown = ancestry.with_calibration(known, library, fitted_on.rows, rules.name)
+        _write(path, FLAGS.refit, model, library, grown, measured)
+    if FLAGS.refine:
+        _write(path, FLAGS.refine, model, library, known, measured)
     if FLAGS.output:
         content = {"machine": machine.facts(), **measured, "note": NOTICE}
         text = json.dumps(content, indent=1, ensure_ascii=False)
@@ -223,18 +238,16 @@ def _parts(
 
 def _write(
     path: Path,
+    to: str,
     model: Model,
     library: Library,
-    fitted_on: protocols.Split,
-    rules: protocols.Protocol,
     known: ancestry.Ancestry,
     measured: dict[str, Any],
 ) -> None:
-    output = Path(FLAGS.refit).expanduser()
+    output = Path(to).expanduser()
     kept = {k: v for k, v in model.provenance.items() if k not in ("artefact", "file")}
     kept |= {"calibrated_on": library.fingerprint, "measured": {FLAGS.part: measured}}
-    grown = ancestry.with_calibration(known, library, fitted_on.rows, rules.name)
-    kept["ancestry"] = grown.to_json()
+    kept["ancestry"] = known.to_json()
     artefact.recalibrate(path, output, model._replace(provenance=kept))
     print(f"\nwritten to {output}")
 

@@ -130,6 +130,7 @@ def _as_json(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> d
         "answer": diagnosis.answer,
         "plausible": list(diagnosis.plausible),
         "error_rate": diagnosis.error_rate,
+        "likeness": diagnosis.likeness,
         "probabilities": {
             label: {"probability": float(p), "low": float(low), "high": float(high)}
             for label, p, low, high in values

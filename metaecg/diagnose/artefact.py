@@ -8,6 +8,7 @@ the calibration, where the model comes from, and the sha256 of every other membe
   in mV and `classify` the six fields of a `types.Task` with a leading axis of tasks, its records
   embeddings float32 [b, n, D].
 - `parameters/0000.npy` …: that list, float32 or float16 (turned into float32 when read).
+- `background/….npy`, if there: by which a diagnosis outside the candidates is noticed.
 
 Running it needs jax and numpy, and flatbuffers, in which jax.export writes programs.
 """
@@ -15,7 +16,6 @@ Running it needs jax and numpy, and flatbuffers, in which jax.export writes prog
 import contextlib
 import hashlib
 import importlib.util
-import io
 import json
 import re
 import zipfile
@@ -29,6 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from metaecg.diagnose import arrays
+from metaecg.diagnose.background import of_members, to_members
 from metaecg.diagnose.calibration import Calibration
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor
@@ -67,10 +69,8 @@ def write(
     with _no_paths():
         programs = _programs(learner, tree, shapes, model.form)
     members = {f"{name}.bin": bytes(exported.serialize()) for name, exported in programs.items()}
-    for number, array in enumerate(stored):
-        file = io.BytesIO()
-        np.lib.format.write_array(file, array, allow_pickle=False)
-        members[f"parameters/{number:04d}.npy"] = file.getvalue()
+    members |= {f"parameters/{n:04d}.npy": arrays.to_bytes(array) for n, array in enumerate(stored)}
+    members |= to_members(model.background)
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -81,25 +81,25 @@ def write(
         "record": model.form.to_json(),
         "calibration": model.calibration.to_json(),
         "provenance": model.provenance,
-        "members": {name: hashlib.sha256(content).hexdigest() for name, content in members.items()},
     }
     _write(path, manifest, members)
 
 
 def recalibrate(path: Path, output: Path, model: Model) -> None:
-    """Writes an artefact again with another calibration and provenance; all else stays as it is.
+    """Writes an artefact again with another calibration, provenance and, if any, background.
 
     Args:
       path: an artefact that `read` reads.
       output: the file to write; may be the same.
-      model: the calibration and the provenance are written.
+      model: these are written; all else stays as it is.
     """
     manifest, members, _ = _open(path)
     changed = {"calibration": model.calibration.to_json(), "provenance": model.provenance}
-    _write(output, {**manifest, **changed}, members)
+    _write(output, {**manifest, **changed}, members | to_members(model.background))
 
 
 def _write(path: Path, manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+    manifest["members"] = {n: hashlib.sha256(content).hexdigest() for n, content in members.items()}
     text = json.dumps(manifest, ensure_ascii=False, indent=1).encode()
     members = {_MANIFEST: text, _SEAL: hashlib.sha256(text).hexdigest().encode(), **members}
     unfinished = path.with_name(path.name + ".partial")
@@ -195,6 +195,7 @@ def read(path: str | Path) -> Model:
             Calibration.from_json(manifest["calibration"]),
             Form.from_json(manifest["record"]),
             {"artefact": fingerprint, "file": path.name, **manifest["provenance"]},
+            of_members(members),
         )
     except _FOREIGN as error:
         raise _not_ours(path, error) from None
@@ -215,7 +216,7 @@ def parameters(path: str | Path) -> list[np.ndarray]:
 
 def _parameters(manifest: dict[str, Any], members: dict[str, bytes]) -> list[np.ndarray]:
     files = (f"parameters/{n:04d}.npy" for n in range(manifest["parameters"]))
-    return [np.lib.format.read_array(io.BytesIO(members[f])).astype(np.float32) for f in files]
+    return [arrays.of_bytes(members[f]).astype(np.float32) for f in files]
 
 
 def shipped() -> Model:
@@ -273,8 +274,7 @@ _FOREIGN = (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError)
 
 
 def _not_ours(path: Path, error: Exception) -> ArtefactError:
-    said = " ".join(str(error).split())
-    return ArtefactError(f"{path}: not made by experiments.export ({said})")
+    return ArtefactError(f"{path}: not made by experiments.export ({' '.join(str(error).split())})")
 
 
 def _damaged(path: Path, error: Exception) -> ArtefactError:

@@ -46,6 +46,9 @@ class Row(NamedTuple):
       counts: how many recordings each of the risks rests on; empty in files of version 0.1.
       slope: how much of a label's recognition its log-odds are judged against.
       usual: the mean recognition.
+      unlike: how unlike all candidates recordings are whose diagnosis is one of them, as
+        `background.unlikeness`: up to which a share of 0 … 1 is, at equal steps. Empty without a
+        background.
     """
 
     way: int
@@ -57,6 +60,7 @@ class Row(NamedTuple):
     counts: tuple[float, ...] = ()
     slope: float = 0.0
     usual: float = 0.0
+    unlike: tuple[float, ...] = ()
 
     def threshold(self, error_rate: float) -> float:
         """The score up to which a label is plausible, so that sets miss the truth at that rate."""
@@ -77,6 +81,12 @@ class Row(NamedTuple):
                 break
             chosen = level / (len(risks) - 1)
         return float(chosen)
+
+    def likeness(self, unlike: np.ndarray) -> np.ndarray | None:
+        """Share of recordings with a candidate's diagnosis that were as unlike all, or more so."""
+        if not self.unlike:
+            return None
+        return 1 - np.interp(unlike, self.unlike, np.linspace(0, 1, len(self.unlike)))
 
 
 class Calibration(NamedTuple):
@@ -117,6 +127,7 @@ class Calibration(NamedTuple):
                     counts=tuple(map(float, row.get("counts", ()))),
                     slope=float(row.get("slope", 0)),
                     usual=float(row.get("usual", 0)),
+                    unlike=tuple(map(float, row.get("unlike", ()))),
                 )
                 for row in fields["rows"]
             )

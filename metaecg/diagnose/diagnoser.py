@@ -59,6 +59,8 @@ class Diagnosis(NamedTuple):
       evidence: one for each example, the largest weight first.
       warnings: sentences for the reader about this query; `Diagnoser.warnings` are about the
         examples.
+      likeness: share of validation recordings with a candidate's diagnosis that were as little like
+        any candidate as this one; None where no rate can be stated or no background is known.
     """
 
     labels: tuple[str, ...]
@@ -70,6 +72,7 @@ class Diagnosis(NamedTuple):
     error_rate: float | None
     evidence: tuple[Evidence, ...]
     warnings: tuple[str, ...]
+    likeness: float | None = None
 
 
 class _Support(NamedTuple):
@@ -253,6 +256,7 @@ class Diagnoser:
         strange = model.calibration.strangeness(embedded) > model.calibration.strange
         alike = remarks.outlines(queries) @ support.outlines.T
         given = [support.labels[s] for s in support.slots]
+        likeness = model.likeness(row, embedded, support.embeddings, support.slots)
         found = []
         for q, query in enumerate(windows):
             ranked = np.argsort(-probs[q], kind="stable")
@@ -271,6 +275,8 @@ class Diagnoser:
                 warnings.insert(0, remarks.no_rate(reason))
             if strange[q]:
                 warnings.append(remarks.STRANGE)
+            like = float(likeness[q]) if stated and likeness is not None else None
+            warnings += remarks.about_likeness(like)
             found.append(
                 Diagnosis(
                     support.labels,
@@ -282,6 +288,7 @@ class Diagnoser:
                     self.error_rate if stated else None,
                     tuple(evidence),
                     tuple(warnings),
+                    like,
                 )
             )
         return found

@@ -80,12 +80,17 @@ def calibrate(
     Raises:
       MetaecgError: the part cannot fill episodes of any kind.
     """
-    training = protocols.split(library, protocol, "train").rows
-    some = np.random.default_rng(0).permutation(training)[:_TRAINING_RECORDS]
     part = protocols.split(library, protocol, "validation")
     drawn = draw(library, part, predictor.limits, plan)
     embeddings = embed(predictor, library, part.rows)
-    return fit_calibration(predictor, embeddings, drawn, embed(predictor, library, np.sort(some)))
+    some = embed(predictor, library, some_of_training(library, protocol))
+    return fit_calibration(predictor, embeddings, drawn, some)
+
+
+def some_of_training(library: Library, protocol: protocols.Protocol) -> np.ndarray:
+    """Rows of the library that represent all that the model was trained on: int [T]."""
+    training = protocols.split(library, protocol, "train").rows
+    return np.sort(np.random.default_rng(0).permutation(training)[:_TRAINING_RECORDS])
 
 
 def embed(predictor: Predictor, library: Library, rows: np.ndarray) -> np.ndarray:
@@ -148,26 +153,10 @@ def fit_calibration(
     spread = trained_on.std(0)
     spread = np.maximum(spread, 1e-3 * spread.max())  # dead units have none
     partial = Calibration((), tuple(trained_on.mean(0).tolist()), tuple(spread.tolist()), 0.0)
-    return _fit(partial, predictor, embeddings, episodes, orders, seed)
+    return fit_rows(partial, predictor, embeddings, episodes, orders, seed)
 
 
-def recalibrate(
-    calibration: Calibration,
-    predictor: Predictor,
-    library: Library,
-    part: protocols.Split,
-    plan: Plan = PLAN,
-) -> Calibration:
-    """Fits a calibration anew on part of another archive; what the model was trained on stays.
-
-    Raises:
-      MetaecgError: the part cannot fill episodes of any kind.
-    """
-    drawn = draw(library, part, predictor.limits, plan)
-    return _fit(calibration, predictor, embed(predictor, library, part.rows), drawn)
-
-
-def _fit(
+def fit_rows(
     partial: Calibration,
     predictor: Predictor,
     embeddings: np.ndarray,
@@ -175,6 +164,7 @@ def _fit(
     orders: int = 8,
     seed: int = 0,
 ) -> Calibration:
+    """As `fit_calibration`; `partial` says what the model was trained on."""
     strange = float(np.quantile(partial.strangeness(embeddings), FAR))
     read = predictor.coordinates(embeddings)
     rows = tuple(

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metaecg.data.library import Library
-from metaecg.diagnose.calibration import Calibration
+from metaecg.diagnose.background import Background, unlikeness
+from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.predictor import Predictor
 from metaecg.errors import MetaecgError
 
@@ -127,15 +128,36 @@ class Model(NamedTuple):
       calibration: what makes its answers mean what they say.
       form: of the recordings that it reads.
       provenance: where it comes from, for JSON.
+      background: by which a diagnosis outside the candidates is noticed; None: it is not.
     """
 
     predictor: Predictor
     calibration: Calibration
     form: Form
     provenance: dict[str, Any]
+    background: Background | None = None
 
     @property
     def origin(self) -> dict[str, Any]:
         """The provenance without its long parts: the recordings seen, and what was measured."""
         long = ("ancestry", "measured")
         return {key: value for key, value in self.provenance.items() if key not in long}
+
+    def likeness(
+        self, row: Row, queries: np.ndarray, examples: np.ndarray, slots: np.ndarray
+    ) -> np.ndarray | None:
+        """How like the examples of any label some recordings are, or None without a background.
+
+        Args:
+          row: of this way and shot.
+          queries: float32 [Q, D], embeddings.
+          examples: float32 [S, D], the same.
+          slots: int [S], the label of each example.
+
+        Returns:
+          float [Q], of `Row.likeness`.
+        """
+        if self.background is None:
+            return None
+        placed = map(self.background.place, (queries, examples))
+        return row.likeness(unlikeness(*placed, slots))

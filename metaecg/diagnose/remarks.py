@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from metaecg.diagnose.background import FALSE_ALARMS
+
 SAME = 0.99
 """Recordings that correlate more than this are the same one."""
 
@@ -71,3 +73,12 @@ def no_rate(reason: str) -> str:
         f"{reason}: no rate of errors can be stated, so that nothing is answered and no candidate "
         "is excluded"
     )
+
+
+def about_likeness(likeness: float | None) -> Iterator[str]:
+    """That the diagnosis may be none of the candidates; `likeness` as of a `Diagnosis`."""
+    if likeness is not None and likeness <= FALSE_ALARMS:
+        yield (
+            "possibly none of these diagnoses: of recordings whose diagnosis is among the "
+            f"candidates, about {likeness:.0%} are as little like any of them"
+        )

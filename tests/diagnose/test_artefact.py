@@ -17,6 +17,7 @@ from metaecg import learners
 from metaecg.data import synthetic
 from metaecg.diagnose import artefact
 from metaecg.diagnose.artefact import ArtefactError
+from metaecg.diagnose.background import Background
 from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.diagnoser import Diagnoser
 from metaecg.diagnose.model import Form, Model
@@ -244,6 +245,23 @@ def test_another_calibration_is_written_and_all_else_stays(file, tmp_path):
     with zipfile.ZipFile(file) as one, zipfile.ZipFile(tmp_path / "b") as two:
         for name in one.namelist():
             assert "manifest" in name or one.read(name) == two.read(name)
+
+
+def test_a_background_is_added_and_read_and_kept(file, tmp_path):
+    whole = artefact.read(file)
+    assert whole.background is None
+    made = Background.of(np.asarray(whole.predictor.embed(SIGNALS)))
+    artefact.recalibrate(file, tmp_path / "b", whole._replace(background=made))
+    read = artefact.read(tmp_path / "b")
+    assert all(np.array_equal(a, b) for a, b in zip(read.background, made))
+    artefact.recalibrate(tmp_path / "b", tmp_path / "c", read._replace(background=None))
+    assert artefact.read(tmp_path / "c").background is not None
+    content = (tmp_path / "b").read_bytes()
+    with zipfile.ZipFile(tmp_path / "b") as archive:
+        at = archive.getinfo("background/scale.npy").header_offset + 60
+    (tmp_path / "d").write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    with pytest.raises(ArtefactError, match="damaged"):
+        artefact.read(tmp_path / "d")
 
 
 def test_calibrations_of_version_0_1_are_read(file, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from tiny import Tiny
 
 from metaecg import learners
+from metaecg.diagnose.background import Background, unlikeness
 from metaecg.diagnose.calibration import Calibration, Row, calibrated, closeness
 from metaecg.diagnose.diagnoser import Diagnoser
 from metaecg.diagnose.model import Form, Model
@@ -239,6 +240,28 @@ def test_a_warning_on_recordings_unlike_all_that_was_trained_on(protonet):
     strange = CALIBRATION._replace(strange=0.0)
     (found,) = Diagnoser(model(protonet, strange)).fit(support("AABB"))(QUERIES[0]).warnings
     assert "unlike those the model was trained on" in found
+
+
+def test_a_warning_where_hardly_any_recording_is_as_little_like_a_candidate(protonet):
+    examples = support("AABB")
+    background = Background.of(protonet.embed_each(signals(50, seed=4)))
+    known = model(protonet)._replace(background=background)
+    assert Diagnoser(known).fit(examples)(QUERIES[0]).likeness is None  # never calibrated
+    place = lambda records: background.place(protonet.embed_each(records))  # noqa: E731
+    given = np.stack([signal for *_, signal in examples])
+    unlike = unlikeness(place(QUERIES), place(given), np.array([0, 0, 1, 1]))
+    order = np.argsort(unlike)
+    levels = tuple(np.interp(np.linspace(0, 1, 21), np.linspace(0, 1, 5), unlike[order]).tolist())
+    fitted = known._replace(calibration=calibration(ROW._replace(unlike=levels)))
+    found = Diagnoser(fitted).fit(examples)(QUERIES)
+    likeness = [found[q].likeness for q in order]
+    np.testing.assert_allclose(likeness, [1, 0.75, 0.5, 0.25, 0], atol=1e-5)
+    warnings = [found[q].warnings for q in order]
+    assert warnings[:4] == [()] * 4
+    assert "possibly none of these diagnoses" in warnings[4][0]
+    # All else is as it is without a background.
+    plain = Diagnoser(model(protonet)).fit(examples)(QUERIES)
+    assert all(np.array_equal(a.probs, b.probs) for a, b in zip(found, plain))
 
 
 def unstated(diagnosis):

@@ -17,7 +17,7 @@ from experiments.runs import ancestry, build, models, own_archive, trained
 from metaecg import evaluate, learners
 from metaecg.data import Library, protocols, save
 from metaecg.data.library import open_library
-from metaecg.diagnose import answers, artefact, fitting, stated_rates
+from metaecg.diagnose import answers, artefact, fitting, refining, stated_rates
 from metaecg.diagnose.model import Form
 from metaecg.diagnose.support import Read
 from metaecg.errors import MetaecgError
@@ -215,6 +215,34 @@ def test_an_artefact_is_measured_on_an_archive_and_fitted_anew(run, library, tmp
     form = dataclasses.replace(made, hz=50.0)
     with pytest.raises(MetaecgError, match=r"library: 50 Hz.*the model reads 100 Hz"):
         calibrate.unchecked(one, form, protocols.load(run.config.protocol), "test")
+
+
+def test_a_model_is_given_what_it_lacks_and_no_probability_changes(
+    run, library, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(refining, "EPISODES", 30)
+    export.export(tmp_path, tmp_path / "a.metaecg")
+    given = {"artefact": tmp_path / "a.metaecg", "library": library[1] / "library", "episodes": 20}
+    given |= {"protocol": library[1] / "protocol.json"}
+    measured(**given, refine=tmp_path / "b.metaecg")
+    one, two = (artefact.read(tmp_path / name) for name in ("a.metaecg", "b.metaecg"))
+    assert one.background is None
+    assert len(two.background.directions) == len(one.calibration.mean)
+    lacking = {"risks": (), "counts": (), "unlike": ()}
+    for before, after in zip(one.calibration.rows, two.calibration.rows, strict=True):
+        assert before._replace(**lacking) == after._replace(**lacking)
+        assert before.risks != after.risks
+        assert before.unlike == ()
+        assert np.diff(after.unlike).min() >= 0
+    assert one.calibration._replace(rows=()) == two.calibration._replace(rows=())
+    assert one.provenance["ancestry"] == two.provenance["ancestry"]
+    # Fitted anew on another archive, it is known how unlike recordings are there.
+    given["artefact"] = tmp_path / "b.metaecg"
+    measured(**given, refit=tmp_path / "c.metaecg")
+    three = artefact.read(tmp_path / "c.metaecg")
+    assert all(len(row.unlike) == len(row.risks) for row in three.calibration.rows)
+    with pytest.raises(MetaecgError, match="--refine goes with neither --refit"):
+        measured(**given, refit=tmp_path / "c.metaecg", refine=tmp_path / "d.metaecg")
 
 
 OWN = ("own", "any", (protocols.Classes((), (), tuple("UVWXYZ")),))
