@@ -113,6 +113,8 @@ def needed(module, done):
 
 
 DIAGNOSIS = (
+    "arrays",
+    "background",
     "calibration",
     "predictor",
     "model",
@@ -135,7 +137,8 @@ def test_a_diagnosis_needs_jax_and_numpy_alone_and_to_read_files_scipy_and_wfdb(
 
 def test_every_module_of_the_diagnosis_is_listed_or_fits_or_measures():
     modules = {m.split(".")[2] for m in MODULES if m.startswith("metaecg.diagnose.")}
-    assert modules == {*DIAGNOSIS, *READING, "bounds", "fitting", "stated_rates", "onnx_file"}
+    fits = {"bounds", "fitting", "refining", "stated_rates", "onnx_file"}
+    assert modules == {*DIAGNOSIS, *READING, *fits}
 
 
 def test_imports_go_down_only():
