@@ -82,6 +82,7 @@ class _Support(NamedTuple):
     labels: tuple[str, ...]
     slots: np.ndarray
     embeddings: np.ndarray
+    placed: np.ndarray | None
     outlines: np.ndarray
     reading: Reading  # the orders, then the first of these with each example left out
     orders: int
@@ -170,6 +171,7 @@ class Diagnoser:
             labels,
             slots,
             embeddings,
+            self.model.placed(embeddings),
             outlined,
             every,
             len(reading.support),
@@ -243,7 +245,6 @@ class Diagnoser:
         variants = np.concatenate([by_order, less.mean(0)[others]])
         low, high = variants.min(0), variants.max(0)
         effects = np.take_along_axis(change, top[None, :, None], -1)[..., 0].T
-
         distances = model.calibration.distances(embedded, support.embeddings)
         near = np.zeros_like(distances)
         for label in range(way):
@@ -256,7 +257,7 @@ class Diagnoser:
         strange = model.calibration.strangeness(embedded) > model.calibration.strange
         alike = remarks.outlines(queries) @ support.outlines.T
         given = [support.labels[s] for s in support.slots]
-        likeness = model.likeness(row, embedded, support.embeddings, support.slots)
+        likeness = model.likeness(row, embedded, support.placed, support.slots)
         found = []
         for q, query in enumerate(windows):
             ranked = np.argsort(-probs[q], kind="stable")

@@ -144,20 +144,23 @@ class Model(NamedTuple):
         return {key: value for key, value in self.provenance.items() if key not in long}
 
     def likeness(
-        self, row: Row, queries: np.ndarray, examples: np.ndarray, slots: np.ndarray
+        self, row: Row, queries: np.ndarray, examples: np.ndarray | None, slots: np.ndarray
     ) -> np.ndarray | None:
         """How like the examples of any label some recordings are, or None without a background.
 
         Args:
           row: of this way and shot.
           queries: float32 [Q, D], embeddings.
-          examples: float32 [S, D], the same.
+          examples: float32 [S, K], `placed`.
           slots: int [S], the label of each example.
 
         Returns:
           float [Q], of `Row.likeness`.
         """
-        if self.background is None:
+        if self.background is None or examples is None:
             return None
-        placed = map(self.background.place, (queries, examples))
-        return row.likeness(unlikeness(*placed, slots))
+        return row.likeness(unlikeness(self.background.place(queries), examples, slots))
+
+    def placed(self, embeddings: np.ndarray) -> np.ndarray | None:
+        """Embeddings in the space of the background, once for all queries; None without one."""
+        return None if self.background is None else self.background.place(embeddings)

@@ -103,4 +103,5 @@ def unlike_by_level(placed: np.ndarray, episodes: Episode) -> tuple[float, ...]:
     """
     each = zip(episodes.query, episodes.support, episodes.support_slots)
     found = [unlikeness(placed[query], placed[some], slots) for query, some, slots in each]
-    return tuple(np.quantile(found, LEVELS, method="higher").round(2).tolist())
+    levels = np.quantile(np.array(found, float), LEVELS, method="higher")
+    return tuple(levels.round(2).tolist())
