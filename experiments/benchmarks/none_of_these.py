@@ -46,16 +46,21 @@ def without(drawn: Episode, slot: int) -> Episode:
     )
 
 
-def area(score: np.ndarray, none: np.ndarray, weight: np.ndarray) -> float:
-    """The area under the ROC curve of recordings with weights, the higher the score the surer.
+def ranked(score: np.ndarray) -> np.ndarray:
+    """The place of each score [N] among the different ones, from the lowest: int [N]."""
+    return np.unique(score, return_inverse=True)[1].reshape(-1)
+
+
+def area(level: np.ndarray, none: np.ndarray, weight: np.ndarray) -> float:
+    """The area under the ROC curve of recordings with weights, the higher the level the surer.
 
     Args:
-      score: float [N].
+      level: int [N], `ranked`.
       none: bool [N], whether the diagnosis is no candidate.
       weight: float [N], how often each counts.
     """
-    level = np.unique(score, return_inverse=True)[1].reshape(-1)
-    those, others = (np.bincount(level, weight * of) for of in (none, ~none))
+    size = level.max() + 1
+    those, others = (np.bincount(level, weight * of, size) for of in (none, ~none))
     below = others.cumsum() - others / 2  # equal ones count by half
     return float((those * below).sum() / (those.sum() * others.sum()))
 
@@ -88,7 +93,7 @@ def measure(model: Model, drawn: Episode, embeddings: np.ndarray, patients: np.n
     )
     likeness = row.likeness(unlike)
     assert likeness is not None
-    who = np.unique(asked, return_inverse=True)[1].reshape(-1)
+    who, unsure, unlike = ranked(asked), ranked(unsure), ranked(unlike)
     rng, one = np.random.default_rng(0), np.ones(len(none))
     drawn_anew = (
         np.bincount(rng.integers(0, who.max() + 1, who.max() + 1), minlength=who.max() + 1)
