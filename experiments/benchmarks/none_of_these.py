@@ -3,8 +3,9 @@
     python -m experiments.benchmarks.none_of_these --library=LIBRARY [--artefact=FILE]
 
 In each episode, each class in turn is taken from the candidates: the recordings of the others have
-a diagnosis among the candidates, and its own have none. The area under the ROC curve of two scores
-tells them apart: the highest probability, and the likeness that `Diagnosis` states. Its interval is
+a diagnosis among the candidates, and its own have none. How well a
+score distinguishes them is the area under the ROC curve; the scores are the highest probability and
+the likeness that `Diagnosis` states. Its interval is
 for other patients asked (their answers resampled); the warning's rates are at `FALSE_ALARMS`.
 """
 
@@ -78,19 +79,16 @@ def measure(model: Model, drawn: Episode, embeddings: np.ndarray, patients: np.n
     way, shot = drawn.classes.shape[1] - 1, drawn.support.shape[1] // drawn.classes.shape[1]
     row = model.calibration.at(way, shot)
     read, placed = model.predictor.coordinates(embeddings), model.background.place(embeddings)
-    unsure, unlike, none, asked, left = [], [], [], [], []
+    parts: list[tuple[Any, ...]] = []
     for slot in range(way + 1):
         some = without(drawn, slot)
         said = over_orders(model.predictor, read, some, orders=8)
-        unsure.append(-mean_over_orders(calibrated(said, row.temperature), axis=1).max(-1))
+        sure = mean_over_orders(calibrated(said, row.temperature), axis=1).max(-1)
         each = zip(some.query, some.support, some.support_slots)
-        unlike.append([unlikeness(placed[q], placed[s], slots) for q, s, slots in each])
-        none.append(some.query_slots < 0)
-        asked.append(patients[some.query])
-        left.append(np.broadcast_to(drawn.classes[:, slot, None], some.query.shape))
-    unsure, unlike, none, asked, left = (
-        np.ravel(each) for each in (unsure, unlike, none, asked, left)
-    )
+        apart = [unlikeness(placed[q], placed[s], slots) for q, s, slots in each]
+        left_out = np.broadcast_to(drawn.classes[:, slot, None], some.query.shape)
+        parts.append((-sure, apart, some.query_slots < 0, patients[some.query], left_out))
+    unsure, unlike, none, asked, left = (np.ravel(each) for each in zip(*parts))
     likeness = row.likeness(unlike)
     assert likeness is not None
     who, unsure, unlike = ranked(asked), ranked(unsure), ranked(unlike)
@@ -133,7 +131,7 @@ def main(_) -> None:
         raise MetaecgError(f"{path}: it has no background; see metaecg calibrate --refine")
     part = protocols.split(library, protocols.load(FLAGS.protocol), FLAGS.part)
     embeddings = embed(model.predictor, library, part.rows)
-    ways, shots = (tuple(map(int, FLAGS[name].value)) for name in ("ways", "shots"))
+    ways, shots = (tuple(map(int, given)) for given in (FLAGS.ways, FLAGS.shots))
     plan = Plan(FLAGS.episodes, seed=1, ways=tuple(way + 1 for way in ways), shots=shots)
     kinds = draw(library, part, model.predictor.limits, plan)
     rows = [measure(model, drawn, embeddings, part.patients) for drawn in kinds]
