@@ -24,10 +24,10 @@ from metaecg.data.library import Library, LibraryError
 
 
 class Writer:
-    """A library under construction, in a folder beside its destination.
+    """A library under construction, in a folder beside its destination, as a context manager.
 
-    A context manager: the destination appears, whole, when `finish` has returned; leaving the
-    block before that removes every trace. What a writer left whose process was killed is removed
+    The destination appears, whole, when `finish` has returned; leaving the block before that
+    removes every trace. What a writer left whose process was killed is removed
     by the next one, and the library that it was about to replace is put back.
 
     Args:
@@ -104,10 +104,7 @@ class Writer:
           signal: int16 [samples, leads], of the same shape for all.
           id: name of the record.
           patient: whose it is; equal for records of the same patient.
-          codes: the diagnoses it carries.
-          source: where it was read from, relative to its folder.
-          fold: of the archive's own split; 0 where there is none.
-          note: what was noticed in reading it.
+          codes, source, fold, note: as in `Library`.
           patient_id: of the patient, to be kept if that was asked for; '' where it is not known.
 
         Raises:
@@ -190,7 +187,7 @@ class Writer:
         numbers = self._number_again() if self._united else {}
         if self._ids is not None:
             rows = sorted((numbers.get(self._same_as(n), n), id) for n, id in self._ids.items())
-            lines = [csv_line(("patient", "id")), *(csv_line((str(n), id)) for n, id in rows)]
+            lines = (csv_line((str(n), id)) for n, id in (("patient", "id"), *rows))
             (self._folder / "patient_ids.csv").write_bytes(b"".join(lines))
         names = ("signals.npy", "records.csv", "quarantine.csv")
         sizes = {name: (self._folder / name).stat().st_size for name in names}
