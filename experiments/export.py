@@ -122,7 +122,7 @@ def as_page(
     examples = [(files.read(path, model.form, given()), label) for path, label in listed]
     described = plain.description(model, plain.ridge_head(variables))
     runtime = onnxruntime_web.load(onnxruntime)
-    return standalone.page(described, content, runtime, examples).encode(), off
+    return standalone.page(described, content, runtime, examples, model.background).encode(), off
 
 
 @command_line.defines_flags

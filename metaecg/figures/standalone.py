@@ -16,11 +16,12 @@ import numpy as np
 from markupsafe import Markup
 
 from metaecg.data.readers import lead_names
+from metaecg.diagnose.background import FALSE_ALARMS, SHARED, Background
 from metaecg.diagnose.support import Example
 from metaecg.figures.pages import render
 
 ORDER = ("numbers", "signal", "leads", "form", "table", "wfdb", "muse", "files", "ridge",
-         "calibration", "answer", "paper", "embedding", "page")  # fmt: skip
+         "calibration", "background", "answer", "paper", "embedding", "page")  # fmt: skip
 """The files of the program, each after those that it imports."""
 
 OWN_LICENCE = "metaecg: Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
@@ -45,6 +46,7 @@ def page(
     onnx: bytes,
     runtime: Runtime,
     examples: Sequence[Example] = (),
+    background: Background | None = None,
     title: str = "Few-shot ECG diagnosis",
 ) -> str:
     """The page.
@@ -55,6 +57,7 @@ def page(
       runtime: what runs it.
       examples: labelled recordings in the model's form, which everyone who has the page can read;
         their files' names are left out.
+      background: by which a diagnosis that is no candidate is noticed.
       title: of the page.
     """
     counts: dict[str, int] = {}
@@ -74,6 +77,8 @@ def page(
             }
         )
     model = {**described, "lead_names": lead_names.table()}
+    if background is not None:
+        model["background"] = packed_background(background)
     return render(
         "standalone.html",
         title=title,
@@ -87,6 +92,17 @@ def page(
         provenance=json.dumps(described["provenance"], indent=1, ensure_ascii=False),
         licences=f"{OWN_LICENCE}\n\n{runtime.licence}",
     )
+
+
+def packed_background(background: Background) -> dict[str, Any]:
+    """A background as the page reads it, its directions in base64."""
+    return {
+        "directions": base64.b64encode(background.directions.tobytes()).decode(),
+        "scale": background.scale.tolist(),
+        "offset": background.offset.tolist(),
+        "shared": SHARED,
+        "false_alarms": FALSE_ALARMS,
+    }
 
 
 def program() -> str:

@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 
 const load = (name) => import(pathToFileURL(`${process.argv[2]}/${name}.js`));
 const { fit } = await load("answer");
+const { unpackBackground } = await load("background");
 const { fillIn, read } = await load("files");
 const { adapt, inWindows } = await load("form");
 const { leadName } = await load("leads");
@@ -75,7 +76,8 @@ const file = ({ name, bytes, given, beside }) => tried(() => {
 });
 
 const answered = ({ model, examples, queries, rate }) => tried(() => {
-  const fitted = fit(model, examples, rate);
+  const background = unpackBackground(model.background);
+  const fitted = fit({ ...model, background }, examples, rate);
   return { warnings: fitted.warnings, found: queries.map(fitted.diagnose) };
 });
 

@@ -24,10 +24,12 @@ from metaecg.data.readers.given_by_user import Given, fill_in
 from metaecg.data.readers.raw import Raw
 from metaecg.diagnose import plain, support
 from metaecg.diagnose.answers import diagnose
+from metaecg.diagnose.background import Background
 from metaecg.diagnose.calibration import Calibration, Row
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor
 from metaecg.errors import MetaecgError
+from metaecg.figures import standalone
 from metaecg.learners import probes
 
 PROGRAM = Path(metaecg.__file__).parent / "figures" / "page"
@@ -302,7 +304,14 @@ FORM = Form(100.0, 40, ("I", "II"))
 LEVELS = tuple(np.linspace(0.02, 0.9, 11))
 ROW = Row(2, 1.0, 2.0, 0.5, LEVELS, tuple(np.linspace(0.4, 0.01, 11)), (900.0,) * 11)
 ROWS = tuple(
-    ROW._replace(way=way, shot=shot, temperature=1 / shot, slope=shot / 9, usual=way / 9)
+    ROW._replace(
+        way=way,
+        shot=shot,
+        temperature=1 / shot,
+        slope=shot / 9,
+        usual=way / 9,
+        unlike=tuple(np.linspace(-3, 1, 101)),
+    )
     for way in (2, 5)
     for shot in (1.0, 6.0)
 )
@@ -320,7 +329,8 @@ def _model(rng):
         return jax.nn.log_softmax(jax.vmap(lambda t: probes.ridge(t, 0.7, 9.0))(tasks))
 
     calibration = Calibration(ROWS, mean, spread, 2.0)
-    return Model(Predictor(embed, classify), calibration, FORM, {})
+    background = Background.of(rng.normal(size=(60, 12)).astype(np.float32) * 3)
+    return Model(Predictor(embed, classify), calibration, FORM, {}, background)
 
 
 @needs_node
@@ -384,9 +394,11 @@ def test_answers_are_those_of_the_diagnoser(run, labels, rate):
         for r, u, e in zip(records, units, embeddings)
     ]
     examples = [{**each, "label": label} for each, label in zip(given, labels)]
+    described["background"] = standalone.packed_background(model.background)
     job = {"model": described, "examples": examples, "queries": given[count:], "rate": rate}
     mine = run(answers=[job])["answers"][0]
     assert mine["warnings"] == [*wanted.warnings]
+    warned = 0
     for found, theirs in zip(mine["found"], wanted.diagnoses, strict=True):
         assert found["labels"] == [*theirs.labels]
         for part in ("probs", "low", "high"):
@@ -395,6 +407,7 @@ def test_answers_are_those_of_the_diagnoser(run, labels, rate):
         assert found["plausible"] == [*theirs.plausible]
         assert found["errorRate"] == theirs.error_rate
         assert found["warnings"] == [*theirs.warnings]
+        warned += "possibly none" in " ".join(theirs.warnings)
         assert [e["example"] for e in found["evidence"]] == [e.example for e in theirs.evidence]
         for name in ("weight", "effect"):
             mine_, others = (
@@ -402,6 +415,7 @@ def test_answers_are_those_of_the_diagnoser(run, labels, rate):
                 [getattr(e, name) for e in theirs.evidence],
             )
             np.testing.assert_allclose(mine_, others, atol=1e-5)
+    assert (0 < warned < len(wanted.diagnoses)) == (labels != "ABCDEF")
 
 
 @needs_node

@@ -1,4 +1,5 @@
 // From labelled examples to a diagnosis: evidence and warnings, as metaecg.diagnose.diagnoser.
+import { aboutLikeness, inBackground } from "./background.js";
 import {
   adjusted, distance, outside, recognition, rowAt, sureFrom, threshold,
 } from "./calibration.js";
@@ -96,6 +97,8 @@ export function fit(model, given, errorRate = 0.1) {
       `${incomplete[0].name} (complete recordings alone were calibrated)`;
   }
   const embeddings = examples.map((each) => each.embedding);
+  const { background } = model;
+  const placed = background && embeddings.map((each) => inBackground(background, each));
   const recognised = recognition(embeddings, slots, way, model.head, row.temperature);
   const heads = [null, ...examples.keys()].map((gone) => {
     const keep = (_, s) => s !== gone;
@@ -128,6 +131,9 @@ export function fit(model, given, errorRate = 0.1) {
       (p, w) => w === top || 1 - adjusted(p, row, recognised[w]) <= limit || !stated,
     );
     const sure = inside.filter(Boolean).length === 1 && all[top] >= sureFrom(row, errorRate, model.evidence_needed);
+    const unlike = stated && background
+      ? aboutLikeness(background, row, query.embedding, placed, slots, way)
+      : [];
     const ranked = [...all.keys()].sort((a, b) => all[b] - all[a] || a - b);
     return {
       labels,
@@ -139,7 +145,7 @@ export function fit(model, given, errorRate = 0.1) {
       ranked,
       errorRate: stated ? errorRate : null,
       evidence: evidence.sort((a, b) => b.weight - a.weight || a.example - b.example),
-      warnings: aboutQuery(query, gone),
+      warnings: [...aboutQuery(query, gone), ...unlike],
     };
   }
 

@@ -1,5 +1,6 @@
 // What the reader sees and does: files are dropped, embedded, diagnosed and drawn.
 import { fit } from "./answer.js";
+import { unpackBackground } from "./background.js";
 import { startEmbedding } from "./embedding.js";
 import { leadsFrom, read } from "./files.js";
 import { inWindows } from "./form.js";
@@ -269,6 +270,7 @@ async function includedExamples(embed) {
 
 async function start() {
   const model = JSON.parse($("model").textContent);
+  if (model.background) model.background = unpackBackground(model.background);
   const { hz, samples, leads } = model.record;
   $("about").textContent =
     `The model reads ${leads.length} leads (${leads.join(" ")}), ${g(samples / hz)} s at ${g(hz)} Hz; ` +
