@@ -10,6 +10,7 @@ from experiments.configs import settings
 from experiments.runs import build
 from metaecg.diagnose import artefact
 from metaecg.diagnose.model import Model
+from metaecg.diagnose.onnx_file import WITHIN
 from metaecg.errors import MetaecgError
 from metaecg.types import Learner, Variables
 
@@ -63,6 +64,4 @@ def _alike(learner: Learner, variables: Variables, model: Model) -> bool:
     records = model.form.invented(9)
     mine = np.asarray(jax.jit(learner.embed)(*variables, records))
     theirs = np.asarray(model.predictor.embed(records))
-    off = np.abs(mine - theirs).max(axis=1)
-    # Of one or two, rounding may put a value on the other side of a bias (`onnx_file.WITHIN`).
-    return bool(np.median(off) <= 1e-5 * np.abs(theirs).max())
+    return bool(np.abs(mine - theirs).max() <= WITHIN * np.abs(theirs).max())

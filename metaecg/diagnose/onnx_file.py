@@ -25,12 +25,10 @@ from metaecg.types import Array
 OPSET = 21
 """Of ONNX 1.16 (2024), which onnxruntime reads from version 1.18 on."""
 
-WITHIN = 1e-2
+WITHIN = 1e-3
 """The most that embeddings may differ from JAX's, in units of the largest number in each.
 
-They differ by 10⁻⁵. But random kernels count the values above a bias: where one lies on it,
-rounding decides. Of median beats that is in one recording in a hundred; of signals whose rate is
-not `signals.beats.HZ`, in many.
+They differ by some 10⁻⁵: of a thousand recordings of PTB-XL, by 7.5·10⁻⁵ at most.
 """
 
 
@@ -77,9 +75,9 @@ def convert(
     model.producer_name, model.doc_string = "metaecg", described["notice"]
     content: bytes = model.SerializeToString()
     off = differences(embed, content, form.invented(9))
-    if not np.median(off) <= WITHIN:
+    if not off.max() <= WITHIN:
         raise MetaecgError(
-            f"the ONNX model's embeddings differ by {np.median(off):.1e} of the largest number"
+            f"the ONNX model's embeddings differ by {off.max():.1e} of the largest number"
         )
     return content, off
 
