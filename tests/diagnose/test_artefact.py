@@ -294,6 +294,7 @@ def test_an_installation_that_cannot_run_it_is_told_what_to_install(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_the_shipped_diagnoser_finds_a_wrong_gain():
     """Of ECGs that it never saw the like of few are called strange, and ten times as large all."""
     model = artefact.shipped()
