@@ -119,7 +119,7 @@ def define_flags() -> None:
     flags.DEFINE_list("shots", [], "Numbers of examples, such as 1,5,10; all if left out.")
     flags.DEFINE_float("error_rate", 0.1, "The stated rate of misses and of wrong answers.")
     flags.DEFINE_string("refit", None, "The file to write --artefact to, with a new calibration.")
-    flags.DEFINE_string("refine", None, "As --refit, its probabilities and sets as they are.")
+    flags.DEFINE_string("refine", None, "As --refit, with what a calibration lacks.")
     flags.DEFINE_boolean("seen", False, "Asks statements that the model was trained on, too.")
     flags.DEFINE_string(
         "sites", None, "A CSV file of id,site: the hospital or device of each record."
@@ -188,9 +188,7 @@ def _measure_artefact() -> None:
     measured |= _measure(model, library, part, query, sites, other)
     if fitted_on is not None:
         plan = _plan(own_archive.queries(fitted_on))
-        fitted = refining.recalibrate(
-            model.calibration, model.predictor, library, fitted_on, plan, model.background
-        )
+        fitted = refining.recalibrate(model, library, fitted_on, plan)
         model = model._replace(calibration=fitted)
         print(f"\ncalibrated anew on {len(fitted_on.rows)} other records of the archive:\n")
         measured["recalibrated"] = _measure(model, library, part, query, sites)

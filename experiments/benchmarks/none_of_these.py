@@ -2,11 +2,11 @@
 
     python -m experiments.benchmarks.none_of_these --library=LIBRARY [--artefact=FILE]
 
-In each episode, each class in turn is taken from the candidates: the recordings of the others have
-a diagnosis among the candidates, and its own have none. How well a
-score distinguishes them is the area under the ROC curve; the scores are the highest probability and
-the likeness that `Diagnosis` states. Its interval is
-for other patients asked (their answers resampled); the warning's rates are at `FALSE_ALARMS`.
+In each episode, each class in turn is taken from the candidates: the diagnosis of its recordings is
+then no candidate, and that of the others is one. How well a score distinguishes the two is the area
+under the ROC curve; the scores are the highest probability and the likeness that `Diagnosis`
+states. The interval is for other patients asked, whose answers are resampled. A recording is warned
+of where its likeness is `FALSE_ALARMS` or less.
 """
 
 from pathlib import Path

@@ -60,8 +60,7 @@ def main(_) -> None:
                 page.screenshot(path=path, clip=_first(page, width), full_page=True)
         version = browser.version
         browser.close()
-    model = model_flags.load(None, FLAGS.artefact)
-    wanted = answers.answer(model, support, [str(query)])
+    wanted = answers.answer(model_flags.load(None, FLAGS.artefact), support, [str(query)])
     by_name = {read.name: each for read, each in zip(wanted.queries, wanted.diagnoses)}
     off, differ = 0.0, []
     for mine in found:

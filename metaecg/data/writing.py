@@ -24,15 +24,15 @@ from metaecg.data.library import Library, LibraryError
 
 
 class Writer:
-    """A library under construction, in a folder beside its destination, as a context manager.
+    """A library under construction, in a folder beside its destination: a context manager.
 
     The destination appears, whole, when `finish` has returned; leaving the block before that
-    removes every trace. What a writer left whose process was killed is removed
-    by the next one, and the library that it was about to replace is put back.
+    removes every trace. What a writer left whose process was killed is removed by the next one, and
+    the library that it was about to replace is put back.
 
     Args:
       path: the folder to make; its parent is made if need be.
-      overwrite: whether an existing library may be replaced. Anything else in the way never is.
+      overwrite: whether an existing library may be replaced; anything else in the way never is.
       keep_ids: whether patient_ids.csv keeps the ids of patients that `add` is given.
 
     Raises:
@@ -104,8 +104,8 @@ class Writer:
           signal: int16 [samples, leads], of the same shape for all.
           id: name of the record.
           patient: whose it is; equal for records of the same patient.
-          codes, source, fold, note: as in `Library`.
-          patient_id: of the patient, to be kept if that was asked for; '' where it is not known.
+          codes, source, fold, note: its diagnoses; its entry in a library's sources, folds, notes.
+          patient_id: to be kept, if that was asked for; '' where it is not known.
 
         Raises:
           LibraryError: the signal has another type or shape.
@@ -148,7 +148,7 @@ class Writer:
         return number
 
     def _number_again(self) -> dict[int, int]:
-        """Writes records.csv anew, with the patients that turned out to be one; their numbers."""
+        """Writes records.csv with the patients that turned out to be one; returns new numbers."""
         path = self._folder / "records.csv"
         numbers: dict[int, int] = {}
         with open(path, encoding="utf-8", newline="") as old, open(f"{path}.new", "wb") as new:

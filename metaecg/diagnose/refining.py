@@ -17,7 +17,6 @@ from metaecg.diagnose.fitting import (
     some_of_training,
 )
 from metaecg.diagnose.model import Model
-from metaecg.diagnose.predictor import Predictor
 from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode
@@ -27,24 +26,22 @@ EPISODES = 1000
 
 
 def recalibrate(
-    calibration: Calibration,
-    predictor: Predictor,
-    library: Library,
-    part: protocols.Split,
-    plan: Plan = PLAN,
-    background: Background | None = None,
+    model: Model, library: Library, part: protocols.Split, plan: Plan = PLAN
 ) -> Calibration:
-    """Fits a calibration anew on part of another archive; what the model was trained on stays.
+    """Fits a model's calibration anew on part of another archive.
+
+    What the calibration says of the records that the model was trained on stays.
 
     Raises:
       MetaecgError: the part cannot fill episodes of any kind.
     """
-    drawn = [*draw(library, part, predictor.limits, plan)]
-    embeddings = embed(predictor, library, part.rows)
-    fitted = fit_rows(calibration, predictor, embeddings, drawn)
-    if background is None:
+    drawn = [*draw(library, part, model.predictor.limits, plan)]
+    embeddings = embed(model.predictor, library, part.rows)
+    fitted = fit_rows(model.calibration, model.predictor, embeddings, drawn)
+    placed = model.placed(embeddings)
+    if placed is None:
         return fitted
-    unlike = (unlike_by_level(background.place(embeddings), some) for some in drawn)
+    unlike = (unlike_by_level(placed, some) for some in drawn)
     return fitted._replace(rows=tuple(r._replace(unlike=u) for r, u in zip(fitted.rows, unlike)))
 
 
