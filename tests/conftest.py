@@ -2,6 +2,9 @@
 
 import os
 
+# Before numpy starts: several tests run at a time, and threads of each would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import jax
 import jax.numpy as jnp
 import numpy as np

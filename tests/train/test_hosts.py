@@ -81,6 +81,7 @@ def test_two_processes_train_checkpoint_and_resume_as_one(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_process_may_have_a_library_of_its_own(tmp_path):
     for process in (0, 1):
         (tmp_path / f"host{process}").mkdir()

@@ -71,6 +71,7 @@ def test_an_artefact_becomes_onnx(written):
     assert off.max() < 1e-5
 
 
+@pytest.mark.slow
 def test_an_artefact_of_one_example_a_class_is_compared_with_its_run(tmp_path):
     config = settings.default()
     config.update({"learner": "snail", "way": 2, "shot": 1})

@@ -86,6 +86,7 @@ def test_reptile_trains_a_head(settings, encoder, tmp_path):
     assert_learned(moved, losses)
 
 
+@pytest.mark.slow
 def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp_path):
     more = f"{QUICK},labels=conditions,update_rule=trajectory,steps=20"
     moved, losses = learn(config(settings, more), tmp_path)
@@ -95,6 +96,7 @@ def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp
     assert trained.load(tmp_path).facts["classes"]["train"] == ["A", "B", "C"]
 
 
+@pytest.mark.slow
 def test_patients_held_out_by_conditions_are_unknown_to_what_it_starts_from(
     settings, encoder, tmp_path
 ):
@@ -116,6 +118,7 @@ def rows_drawn(config, folder, data):
     return [loop.visited(job, 4, stream) for stream in (0, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["episodic", "trajectory", "reptile"])
 def test_no_stage_and_no_roll_back_draws_what_was_drawn_before(settings, encoder, tmp_path, rule):
     """Neither the stages of a run, nor a run and the one that starts from it."""
@@ -140,6 +143,7 @@ def test_a_roll_back_of_conditions_draws_other_sequences(settings, tmp_path):
     assert not (one == other).all(axis=(1, 2)).any()
 
 
+@pytest.mark.slow
 def test_a_second_training_is_refused_and_a_killed_one_leaves_no_lock(settings, tmp_path):
     work = config(settings, ",learner=protonet,pretrain.steps=0")
     held = "import sys, time; from pathlib import Path; from experiments.runs import workdir\n"
