@@ -4,8 +4,9 @@
         [--workdir=DIR|--artefact=FILE] [--output=out.json] [--report=out.html]
 
 The support is a folder with one sub-folder of recordings for each diagnosis, or a CSV file with the
-columns path and label. Without --workdir and --artefact, the diagnoser that comes with the package
-is used. What a file does not say is asked for: --hz, --units, --leads.
+columns path and label. Without --workdir and --artefact, a model that comes with the package is
+used, one for fewer leads where a recording or an example lacks some of the twelve. What a file does
+not say is asked for: --hz, --units, --leads.
 """
 
 import json
@@ -37,25 +38,28 @@ def define_flags() -> None:
 def main(_) -> int:
     command_line.need("support", "query")
     model_flags.check_error_rate()
-    from metaecg.diagnose import answers  # jax takes a second to import
+    from metaecg.diagnose import answers, few_leads  # jax takes a second to import
 
-    unsaid = given()
-    model = load(FLAGS.workdir, FLAGS.artefact, FLAGS.library)
-    support = Path(FLAGS.support).expanduser()
-    found = answers.answer(model, support, FLAGS.query, unsaid, FLAGS.error_rate)
-    print(answers.as_text(found))
+    asked = Path(FLAGS.support).expanduser(), FLAGS.query, given(), FLAGS.error_rate
+    if FLAGS.workdir or FLAGS.artefact:
+        model = load(FLAGS.workdir, FLAGS.artefact, FLAGS.library)
+        found = [answers.answer(model, *asked)]
+    else:
+        found = answers.answer_by_leads(few_leads.suiting, *asked)
+    print("\n\n".join(map(answers.as_text, found)))
     if FLAGS.output:
-        content = answers.as_json(found, model.provenance)
+        content = answers.as_json(*found)
         text = json.dumps(content, indent=1, ensure_ascii=False)
         Path(FLAGS.output).expanduser().write_text(text, encoding="utf-8")
     if FLAGS.report:
         from metaecg.figures import report  # so does matplotlib
 
-        page = report.diagnosis_page(found, model)
+        page = report.diagnosis_page(*found)
         Path(FLAGS.report).expanduser().write_text(page, encoding="utf-8")
-    for failure in found.failed:
+    failed = [failure for each in found for failure in each.failed]
+    for failure in failed:
         print(f"error: {failure['error']}", file=sys.stderr)
-    return 1 if found.failed else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -123,6 +123,7 @@ DIAGNOSIS = (
     "artefact",
     "plain",
     "measurements",
+    "few_leads",
 )
 READING = ("support", "answers")
 

@@ -4,7 +4,7 @@ found = answers.answer(model, Path("support"), ["query.csv"])
 print(answers.as_text(found))
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from metaecg import NOTICE
 from metaecg.data.readers.given_by_user import Given
+from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.diagnose import measurements
 from metaecg.diagnose import support as files
 from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
@@ -35,6 +36,8 @@ class Answers(NamedTuple):
       error_rate: that was asked for.
       by_diagnosis: the plausible sets were calibrated for each diagnosis, not for all together.
       measured: intervals and axis of each query; they play no part in its diagnosis.
+      model: what diagnosed.
+      reading: which leads were read and why, where it is not all that the model was to read.
     """
 
     support: Sequence[Example]
@@ -45,6 +48,8 @@ class Answers(NamedTuple):
     error_rate: float = 0.1
     by_diagnosis: bool = False
     measured: Sequence[Measured] = ()
+    model: Model | None = None
+    reading: str = ""
 
 
 def answer(
@@ -66,19 +71,84 @@ def answer(
     Raises:
       MetaecgError: an example cannot be read, or no query can, or there are too few or too many.
     """
+    listed, paths = files.list_support(support), files.list_queries(queries)
+    found = _answer(model, listed, paths, given, error_rate)
+    _check_some(found.queries, found.failed)
+    return found
+
+
+def answer_by_leads(
+    choose: Callable[[frozenset[str]], Model],
+    support: Path,
+    queries: Sequence[str],
+    given: Given = _NOTHING,
+    error_rate: float = 0.1,
+) -> list[Answers]:
+    """Reads everything, and diagnoses each query by a model that suits the leads that are there.
+
+    Args:
+      choose: the model for the standard leads that a query and all examples have, such as
+        `few_leads.suiting`.
+      support, queries, given, error_rate: as of `answer`.
+
+    Returns:
+      An item for each model that was chosen, the one of the most leads first.
+
+    Raises:
+      MetaecgError: as of `answer`.
+    """
     paths, listed = files.list_queries(queries), files.list_support(support)
+    every = choose(frozenset(STANDARD_LEADS))
+    seconds = every.form.samples / every.form.hz
+    common = frozenset(STANDARD_LEADS).intersection(
+        *(files.leads_of(path, given, seconds) for path, _ in listed)
+    )
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for path in paths:
+        try:
+            there = common & files.leads_of(path, given, seconds)
+        except (MetaecgError, OSError):  # said when it is read
+            there = common
+        groups.setdefault(choose(there).form.leads, []).append(path)
+    found = []
+    for leads, group in sorted(groups.items(), key=lambda item: -len(item[0])):
+        answers = _answer(choose(frozenset(leads)), listed, group, given, error_rate)
+        if len(leads) < len(every.form.leads):
+            reading = (
+                f"{' '.join(leads)} alone were read, the leads that all examples and these "
+                "recordings have; what is stated holds for these leads"
+            )
+            answers = answers._replace(reading=reading)
+        found.append(answers)
+    _check_some(
+        [query for each in found for query in each.queries],
+        [failure for each in found for failure in each.failed],
+    )
+    return found
+
+
+def _answer(
+    model: Model,
+    listed: Sequence[tuple[Path, str]],
+    queries: Sequence[Path],
+    given: Given,
+    error_rate: float,
+) -> Answers:
     examples = [(files.read(path, model.form, given), label) for path, label in listed]
     good, failed = [], []
-    for path in paths:
+    for path in queries:
         try:
             good.append(files.read(path, model.form, given))
         except (MetaecgError, OSError) as error:
             said = " ".join(files.shown(str(error)).split())
             failed.append({"recording": files.shown(path), "error": said})
-    if not good:
+    return diagnose(model, examples, good, error_rate)._replace(failed=failed)
+
+
+def _check_some(queries: Sequence[Read], failed: Sequence[dict[str, str]]) -> None:
+    if not queries:
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         raise MetaecgError(f"{failed[0]['error']}{more}")
-    return diagnose(model, examples, good, error_rate)._replace(failed=failed)
 
 
 def diagnose(
@@ -98,29 +168,47 @@ def diagnose(
     measured = [
         measurements.measure(query.signal, model.form.hz, model.form.leads) for query in queries
     ]
-    return Answers(support, queries, found, general, (), error_rate, by_diagnosis, measured)
+    return Answers(support, queries, found, general, (), error_rate, by_diagnosis, measured, model)
 
 
-def as_json(answers: Answers, provenance: dict[str, Any]) -> dict[str, Any]:
-    """All that was found, with names in place of rows, for `json.dumps`."""
+def as_json(*found: Answers) -> dict[str, Any]:
+    """All that was found, with names in place of rows, for `json.dumps`.
+
+    Args:
+      *found: the answers of one model or of several; the provenance is of the first, and so are
+        what was done to the examples and the warnings about them.
+    """
+    first = found[0]
+    provenance = first.model.provenance if first.model else {}
     return {
         "note": NOTICE,
-        "error_rate": answers.error_rate,
+        "error_rate": first.error_rate,
         # What the model was trained on, recording by recording, is in its own file.
         "provenance": {key: value for key, value in provenance.items() if key != "ancestry"},
         "support": [
             {"recording": r.path, "label": label, "notes": [note.text for note in r.notes]}
-            for r, label in answers.support
+            for r, label in first.support
         ],
-        "warnings": list(answers.warnings),
+        "warnings": list(first.warnings),
         "diagnoses": [
-            _as_json(diagnosis, query, answers.support) | {"measurements": measured.as_json()}
+            _as_json(diagnosis, query, each.support)
+            | {"measurements": measured.as_json(), "read_by": _reader(each)}
+            for each in found
             for diagnosis, query, measured in zip(
-                answers.diagnoses, answers.queries, answers.measured, strict=True
+                each.diagnoses, each.queries, each.measured, strict=True
             )
         ],
-        "failed": list(answers.failed),
+        "failed": [failure for each in found for failure in each.failed],
     }
+
+
+def _reader(answers: Answers) -> dict[str, Any]:
+    """Which leads were read, by which exported model, and why."""
+    if answers.model is None:
+        return {}
+    known = answers.model.provenance
+    leads = {"leads": list(answers.model.form.leads), "artefact": known.get("artefact")}
+    return leads | ({"why": answers.reading} if answers.reading else {})
 
 
 def _as_json(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> dict[str, Any]:
@@ -152,6 +240,8 @@ def as_text(answers: Answers) -> str:
             answers.diagnoses, answers.queries, answers.measured, strict=True
         )
     ]
+    if answers.reading:
+        parts.append(f"note: {answers.reading}")
     if answers.warnings:
         parts.append("\n".join(f"warning: {warning}" for warning in answers.warnings))
     if any(diagnosis.error_rate is not None for diagnosis in answers.diagnoses):

@@ -9,6 +9,8 @@ import numpy as np
 
 from metaecg.data.readers import recognise, recordings
 from metaecg.data.readers.given_by_user import Given
+from metaecg.data.readers.lead_names import STANDARD_LEADS
+from metaecg.data.readers.leads import complete
 from metaecg.data.readers.notes import Note
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.sources.listing import read_csv
@@ -111,6 +113,24 @@ def read(path: Path, form: Form, given: Given, most: int = MOST_WINDOWS) -> Read
     recording = recordings.read(path, **given._asdict(), seconds=most * seconds)
     signals, notes = windows(recording, form, most)
     return Read(shown(path), shown(path.name), signals[0], recording.hz, notes, (*signals[1:],))
+
+
+def leads_of(path: Path, given: Given, seconds: float, most: int = MOST_WINDOWS) -> frozenset[str]:
+    """The standard leads that a recording has or that its limb leads determine.
+
+    A lead that never changes in one of the windows of `seconds` that would be read is not there.
+
+    Raises:
+      MetaecgError: it cannot be read.
+      OSError: the file cannot be opened.
+    """
+    recording = recordings.read(path, **given._asdict(), seconds=most * seconds)
+    there = set(STANDARD_LEADS)
+    for piece in recordings.windows(recording, seconds, most):
+        signal, names, _ = complete(piece.signal, piece.leads, STANDARD_LEADS)
+        changes = np.fmax.reduce(signal) > np.fmin.reduce(signal)
+        there &= {name for name, changed in zip(names, changes) if changed}
+    return frozenset(there)
 
 
 def windows(

@@ -1,7 +1,7 @@
 """The pages of a diagnosis and of an evaluation: what was answered, on what grounds, how surely."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from metaecg.diagnose.answers import Answers
 from metaecg.diagnose.diagnoser import Diagnosis, Evidence
 from metaecg.diagnose.measurements import Measured, measure
-from metaecg.diagnose.model import Form, Model
+from metaecg.diagnose.model import Form
 from metaecg.diagnose.support import Example, Read
 from metaecg.figures import plots
 from metaecg.figures.measured import beside_examples
@@ -32,17 +32,15 @@ WORST = 5
 """Classes listed as the worst."""
 
 
-def diagnosis_page(answers: Answers, model: Model) -> str:
+def diagnosis_page(*found: Answers) -> str:
     """The page of `experiments.diagnose`: each query with its answer and the grounds for it.
 
     Args:
-      answers: what was found.
-      model: what found it; its provenance is shown as a table.
+      *found: the answers of one model or of several; where each model comes from is shown.
 
     Returns:
       Self-contained HTML; about 0.1 MB for each ECG of 10 s at 100 Hz.
     """
-    found = list(zip(answers.queries, answers.diagnoses, answers.measured, strict=True))
     rows = [
         (
             query.name,
@@ -51,22 +49,32 @@ def diagnosis_page(answers: Answers, model: Model) -> str:
             f"{max(each.probs):.0%}",
             len(each.warnings),
         )
-        for query, each, _ in found
+        for answers in found
+        for query, each in zip(answers.queries, answers.diagnoses)
     ]
     head = ("recording", "answer", "plausible", "highest probability", "warnings")
-    form, support = model.form, answers.support
-    shown = {e.example for each in answers.diagnoses for e in _most(each)}
-    examples = {n: measure(support[n][0].signal, form.hz, form.leads) for n in sorted(shown)}
+    support = found[0].support
+    warnings = [text for answers in found for text in (answers.reading, *answers.warnings) if text]
     return render(
         "diagnosis.html",
         title="Few-shot ECG diagnosis",
         overview=Table(head, rows, numbers=2),
-        examples=answers.support,
-        candidates=Counter(label for _, label in answers.support),
-        warnings=answers.warnings,
-        cases=[_case(*each, support, form, examples) for each in found],
-        provenance=details(model.origin),
+        examples=support,
+        candidates=Counter(label for _, label in support),
+        warnings=[*dict.fromkeys(warnings)],
+        cases=[case for answers in found for case in _cases(answers)],
+        provenances=[details(answers.model.origin) for answers in found if answers.model],
     )
+
+
+def _cases(answers: Answers) -> Iterator[dict[str, Any]]:
+    """What is shown of each query of one model."""
+    assert answers.model is not None
+    form, support = answers.model.form, answers.support
+    shown = {e.example for each in answers.diagnoses for e in _most(each)}
+    examples = {n: measure(support[n][0].signal, form.hz, form.leads) for n in sorted(shown)}
+    for each in zip(answers.queries, answers.diagnoses, answers.measured, strict=True):
+        yield _case(*each, support, form, examples)
 
 
 def _case(

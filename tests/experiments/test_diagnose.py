@@ -277,7 +277,7 @@ def test_names_in_any_encoding_are_read_and_shown(model, case):
     other = query.rename(query.with_name(os.fsdecode(b"caf\xe9.csv")))
     found = answer(model, support, [str(other)])
     assert found.diagnoses[0].labels == ("slow", "\\xdcberleitung")
-    text, content = answers.as_text(found), answers.as_json(found, {})
+    text, content = answers.as_text(found), answers.as_json(found)
     for shown in (text, json.dumps(content, ensure_ascii=False)):
         assert "caf\\xe9.csv" in shown.replace("\\\\", "\\")
         shown.encode("utf-8")
@@ -320,7 +320,7 @@ def test_each_thing_is_said_once(model, case):
     text = answers.as_text(found)
     assert text.count("MISSING LEADS") == 1
     assert "in about" not in text  # no rate is stated
-    content = answers.as_json(found, {})
+    content = answers.as_json(found)
     assert [d["error_rate"] for d in content["diagnoses"]] == [None, None]
     assert content["warnings"] == list(found.warnings)
 
@@ -395,7 +395,7 @@ def test_bad_arguments_end_in_one_line(file, tmp_path):
 
 def test_intervals_are_said_and_written_beside_the_answer(model, case):
     found = answer(model, case[0], [str(case[1])])
-    (content,) = answers.as_json(found, {})["diagnoses"]
+    (content,) = answers.as_json(found)["diagnoses"]
     measured = content["measurements"]
     assert measured["rate"] == {"value": pytest.approx(114, abs=1), "unit": "/min"}
     assert measured["PR"]["value"] is None

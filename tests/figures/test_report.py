@@ -73,8 +73,8 @@ def diagnosis_page(cases, support, provenance=None, hz=100.0, warnings=()):
     form = Form(hz, len(queries[0].signal), LEADS)
     model = Model(Predictor(lambda x: x, lambda x: x), known, form, provenance or {})
     measured = [measure(query.signal, hz, LEADS) for query in queries]
-    found = Answers(support, queries, diagnoses, warnings, measured=measured)
-    return report.diagnosis_page(found, model)
+    found = Answers(support, queries, diagnoses, warnings, measured=measured, model=model)
+    return report.diagnosis_page(found)
 
 
 SUPPORT = [

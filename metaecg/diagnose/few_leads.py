@@ -1,0 +1,45 @@
+"""The models that come with the package for recordings of fewer than twelve leads.
+
+`shipped/few_leads/` has an artefact for each of some sets of leads, named by them: `I_II.metaecg`
+reads I and II. Each has a calibration of its own, so that it states rates for its leads.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from metaecg.diagnose import artefact
+from metaecg.diagnose.model import Model
+
+FOLDER = "few_leads"
+
+
+def sets() -> dict[frozenset[str], Path]:
+    """The sets of leads that a model comes for, each with its file."""
+    found = sorted((artefact.shipped_path().parent / FOLDER).glob("*.metaecg"))
+    return {frozenset(path.stem.split("_")): path for path in found}
+
+
+def suiting(leads: Iterable[str]) -> Model:
+    """The model that comes with the package and reads the most of some leads.
+
+    Args:
+      leads: usual names of the leads that all recordings have.
+
+    Returns:
+      The model of twelve leads where they are there, or where no other suits either.
+
+    Raises:
+      ArtefactError: no model comes with this installation.
+    """
+    there = frozenset(leads)
+    every = _read(artefact.shipped_path())
+    if there.issuperset(every.form.leads):
+        return every
+    possible = [names for names in sets() if names <= there]
+    return _read(sets()[max(possible, key=len)]) if possible else every
+
+
+@cache
+def _read(path: Path) -> Model:
+    return artefact.read(path)
