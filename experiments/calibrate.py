@@ -163,8 +163,7 @@ def _measure_run() -> None:
 def _measure_artefact() -> None:
     if FLAGS.library is None:
         raise MetaecgError("an exported model needs --library: the archive to measure on")
-    path = Path(FLAGS.artefact) if FLAGS.artefact else artefact.shipped_path()
-    path = path.expanduser()
+    path = model_flags.artefact_path(FLAGS.artefact, FLAGS.library)
     model, library = artefact.read(path), open_library(Path(FLAGS.library).expanduser())
     model.form.check(library)
     known = ancestry.of_provenance(model.provenance)

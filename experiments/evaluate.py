@@ -101,7 +101,7 @@ def main(_) -> None:
     folders = [Path(f).expanduser() for f in (*given, *FLAGS.compare)]
     loaded = {name: trained.load(folder) for name, folder in _names(folders).items()}
     if not FLAGS.workdir:
-        file = Path(FLAGS.artefact).expanduser() if FLAGS.artefact else artefact.shipped_path()
+        file = model_flags.artefact_path(FLAGS.artefact, FLAGS.library)
         loaded = {file.stem: trained.of_artefact(artefact.read(file)), **loaded}
     joined = {f: trained.load(Path(f).expanduser()) for f in FLAGS.ensemble}
     main_run = next(iter(loaded.values()))

@@ -88,7 +88,7 @@ def main(_) -> int:
             "give examples of what is sought by --support, or ids of the library by --positives"
         )
     given = model_flags.given()
-    model = model_flags.load(FLAGS.workdir, FLAGS.artefact)
+    model = model_flags.load(FLAGS.workdir, FLAGS.artefact, asked=FLAGS.library)
     if FLAGS.library:
         opened = archives.open_prepared(model, FLAGS.library)
     else:

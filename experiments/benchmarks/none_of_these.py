@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments.runs import command_line
+from experiments.runs import command_line, model_flags
 from experiments.tables import markdown
 from metaecg.data import protocols
 from metaecg.data.library import open_library
@@ -125,7 +125,7 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-    path = Path(FLAGS.artefact).expanduser() if FLAGS.artefact else artefact.shipped_path()
+    path = model_flags.artefact_path(FLAGS.artefact)
     model, library = artefact.read(path), open_library(Path(FLAGS.library).expanduser())
     if model.background is None:
         raise MetaecgError(f"{path}: it has no background; see metaecg calibrate --refine")

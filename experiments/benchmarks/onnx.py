@@ -15,9 +15,9 @@ from absl import flags
 
 from experiments import export
 from experiments.benchmarks import timing
-from experiments.runs import machine
+from experiments.runs import machine, model_flags
 from metaecg.data.library import open_library
-from metaecg.diagnose import artefact, calibration, fitting
+from metaecg.diagnose import calibration, fitting
 from metaecg.diagnose.model import Model
 from metaecg.types import Episode
 
@@ -27,7 +27,7 @@ FLAGS = flags.FLAGS
 def main(_) -> None:
     import onnxruntime
 
-    path = Path(FLAGS.artefact).expanduser() if FLAGS.artefact else artefact.shipped_path()
+    path = model_flags.artefact_path(FLAGS.artefact)
     model, learner, variables = export.load(None, path)
     content, _ = export.as_onnx(model, learner, variables)
     library = open_library(Path(FLAGS.library).expanduser())

@@ -43,8 +43,16 @@ def check_error_rate() -> None:
         raise MetaecgError(f"--error_rate={FLAGS.error_rate:g}: must be between 0 and 1")
 
 
-def load(workdir: str | None, file: str | None, library: str | None = None) -> "Model":
-    """Loads a trained run, an artefact, or the artefact that comes with the package.
+def load(
+    workdir: str | None, file: str | None, library: str | None = None, asked: str | None = None
+) -> "Model":
+    """Loads a trained run, an artefact, or an artefact that comes with the package.
+
+    Args:
+      workdir: the folder of the run.
+      file: the artefact.
+      library: of the run, if it has moved.
+      asked: a library; if neither a run nor an artefact is named, its leads choose the artefact.
 
     Raises:
       MetaecgError: both are named, or none is and none comes with the package.
@@ -57,7 +65,27 @@ def load(workdir: str | None, file: str | None, library: str | None = None) -> "
         return models.load(Path(workdir).expanduser(), library).model
     from metaecg.diagnose import artefact
 
-    return artefact.read(Path(file).expanduser()) if file else artefact.shipped()
+    return artefact.read(artefact_path(file, asked))
+
+
+def artefact_path(file: str | None, asked: str | None = None) -> Path:
+    """An artefact that is named, or the one that comes with the package.
+
+    Args:
+      file: what --artefact says.
+      asked: a library; if no artefact is named, that for its leads is taken.
+
+    Raises:
+      MetaecgError: none is named and none comes with the package, or there is no such library.
+    """
+    from metaecg.data.library import open_library
+    from metaecg.diagnose import artefact, few_leads
+
+    if file:
+        return Path(file).expanduser()
+    if asked:
+        return few_leads.path_for(open_library(Path(asked).expanduser(), verify=False).leads)
+    return artefact.shipped_path()
 
 
 def given() -> Given:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.diagnose import artefact
 from metaecg.diagnose.model import Model
 
@@ -20,24 +21,32 @@ def sets() -> dict[frozenset[str], Path]:
     return {frozenset(path.stem.split("_")): path for path in found}
 
 
-def suiting(leads: Iterable[str]) -> Model:
-    """The model that comes with the package and reads the most of some leads.
+def path_for(leads: Iterable[str]) -> Path:
+    """The file of the model that comes with the package and reads the most of some leads.
 
     Args:
       leads: usual names of the leads that all recordings have.
 
     Returns:
-      The model of twelve leads where they are there, or where no other suits either.
+      That of the model of twelve leads where they are there, or where no other suits either.
 
     Raises:
       ArtefactError: no model comes with this installation.
     """
     there = frozenset(leads)
-    every = _read(artefact.shipped_path())
-    if there.issuperset(every.form.leads):
-        return every
     possible = [names for names in sets() if names <= there]
-    return _read(sets()[max(possible, key=len)]) if possible else every
+    if there.issuperset(STANDARD_LEADS) or not possible:
+        return artefact.shipped_path()
+    return sets()[max(possible, key=len)]
+
+
+def suiting(leads: Iterable[str]) -> Model:
+    """The model of `path_for`, which is read once.
+
+    Raises:
+      ArtefactError: no model comes with this installation.
+    """
+    return _read(path_for(leads))
 
 
 @cache
