@@ -30,6 +30,7 @@ from experiments.runs import archives, command_line, model_flags
 from experiments.tables import markdown
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
+from metaecg.figures import plots
 from metaecg.search import probability
 from metaecg.search.archive import Archive
 
@@ -147,6 +148,8 @@ def main(_) -> None:
         print(code, *at80, file=sys.stderr)
         write(measured, FLAGS.output)
         write(quartiles(curves), FLAGS.curves)
+    if FLAGS.figure:
+        plots.reading_curves(quartiles(curves)).savefig(Path(FLAGS.figure).expanduser())
     names = ("precision@20", *(f"found@{at}" for at in AT), "read@80", "read@95")
     body = []
     for reader in READERS:  # means over the statements, medians of read@…
@@ -179,4 +182,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "of the draws")
     flags.DEFINE_string("output", None, "CSV file of all rows")
     flags.DEFINE_string("curves", None, "CSV file of found against read")
+    flags.DEFINE_string("figure", None, "SVG or PNG file of the same")
     command_line.run(main)

@@ -35,6 +35,7 @@ __all__ = [
     "learning_curves",
     "per_class_bars",
     "probabilities",
+    "reading_curves",
     "shots_curve",
     "trajectory",
 ]
@@ -182,6 +183,38 @@ def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         panels[1].yaxis.set_major_formatter(PercentFormatter(1, None))
     panels[-1].set_xlabel("step")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+@styled
+def reading_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """What a reader of an archive has found after reading a share of it, a line for each reader.
+
+    Args:
+      rows: each with `reader`, `read` (a share of the archive, above 0), and `lower quartile`,
+        `median` and `upper quartile` of the shares of the cases that were found. Those of the first
+        reader are drawn with the area between the quartiles.
+    """
+    figure, axes = one_plot(height=95)
+    names = list(dict.fromkeys(row["reader"] for row in rows))
+    for i, name in enumerate(names):
+        mine = [row for row in rows if row["reader"] == name]
+        read, low, median, high = (
+            np.array([row[key] for row in mine], float)
+            for key in ("read", "lower quartile", "median", "upper quartile")
+        )
+        style: dict[str, Any] = {"color": COLOURS[i % 7], "linestyle": DASHES[i % 3]}
+        axes.plot(read, median, label=plain(name), linewidth=1.6, **style)
+        if i == 0:
+            axes.fill_between(read, low, high, color=COLOURS[0], alpha=0.15, linewidth=0)
+    shares = sorted({float(row["read"]) for row in rows})
+    axes.plot(shares, shares, color="#555555", linestyle=":", linewidth=1, label="random order")
+    axes.set_xscale("log")
+    axes.set(xlabel="share of the archive that was read", ylabel="share of the cases found")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, None))
+    axes.set_ylim(0, 1)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 

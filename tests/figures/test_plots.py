@@ -109,11 +109,31 @@ def figures():
     yield plots.confusion(np.array([[3, 1, 0], [0, 0, 0], [1, 1, 2]]), labels)
     yield plots.calibration([0.5, 0.7, 0.9], [0.5, 0.6, 0.8], [10, 0, 30], title="5-way")
     yield plots.learning_curves(rows)
+    yield plots.reading_curves(read("review$a$"))
     yield plots.per_class_bars(dict.fromkeys(labels, 0.3), chance=0.2)
     yield plots.probabilities(labels, i[:3] / 3, i[:3] / 4, i[:3] / 2, marked=labels[:1])
     yield plots.episode(np.zeros((2, 1, 50)), np.zeros(50), 100, labels[:2], truth="a$b$c")
     yield plots.trajectory(i, i + 1, i, star=2.0)
     yield plots.attention(np.full((2, 4), 0.25), ("b", "a$", "b", "a$"), ("q1", "q2"))
+
+
+def read(*readers):
+    """Found after reading 1 % and 10 %."""
+    shares = {"lower quartile": 0.2, "median": 0.4, "upper quartile": 0.5}
+    return [
+        {"reader": name, "read": at, **{key: at + share for key, share in shares.items()}}
+        for name in readers
+        for at in (0.01, 0.1)
+    ]
+
+
+def test_reading_curves_draw_the_medians_and_random_order():
+    axes = plots.reading_curves(read("review", "oracle")).axes[0]
+    drawn = {line.get_label(): line.get_xydata().round(9).tolist() for line in axes.lines}
+    assert drawn["oracle"] == drawn["review"] == [[0.01, 0.41], [0.1, 0.5]]
+    assert drawn["random order"] == [[0.01, 0.01], [0.1, 0.1]]
+    (area,) = axes.collections
+    np.testing.assert_allclose(area.get_paths()[0].get_extents().extents, [0.01, 0.21, 0.1, 0.6])
 
 
 def test_every_figure_is_drawn_labelled_and_leaves_nothing_behind(tmp_path):
