@@ -16,7 +16,7 @@ def get_config(arguments: str | None = None):
     config.snail.closed_form = "ridge"
     config.snail.attention = "32x32+64x64+64x64"
     config.snail.filters = 32
-    config.steps, config.batch = 600, 16
-    config.learning_rate = 3e-4
-    config.validate_every = 50
+    config.steps, config.batch = 120, 4
+    config.learning_rate = 1e-4
+    config.validate_every = 40
     return settings.with_arguments(config, arguments)
