@@ -9,6 +9,8 @@ from experiments.configs import settings
 from experiments.configs.defaults import TABLE, Setting
 from metaecg.errors import MetaecgError
 
+flags.disclaim_key_flags()  # they belong to the command: its --help lists them
+
 
 def define() -> None:
     """Defines the flags; their values are read by `config`."""

@@ -22,6 +22,7 @@ from metaecg.search.question import Example
 from metaecg.search.recordings import Recordings
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # they belong to the command: its --help lists them
 
 
 class Opened(NamedTuple):
@@ -56,7 +57,7 @@ def define_flags() -> None:
         "sought", None, "Which sub-folder or label is sought, where there are several."
     )
     flags.DEFINE_list("positives", [], "Ids of records of the library that are what is sought.")
-    flags.DEFINE_list("negatives", [], "Ids of records of the library that are not.")
+    flags.DEFINE_list("negatives", [], "Ids of records of the library that are not it.")
     model_flags.define_given()
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from metaecg.diagnose.model import Model
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # they belong to the command: its --help lists them
 
 
 def define_model() -> None:

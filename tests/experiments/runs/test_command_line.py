@@ -159,3 +159,13 @@ sys.exit(str([m for m in ("jax", "scipy.signal", "matplotlib") if m in sys.modul
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [("train", ["--config:"]), ("find", ["--support:", "--hz:"]), ("calibrate", ["--artefact:"])],
+)
+def test_help_lists_the_flags_that_commands_share(command, named):
+    line = [sys.executable, "-m", "experiments", command, "--help"]
+    helped = subprocess.run(line, cwd=ROOT, capture_output=True, text=True).stdout
+    assert [name for name in named if name not in helped] == []
