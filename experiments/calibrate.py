@@ -119,7 +119,11 @@ def define_flags() -> None:
     flags.DEFINE_list("shots", [], "Numbers of examples, such as 1,5,10; all if left out.")
     flags.DEFINE_float("error_rate", 0.1, "The stated rate of misses and of wrong answers.")
     flags.DEFINE_string("refit", None, "The file to write --artefact to, with a new calibration.")
-    flags.DEFINE_string("refine", None, "As --refit, with what a calibration lacks.")
+    flags.DEFINE_string(
+        "refine",
+        None,
+        "The file to write --artefact to, with bounds of many episodes and a background.",
+    )
     flags.DEFINE_boolean("seen", False, "Asks statements that the model was trained on, too.")
     flags.DEFINE_string(
         "sites", None, "A CSV file of id,site: the hospital or device of each record."

@@ -2,7 +2,8 @@
 
     python -m experiments.prepare --source=ptbxl --input=ptbxl --output=libraries/ptbxl
     python -m experiments.prepare --source=wfdb --input=records --output=libraries/mine --hz=100
-    python -m experiments.prepare --source=csv --input=files --units=uV --output=libraries/mine
+    python -m experiments.prepare --source=csv --input=files --output=libraries/mine
+        --file_hz=500 --units=uV
     python -m experiments.prepare --source=ludb --input=ludb --output=libraries/ludb
     python -m experiments.prepare --source=cinc2017 --input=cinc2017 --output=libraries/cinc2017
     python -m experiments.prepare --source=synthetic --patients=2000 --output=libraries/synthetic
@@ -10,7 +11,7 @@
 The source csv is for single files of any other format: CSV, TSV, NPY, NPZ, MAT, EDF, DICOM, GE
 MUSE, Philips and HL7 XML, SCP-ECG or ISHNE. Records that cannot be used are listed with their
 reason in the library's quarantine.csv. The diagnoser that comes with the package, and the
-configurations, read 12 leads of 10 s at 100 Hz.
+configurations for PTB-XL, read 12 leads of 10 s at 100 Hz.
 """
 
 import math
@@ -257,7 +258,7 @@ def _summary(library: lib.Library, done: Imported, seconds: float) -> str:
         f"{FLAGS.output}: {len(library)} records of {library.patients.max() + 1} patients, "
         f"{(totals > 0).sum()} statements, {length:g} s at {library.hz:g} Hz, "
         f"leads {' '.join(library.leads)}",
-        f"quarantined {done.quarantined} (quarantine.csv), with remarks "
+        f"quarantined {done.quarantined} (quarantine.csv), with notes "
         f"{sum(map(bool, library.notes))} (records.csv)",
         f"{seconds:.1f} s, {len(library) / seconds:.0f} records/s",
         *(f"note: {remark}" for remark in (*done.remarks, *_other_form(library))),

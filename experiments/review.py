@@ -49,7 +49,7 @@ def define_flags() -> None:
         "port", 0, "To listen on, on this machine alone; 0 takes a free one.", lower_bound=0
     )
     flags.DEFINE_string("export", None, "A folder to write what was found to, instead of reading.")
-    flags.DEFINE_string("label", "sought", "What is sought is called in what is written.")
+    flags.DEFINE_string("label", "sought", "The label that --export gives to what was found.")
 
 
 def open_session(folder: Path) -> tuple[archives.Opened, Session, log.Log]:
