@@ -167,10 +167,13 @@ def fit_rows(
     """As `fit_calibration`; `partial` says what the model was trained on."""
     strange = float(np.quantile(partial.strangeness(embeddings), FAR))
     read = predictor.coordinates(embeddings)
+    # Between all once, by blocks: episodes ask for the same pairs again and again.
+    blocks = np.array_split(embeddings, -(-len(embeddings) // 1024))
+    apart = [partial.distances(some, embeddings).astype(np.float32) for some in blocks]
+    distances = np.concatenate(apart)
     rows = tuple(
         _fit_row(
-            partial,
-            embeddings,
+            distances,
             drawn,
             over_orders(predictor, read, drawn, orders, seed),
             of_supports(predictor, read, drawn),
@@ -180,20 +183,14 @@ def fit_rows(
     return partial._replace(rows=rows, strange=strange)
 
 
-def _fit_row(
-    partial: Calibration,
-    embeddings: np.ndarray,
-    drawn: Episode,
-    said: np.ndarray,
-    examples: np.ndarray,
-) -> Row:
+def _fit_row(apart: np.ndarray, drawn: Episode, said: np.ndarray, examples: np.ndarray) -> Row:
     way, shot = drawn.classes.shape[1], drawn.support.shape[1] // drawn.classes.shape[1]
     truth = drawn.query_slots
     temperature = _minimise(
         lambda t: surprise(mean_over_orders(calibrated(said, t), axis=1), truth)
     )
     probs = mean_over_orders(calibrated(said, temperature), axis=1)
-    distances = partial.distances(embeddings[drawn.query], embeddings[drawn.support])
+    distances = apart[drawn.query[:, :, None], drawn.support[:, None, :]]
     belongs = drawn.support_slots[:, None, :] == truth[:, :, None]
     bandwidth = _minimise(
         lambda h: -np.log((closeness(distances, h) * belongs).sum(-1) + 1e-12).mean()
