@@ -125,9 +125,11 @@ def adapt(
     signal, names, notes = complete(recording.signal, recording.leads, wanted)
     missing = [lead for lead in wanted if lead not in names]
     if len(missing) == len(wanted):
+        odd = [name for name in recording.leads if name not in steps.STANDARD_LEADS]
+        remedy = f"; if {odd[0]} is one of these, give --leads" if odd else ""
         raise RecordError(
             f"{recording.source}: has leads {' '.join(recording.leads)}, the model reads "
-            f"{' '.join(wanted)}"
+            f"{' '.join(wanted)}{remedy}"
         )
     start = signal[: math.ceil(target.seconds * recording.hz)]
     offsets = np.nan_to_num(np.nanmedian(start, axis=0)) if start.size else np.zeros(len(names))

@@ -401,7 +401,11 @@ def test_adapting_equals_what_prepare_does(tmp_path):
 @pytest.mark.parametrize(
     ("mv", "leads", "message"),
     [
-        (MV, ("a", "b", "c"), "r.csv: has leads a b c, the model reads I II"),
+        (
+            MV,
+            ("a", "b", "c"),
+            "r.csv: has leads a b c, the model reads I II; if a is one of these, give --leads",
+        ),
         (MV, ("I", "I", "II"), "r.csv: lead I is there 2 times"),
         (np.where(np.arange(2000)[:, None] < 100, np.nan, MV), LEADS, "r.csv: 0.4 s of samples"),
         (MV * 100, LEADS, r"r.csv: amplitude of \S+ mV is beyond"),
