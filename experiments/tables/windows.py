@@ -63,7 +63,7 @@ def main(_) -> None:
     protocol = protocols.load(FLAGS.protocol)
     split = protocols.split(library, protocol, "test")
     for remark in trained.check_unseen(
-        run, library, [split], name=path.name, remedy="measure it on others"
+        run, library, [split], name=path.name, remedy="give --seen", seen=FLAGS.seen
     ):
         print(f"note: {remark}")
     part = build.part(library, protocol, "test")
@@ -115,6 +115,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("library", None, "The library of long recordings to measure on.")
     flags.DEFINE_string("artefact", None, "The model; the package's for these leads if left out.")
     flags.DEFINE_string("protocol", None, "The name or the .json file of a protocol.")
+    flags.DEFINE_boolean("seen", False, "Asks classes that the model was trained on, too.")
     flags.DEFINE_integer("way", 4, "The classes of an episode.", lower_bound=2)
     flags.DEFINE_list("shots", ["1", "5", "10"], "The examples of a class.")
     flags.DEFINE_integer("episodes", 1000, "The episodes of each kind.", lower_bound=2)
