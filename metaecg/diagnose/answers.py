@@ -115,8 +115,8 @@ def answer_by_leads(
         answers = _answer(choose(frozenset(leads)), listed, group, given, error_rate)
         if len(leads) < len(every.form.leads):
             reading = (
-                f"{' '.join(leads)} alone were read, the leads that all examples and these "
-                "recordings have; what is stated holds for these leads"
+                f"leads read: {' '.join(leads)}, which all examples and these recordings have; a "
+                "model for these leads answered, and what is stated holds for it"
             )
             answers = answers._replace(reading=reading)
         found.append(answers)

@@ -92,7 +92,8 @@ def test_each_query_is_read_by_the_model_of_the_most_leads_that_it_and_all_examp
         "limb.csv": ("I", "II"),
         "strip.csv": ("II",),
     }
-    assert [each.reading.split(" alone")[0] for each in found] == ["", "I II", "II"]
+    said = [each.reading.split(",")[0] for each in found]
+    assert said == ["", "leads read: I II", "leads read: II"]
     told = {q.name: d for a in found for q, d in zip(a.queries, a.diagnoses)}
     assert told["whole.csv"].error_rate == told["strip.csv"].error_rate == 0.1
     assert told["chest.csv"].error_rate is None
@@ -102,7 +103,7 @@ def test_each_query_is_read_by_the_model_of_the_most_leads_that_it_and_all_examp
 def test_examples_of_fewer_leads_decide_too(tmp_path):
     (found,) = asked(tmp_path, LIMB, whole=STANDARD_LEADS)
     assert found.model.form.leads == ("I", "II")
-    assert "I II alone were read" in answers.as_text(found)
+    assert "note: leads read: I II," in answers.as_text(found)
     assert not found.warnings
 
 
@@ -117,7 +118,7 @@ def test_the_answer_is_that_of_the_chosen_model_and_says_so(tmp_path):
     assert whole["read_by"] == {"leads": list(STANDARD_LEADS), "artefact": str(STANDARD_LEADS)}
     assert strip["read_by"]["leads"] == ["II"]
     assert strip["read_by"]["artefact"] == "('II',)"
-    assert "II alone" in strip["read_by"]["why"]
+    assert "leads read: II," in strip["read_by"]["why"]
 
 
 def test_a_query_that_cannot_be_read_does_not_stop_the_others(tmp_path):
