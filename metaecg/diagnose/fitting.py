@@ -1,6 +1,7 @@
 """Fits a calibration on validation episodes."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -99,10 +100,14 @@ def embed(predictor: Predictor, library: Library, rows: np.ndarray) -> np.ndarra
     Returns:
       float32 [len(rows), D].
     """
-    embeddings = []
-    for block in np.resize(rows, (-(-len(rows) // _BATCH), _BATCH)):
-        embeddings.append(np.asarray(predictor.embed(library.without_offsets(block))))
-    return np.concatenate(embeddings)[: len(rows)]
+
+    def of_block(block: np.ndarray) -> np.ndarray:
+        return np.asarray(predictor.embed(library.without_offsets(block)))
+
+    # Two blocks at a time: where one waits for a single processor, the other uses those left.
+    with ThreadPoolExecutor(2) as pool:
+        blocks = np.resize(rows, (-(-len(rows) // _BATCH), _BATCH))
+        return np.concatenate([*pool.map(of_block, blocks)])[: len(rows)]
 
 
 def draw(library: Library, part: protocols.Split, limits: Limits, plan: Plan) -> Iterator[Episode]:
