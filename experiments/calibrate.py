@@ -180,7 +180,7 @@ def _measure_artefact() -> None:
     fitted_on = None
     if FLAGS.refine:
         remarks += unchecked(model, library, rules, "validation", seen=FLAGS.seen)
-        model = refining.refine(model, library, rules)
+        model = refining.refine(model, library, rules, progress=model_flags.by_kind)
     if FLAGS.refit:
         fitted_on, part = _parts(model, library, rules, part, remarks)
     about = provenance.report(known, library, part, {"artefact": model.provenance["artefact"]})
@@ -285,7 +285,7 @@ def _plan(query: int, seed: int = 0) -> Plan:
     kinds = {
         name: tuple(command_line.counts(name, texts)) for name, texts in given.items() if texts
     }
-    return Plan(FLAGS.episodes, query, seed, **kinds)
+    return Plan(FLAGS.episodes, query, seed, progress=model_flags.by_kind, **kinds)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 What needs jax is imported where it is first used: --help shall not take a second.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -87,6 +88,13 @@ def artefact_path(file: str | None, asked: str | None = None) -> Path:
     if asked:
         return few_leads.path_for(open_library(Path(asked).expanduser(), verify=False).leads)
     return artefact.shipped_path()
+
+
+def by_kind(kinds: Sequence[tuple[int, float]]) -> Iterable[Any]:
+    """Shows how many kinds of episodes, (way, shot) each, were calibrated or measured."""
+    from tqdm import tqdm
+
+    return tqdm(kinds, "episodes", unit=" kinds", mininterval=0.5)
 
 
 def given() -> Given:

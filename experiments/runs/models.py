@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 import metaecg
-from experiments.runs import build, rebuilt, trained
+from experiments.runs import build, model_flags, rebuilt, trained
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.diagnose import fitting
@@ -61,7 +61,12 @@ def load(folder: Path, library: str | None = None) -> Ready:
             seen=rules.oracle,
         ):
             print(f"note: {remark}")
-        fitted = fitting.calibrate(predictor, opened, rules, fitting.Plan(query=run.config.query))
+        fitted = fitting.calibrate(
+            predictor,
+            opened,
+            rules,
+            fitting.Plan(query=run.config.query, progress=model_flags.by_kind),
+        )
         kept = {
             "version": metaecg.__version__,
             "model": weights,

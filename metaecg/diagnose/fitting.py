@@ -1,7 +1,8 @@
 """Fits a calibration on validation episodes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -54,7 +55,8 @@ _TRAINING_RECORDS = 3000  # that represent all the model was trained on
 class Plan(NamedTuple):
     """The episodes of a part: how many of each kind, with how many queries a class, and a seed.
 
-    `ways` and `shots` are all of `WAYS` and `SHOTS` where they are empty.
+    `ways` and `shots` are all of `WAYS` and `SHOTS` where they are empty. `progress` shows how far
+    an iteration over the kinds is, such as `tqdm`.
     """
 
     episodes: int = 200
@@ -62,6 +64,7 @@ class Plan(NamedTuple):
     seed: int = 0
     ways: tuple[int, ...] = ()
     shots: tuple[int, ...] = ()
+    progress: Callable[[Sequence[tuple[int, int]]], Iterable[tuple[int, int]]] = iter
 
 
 PLAN = Plan()
@@ -119,19 +122,18 @@ def draw(library: Library, part: protocols.Split, limits: Limits, plan: Plan) ->
     index = LibraryIndex(labels=part.labels, patients=part.patients)
     data = Data(library.signals[:0], jnp.float32(library.scale), index)
     key, found, refused = jax.random.key(plan.seed), 0, None
-    for way in plan.ways or WAYS:
-        for shot in plan.shots or SHOTS:
-            if way > (limits.slots or way) or way * shot > (limits.longest or way * shot):
-                continue
-            try:
-                kind: dict[str, Any] = {"way": way, "shot": shot, "query": plan.query}
-                kind["names"] = part.classes
-                episodes = evaluate.draw_episodes(data, key, plan.episodes, **kind)
-            except MetaecgError as error:
-                refused = error
-                continue
-            found += 1
-            yield episodes
+    for way, shot in plan.progress([*product(plan.ways or WAYS, plan.shots or SHOTS)]):
+        if way > (limits.slots or way) or way * shot > (limits.longest or way * shot):
+            continue
+        try:
+            kind: dict[str, Any] = {"way": way, "shot": shot, "query": plan.query}
+            kind["names"] = part.classes
+            episodes = evaluate.draw_episodes(data, key, plan.episodes, **kind)
+        except MetaecgError as error:
+            refused = error
+            continue
+        found += 1
+        yield episodes
     if not found:
         raise MetaecgError(f"no episode can be drawn: {refused or 'the model reads too few'}")
 

@@ -1,5 +1,7 @@
 """A calibration that is there is fitted anew on another archive, or is given what it lacks."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 import numpy as np
 
 from metaecg.data import protocols
@@ -45,7 +47,13 @@ def recalibrate(
     return fitted._replace(rows=tuple(r._replace(unlike=u) for r, u in zip(fitted.rows, unlike)))
 
 
-def refine(model: Model, library: Library, protocol: protocols.Protocol, query: int = 5) -> Model:
+def refine(
+    model: Model,
+    library: Library,
+    protocol: protocols.Protocol,
+    query: int = 5,
+    progress: Callable[[Sequence[tuple[int, float]]], Iterable[tuple[int, float]]] = iter,
+) -> Model:
     """A model with bounds of many episodes, and a background for diagnoses that are no candidates.
 
     Temperatures and plausible sets stay as they are, and so does every probability.
@@ -55,6 +63,7 @@ def refine(model: Model, library: Library, protocol: protocols.Protocol, query: 
       library: in the form that the model reads.
       protocol: its training part is the background, its validation part gives the episodes.
       query: queries of each class.
+      progress: shows how far an iteration over the kinds of episodes is, such as `tqdm`.
 
     Raises:
       MetaecgError: there is no training part, or the validation part fills no kind of episode.
@@ -70,7 +79,7 @@ def refine(model: Model, library: Library, protocol: protocols.Protocol, query: 
     part = protocols.split(library, protocol, "validation")
     embeddings = embed(predictor, library, part.rows)
     read, placed = predictor.coordinates(embeddings), background.place(embeddings)
-    for way, shot in rows:
+    for way, shot in progress([*rows]):
         plan = Plan(EPISODES, query, ways=(way,), shots=(int(shot),))
         try:
             (drawn,) = draw(library, part, predictor.limits, plan)
