@@ -65,7 +65,8 @@ class Measured(NamedTuple):
     @property
     def grounds(self) -> str:
         """What the numbers rest on, in words."""
-        return f"median of {self.beats} of {self.found} beats, {self.leads} leads"
+        leads = f"{self.leads} lead{'s' if self.leads != 1 else ''}"
+        return f"median of {self.beats} of {self.found} beats, {leads}"
 
     @property
     def shown(self) -> dict[str, str]:
