@@ -251,6 +251,11 @@ TABLE: dict[str, Setting] = {
     ),
     "checkpoint_every": _many(500, "The steps between two checkpoints."),
     "validate_every": _many(500, "The steps between two validations."),
+    "validate_start": Setting(
+        False,
+        "Whether the start is validated, too, and kept where no later step is better: for learners "
+        "that start from a closed form.",
+    ),
     "validation_episodes": Setting(
         300, "The episodes of a validation.", least=2, most=_MOST_RECORDS
     ),

@@ -19,4 +19,5 @@ def get_config(arguments: str | None = None):
     config.steps, config.batch = 120, 4
     config.learning_rate = 1e-4
     config.validate_every = 40
+    config.validate_start = True
     return settings.with_arguments(config, arguments)

@@ -9,7 +9,6 @@ import itertools
 import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from experiments.runs import build, workdir
+from experiments.runs.clock import Clock
 from metaecg.episodes import sequences
 from metaecg.errors import MetaecgError
 from metaecg.train import parallel, streaming, training_step
@@ -107,7 +107,7 @@ def run(job: Job, folder: Path, sigterm: SigTerm) -> dict[str, Any]:
     log = workdir.Metrics(folder / "metrics.jsonl", write=parallel.is_main())
     try:
         state, meta = _newest(job, latest)
-        log.keep_until(int(state.step))
+        log.keep_until(int(state.step) or -1)  # the start may have been validated before
         if state.step:
             _say(f"resuming {folder} at step {int(state.step)}")
         silent = None if parallel.is_main() else True  # None: where there is a terminal
@@ -146,7 +146,9 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
     config, step, curve, key = job.run.config, int(state.step), _coverage_curve(job), job.key
     bar.n = bar.initial = step
     losses: list[dict[str, jax.Array]] = []
-    clock = _Clock(config.batch)
+    clock = Clock(config.batch)
+    if not step and config.validate_start:
+        meta = _validated(job, state, meta, log, best)
     for count, data in _dispatches(job, key, step):
         state, metrics = clock.run(count, _compiled(job, count), state, data, key)
         losses.append(metrics)
@@ -165,16 +167,7 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
             if state.failing >= config.patience:
                 return state, meta
         if _due(config, "validate_every", step):
-            scores = job.validate(parallel.local(state.variables))
-            # Without anything to validate on, the last step is the best.
-            metric, score = next(iter(scores.items()), ("step", float(step)))
-            interval = f" ± {scores['accuracy_ci95']:.3f}" if "accuracy_ci95" in scores else ""
-            if scores:
-                log.write(step=step, validation=scores)
-                _say(f"step {step}: validation {metric} {score:.3f}{interval}")
-            if score > meta["best"]:
-                meta = {**meta, "metric": metric, "best": score, "best_step": step}
-                best.save(state, meta)
+            meta = _validated(job, state, meta, log, best)
         stopped = parallel.any_process(sigterm.came) and step < config.steps
         if _due(config, "checkpoint_every", step) or stopped:
             latest.save(state, meta)
@@ -184,28 +177,19 @@ def _until_failing(job, state, meta, bar, log, latest, best, sigterm):
     return state, meta
 
 
-class _Clock:
-    """Tasks and seconds since the start, without the first dispatches, which are compiled."""
-
-    def __init__(self, batch: int):
-        self.tasks, self._batch = 0, batch
-        self._began, self._compiled = time.monotonic(), set[int]()
-
-    def run(self, count: int, function: Callable, state: TrainState, *args):
-        """Calls a function that takes `count` steps from a state."""
-        if count in self._compiled:
-            self.tasks += count * self._batch
-            return function(state, *args)
-        jax.block_until_ready(state)
-        before = time.monotonic()
-        made = jax.block_until_ready(function(state, *args))
-        self._began += time.monotonic() - before
-        self._compiled.add(count)
-        return made
-
-    def seconds(self) -> float:
-        """Since the start, without the time of compilation."""
-        return time.monotonic() - self._began
+def _validated(job, state, meta, log, best) -> dict[str, Any]:
+    """The facts after a validation of the state, which is kept if it is the best so far."""
+    step, scores = int(state.step), job.validate(parallel.local(state.variables))
+    # Without anything to validate on, the last step is the best.
+    metric, score = next(iter(scores.items()), ("step", float(step)))
+    interval = f" ± {scores['accuracy_ci95']:.3f}" if "accuracy_ci95" in scores else ""
+    if scores:
+        log.write(step=step, validation=scores)
+        _say(f"step {step}: validation {metric} {score:.3f}{interval}")
+    if score > meta["best"]:
+        meta = {**meta, "metric": metric, "best": score, "best_step": step}
+        best.save(state, meta)
+    return meta
 
 
 def _mean(values: list[jax.Array]) -> float:

@@ -131,6 +131,23 @@ def test_failing_again_stops_and_names_the_recordings(tmp_path):
     np.testing.assert_allclose(state.variables.params["w"], descend([1, 1]), rtol=1e-6)
 
 
+def test_the_start_is_kept_where_no_later_step_is_better(tmp_path):
+    work = job([1.0] * 4, [1.0] * 4, validate_every=2, validate_start=True)
+    for folder, better in (("worse", -1), ("better", 1)):
+        scored = work._replace(
+            validate=lambda v, better=better: {"accuracy": 0.5 + better * float(v.params["w"][0])}
+        )
+        train(scored, tmp_path / folder)
+        best = loop.Checkpoints(tmp_path / folder / "checkpoints" / "best", keep=1)
+        state, meta = best.restore(work.like)
+        best.close()
+        kept = 4 if better > 0 else 0
+        assert (meta["best_step"], int(state.step)) == (kept, kept)
+        np.testing.assert_allclose(state.variables.params["w"], descend([1.0] * kept), rtol=1e-6)
+        validated = [line["step"] for line in log(tmp_path / folder) if "validation" in line]
+        assert validated == [0, 2, 4]
+
+
 def test_sigterm_saves_and_the_run_goes_on_to_the_same_end(tmp_path):
     values = [0.5 * i for i in range(10)]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
