@@ -22,7 +22,6 @@ from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.diagnose import artefact, few_leads
-from metaecg.episodes import evaluation_sets
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
@@ -78,18 +77,9 @@ def main(_) -> None:
         if suited := [names for names in models if names <= {*leads}]:
             model = models[max(suited, key=len)]
             rows[f"{listed}: its model"] = row(model, part, library, leads)
-    found = []
-    for shot in command_line.counts("shots", FLAGS.shots):
-        drawn = evaluation_sets.balanced(
-            part.data.index,
-            FLAGS.seed,
-            FLAGS.episodes,
-            way=FLAGS.way,
-            shot=shot,
-            query=QUERY,
-            names=part.classes,
-        )
-        found += measure.of_episodes(rows, every, part, drawn, shot)
+    kind = {"query": QUERY, "episodes": FLAGS.episodes, "seed": FLAGS.seed}
+    shots = command_line.counts("shots", FLAGS.shots)
+    found = measure.by_shot(rows, every, part, shots, way=FLAGS.way, **kind)
     measure.adjust(found)
     print(markdown.episodes(found))
     if FLAGS.output:

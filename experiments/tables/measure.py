@@ -136,6 +136,27 @@ def _predict(row: learners.TableLearner, part: build.Part, episodes: Episode):
     )
 
 
+def by_shot(
+    rows: dict[str, learners.TableLearner],
+    main: str,
+    part: build.Part,
+    shots: Sequence[int],
+    *,
+    way: int,
+    query: int,
+    episodes: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """The rows of `of_episodes` at each number of examples, in as many episodes of a seed."""
+    found = []
+    for shot in shots:
+        kind: dict[str, Any] = {"way": way, "shot": shot, "query": query}
+        kind["names"] = part.classes
+        drawn = evaluation_sets.balanced(part.data.index, seed, episodes, **kind)
+        found += of_episodes(rows, main, part, drawn, shot)
+    return found
+
+
 def of_episodes(
     rows: dict[str, learners.TableLearner],
     main: str,

@@ -20,7 +20,6 @@ from experiments.tables import markdown, measure
 from experiments.tables.learners import TableLearner
 from metaecg import evaluate
 from metaecg.data import protocols
-from metaecg.episodes import evaluation_sets
 from metaecg.errors import MetaecgError
 from metaecg.learners import probes
 from metaecg.networks.views import view_names
@@ -62,19 +61,10 @@ def main(_) -> None:
     rows["all, joined, nearest centroid"] = rows["all, joined"]._replace(learner=centroid)
     for name, alone in pieces(run, joined).items():
         rows[name] = TableLearner(learner, variables, jnp.asarray(alone))
+    kind = {"query": QUERY, "episodes": FLAGS.episodes, "seed": FLAGS.seed}
     found = []
     for way in ways:
-        for shot in shots:
-            drawn = evaluation_sets.balanced(
-                part.data.index,
-                FLAGS.seed,
-                FLAGS.episodes,
-                way=way,
-                shot=shot,
-                query=QUERY,
-                names=part.classes,
-            )
-            found += measure.of_episodes(rows, "all, joined", part, drawn, shot)
+        found += measure.by_shot(rows, "all, joined", part, shots, way=way, **kind)
     measure.adjust(found)
     print(markdown.episodes(found))
     print(f"{1000 * seconds:.1f} ms a recording to embed, in batches, compilation included")

@@ -22,7 +22,6 @@ from metaecg.data import protocols
 from metaecg.data.library import open_library
 from metaecg.diagnose import artefact
 from metaecg.diagnose.model import Form
-from metaecg.episodes import evaluation_sets
 from metaecg.errors import MetaecgError
 
 FLAGS = flags.FLAGS
@@ -90,19 +89,9 @@ def main(_) -> None:
         for w, mean in enumerate(means(embedded, filled(windows, library.hz)), 1)
     }
     main_row = f"{count} windows"
-    found = []
-    for shot in command_line.counts("shots", FLAGS.shots):
-        drawn = evaluation_sets.balanced(
-            part.data.index,
-            FLAGS.seed,
-            FLAGS.episodes,
-            way=FLAGS.way,
-            shot=shot,
-            query=QUERY,
-            names=part.classes,
-        )
-        ordered = {main_row: rows[main_row], **rows}
-        found += measure.of_episodes(ordered, main_row, part, drawn, shot)
+    kind = {"query": QUERY, "episodes": FLAGS.episodes, "seed": FLAGS.seed}
+    shots, ordered = command_line.counts("shots", FLAGS.shots), {main_row: rows[main_row], **rows}
+    found = measure.by_shot(ordered, main_row, part, shots, way=FLAGS.way, **kind)
     measure.adjust(found)
     print(markdown.episodes(found))
     if FLAGS.output:
