@@ -39,7 +39,7 @@ def support(tmp_path):
 @pytest.fixture
 def run(monkeypatch):
     """Runs the command in this process with some flags, by the model of sines."""
-    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact: model())
+    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact, asked=None: model())
 
     def run(**given):
         find.define_flags()

@@ -247,7 +247,7 @@ def test_thirty_recordings_are_read_by_keyboard_and_a_kill_loses_none(begun, tmp
 @pytest.fixture
 def run(monkeypatch):
     """Runs the command in this process with some flags, by the model of sines."""
-    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact: model())
+    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact, asked=None: model())
 
     def run(*given):
         review.define_flags()

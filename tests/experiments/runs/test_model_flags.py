@@ -1,0 +1,34 @@
+"""Which artefact a command means: the one that is named, or the package's for a library's leads."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.runs import model_flags
+from metaecg.data import synthetic, writing
+from metaecg.data.library import LibraryError
+from metaecg.diagnose import artefact
+
+
+@pytest.mark.parametrize(
+    ("leads", "file"),
+    [
+        (("I",), "I.metaecg"),
+        (("II", "V1"), "II.metaecg"),
+        (("I", "II", "V2"), "I_II.metaecg"),
+        (("V1",), "ptbxl.metaecg"),
+    ],
+)
+def test_the_leads_of_a_library_choose_the_model(leads, file, tmp_path):
+    library = synthetic.library(patients=4, hz=100, seconds=10, leads=leads)
+    writing.save(library, tmp_path / "library", overwrite=False)
+    assert model_flags.artefact_path(None, str(tmp_path / "library")).name == file
+    assert model_flags.artefact_path("mine.metaecg", str(tmp_path / "library")) == Path(
+        "mine.metaecg"
+    )
+
+
+def test_without_a_library_it_is_the_shipped_model(tmp_path):
+    assert model_flags.artefact_path(None) == artefact.shipped_path()
+    with pytest.raises(LibraryError, match="no library.json"):
+        model_flags.artefact_path(None, str(tmp_path))
