@@ -30,5 +30,5 @@ def test_the_leads_of_a_library_choose_the_model(leads, file, tmp_path):
 
 def test_without_a_library_it_is_the_shipped_model(tmp_path):
     assert model_flags.artefact_path(None) == artefact.shipped_path()
-    with pytest.raises(LibraryError, match="no library.json"):
+    with pytest.raises(LibraryError, match=r"no library\.json"):
         model_flags.artefact_path(None, str(tmp_path))
