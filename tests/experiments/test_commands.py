@@ -49,7 +49,6 @@ def test_training_leaves_all_stages_in_the_work_directory(run):
         assert trained.load(folder).step in (2, 4)
 
 
-@pytest.mark.slow
 def test_a_run_stopped_half_way_ends_as_one_that_was_not(settings, run, tmp_path):
     folder = tmp_path / "half"
     shutil.copytree(run, folder)
@@ -91,7 +90,6 @@ HEAD = (
 )
 
 
-@pytest.mark.slow
 def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, run, tmp_path):
     rules = json.loads(Path(config(settings).protocol).read_text())
     turned = {**rules, "train": rules["test"], "test": rules["train"]}

@@ -36,7 +36,7 @@ from absl import flags
 from searched import model
 from experiments import review
 from experiments.runs import command_line, model_flags
-model_flags.load = lambda workdir, artefact: model()
+model_flags.load = lambda workdir, artefact, asked=None: model()
 review.define_flags()
 command_line.run(review.main)
 """
