@@ -1,11 +1,11 @@
-"""The source's own kind of signal, real: rhythms of 30-s strips of one lead, in other patients.
+"""Rhythms of real strips of one lead, the source's own kind of signal, in other recordings.
 
     metaecg prepare --source=cinc2017 --input=FOLDER --hz=100 --seconds=30 --output=LIBRARY
     metaecg train --config=cinc2017_conditions --config.library=LIBRARY --workdir=DIR
     metaecg evaluate --workdir=DIR
 
 An encoder is trained on the four labels, then SNAIL over it by the source's update. `evaluate`
-gives the AUROC and F1 of each in the patients that were held out.
+gives the AUROC and F1 of each label in the recordings that were held out.
 """
 
 from experiments.configs import ptbxl_conditions, settings

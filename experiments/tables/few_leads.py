@@ -8,15 +8,14 @@ for it, or that --models names for it, and by the model of twelve leads with zer
 others, in the same episodes of five queries a class.
 """
 
-import json
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.runs import build, command_line, machine, trained
-from experiments.tables import markdown, measure
+from experiments.runs import build, command_line, trained
+from experiments.tables import measure
 from experiments.tables.learners import TableLearner
 from metaecg import evaluate
 from metaecg.data import protocols
@@ -80,12 +79,7 @@ def main(_) -> None:
     kind = {"query": QUERY, "episodes": FLAGS.episodes, "seed": FLAGS.seed}
     shots = command_line.counts("shots", FLAGS.shots)
     found = measure.by_shot(rows, every, part, shots, way=FLAGS.way, **kind)
-    measure.adjust(found)
-    print(markdown.episodes(found))
-    if FLAGS.output:
-        facts = {"machine": machine.facts(), "protocol": protocol.name, "part": FLAGS.part}
-        text = json.dumps({**facts, "rows": found}, indent=1)
-        Path(FLAGS.output).expanduser().write_text(text, "utf-8")
+    measure.finish(found, FLAGS.output, protocol=protocol.name, part=FLAGS.part)
 
 
 if __name__ == "__main__":

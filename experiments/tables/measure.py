@@ -1,14 +1,16 @@
 """What is measured of a table's learners: episodes, orders of the support, leaks, detection."""
 
+import json
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.runs import build, trained
-from experiments.tables import learners
+from experiments.runs import build, machine, trained
+from experiments.tables import learners, markdown
 from metaecg import evaluate
 from metaecg.data import protocols
 from metaecg.data.library import Library
@@ -120,6 +122,21 @@ def measure(
             found.setdefault("detection", []).extend(answers)
     adjust(found["rows"])
     return found
+
+
+def finish(rows: list[dict[str, Any]], output: str | None, **about: Any) -> None:
+    """Adjusts the rows' p, prints the table and writes it as JSON, if a file is named.
+
+    Args:
+      rows: of `of_episodes`.
+      output: the file, or None.
+      **about: what else the file says, beside the machine.
+    """
+    adjust(rows)
+    print(markdown.episodes(rows))
+    if output:
+        text = json.dumps({"machine": machine.facts(), **about, "rows": rows}, indent=1)
+        Path(output).expanduser().write_text(text, "utf-8")
 
 
 def adjust(rows: list[dict[str, Any]]) -> None:

@@ -7,16 +7,14 @@ centroid read them, in episodes of five queries a class that use records evenly.
 validation part; the test part is for the end.
 """
 
-import json
 import time
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.runs import build, command_line, machine, models, trained
-from experiments.tables import markdown, measure
+from experiments.runs import build, command_line, models, trained
+from experiments.tables import measure
 from experiments.tables.learners import TableLearner
 from metaecg import evaluate
 from metaecg.data import protocols
@@ -65,13 +63,9 @@ def main(_) -> None:
     found = []
     for way in ways:
         found += measure.by_shot(rows, "all, joined", part, shots, way=way, **kind)
-    measure.adjust(found)
-    print(markdown.episodes(found))
+    about = {"protocol": protocol.name, "part": FLAGS.part, "seconds_a_recording": seconds}
+    measure.finish(found, FLAGS.output, **about)
     print(f"{1000 * seconds:.1f} ms a recording to embed, in batches, compilation included")
-    if FLAGS.output:
-        facts = {"machine": machine.facts(), "protocol": protocol.name, "part": FLAGS.part}
-        results = {**facts, "seconds_a_recording": seconds, "rows": found}
-        Path(FLAGS.output).expanduser().write_text(json.dumps(results, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -7,15 +7,14 @@ one that comes with the package for these leads. Each recording is read in its f
 as many as it has. A window that ends in padding is none of the recording's.
 """
 
-import json
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from experiments.runs import build, command_line, machine, model_flags, trained
-from experiments.tables import markdown, measure
+from experiments.runs import build, command_line, model_flags, trained
+from experiments.tables import measure
 from experiments.tables.learners import TableLearner
 from metaecg import evaluate
 from metaecg.data import protocols
@@ -92,12 +91,7 @@ def main(_) -> None:
     kind = {"query": QUERY, "episodes": FLAGS.episodes, "seed": FLAGS.seed}
     shots, ordered = command_line.counts("shots", FLAGS.shots), {main_row: rows[main_row], **rows}
     found = measure.by_shot(ordered, main_row, part, shots, way=FLAGS.way, **kind)
-    measure.adjust(found)
-    print(markdown.episodes(found))
-    if FLAGS.output:
-        facts = {"machine": machine.facts(), "protocol": protocol.name, "model": path.name}
-        text = json.dumps({**facts, "rows": found}, indent=1)
-        Path(FLAGS.output).expanduser().write_text(text, "utf-8")
+    measure.finish(found, FLAGS.output, protocol=protocol.name, model=path.name)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,11 @@ def path_for(leads: Iterable[str]) -> Path:
     Raises:
       ArtefactError: no model comes with this installation.
     """
-    there = frozenset(leads)
-    possible = [names for names in sets() if names <= there]
+    there, files = frozenset(leads), sets()
+    possible = [names for names in files if names <= there]
     if there.issuperset(STANDARD_LEADS) or not possible:
         return artefact.shipped_path()
-    return sets()[max(possible, key=len)]
+    return files[max(possible, key=len)]
 
 
 def suiting(leads: Iterable[str]) -> Model:

@@ -174,10 +174,11 @@ def fit_rows(
     """As `fit_calibration`; `partial` says what the model was trained on."""
     strange = float(np.quantile(partial.strangeness(embeddings), FAR))
     read = predictor.coordinates(embeddings)
-    # Between all once, by blocks: episodes ask for the same pairs again and again.
+    # The episodes ask for the same pairs again and again; in blocks, which need less memory.
     blocks = np.array_split(embeddings, -(-len(embeddings) // 1024))
-    apart = [partial.distances(some, embeddings).astype(np.float32) for some in blocks]
-    distances = np.concatenate(apart)
+    distances = np.concatenate(
+        [partial.distances(some, embeddings).astype(np.float32) for some in blocks]
+    )
     rows = tuple(
         _fit_row(
             distances,

@@ -118,7 +118,13 @@ def read(path: Path, form: Form, given: Given, most: int = MOST_WINDOWS) -> Read
 def leads_of(path: Path, given: Given, seconds: float, most: int = MOST_WINDOWS) -> frozenset[str]:
     """The standard leads that a recording has or that its limb leads determine.
 
-    A lead that never changes in one of the windows of `seconds` that would be read is not there.
+    A lead that never changes in one of the windows that would be read is not there.
+
+    Args:
+      path: the file.
+      given: what it does not say.
+      seconds: the length of a window.
+      most: windows that would be read.
 
     Raises:
       MetaecgError: it cannot be read.
