@@ -17,11 +17,11 @@ def main() -> None:
     """Runs the command that the first argument names, with the arguments behind it."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h", "help"):
-        print(_help())
+        _say(_help())
     elif name == "--version":
         import metaecg  # light: rooms are loaded when they are named
 
-        print(f"metaecg {metaecg.__version__}")
+        _say(f"metaecg {metaecg.__version__}")
     elif name in COMMANDS:
         sys.argv = [f"metaecg {name}", *arguments]
         runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
@@ -32,6 +32,14 @@ def main() -> None:
         said = f"error: there is no command {name[:60]!a}{hint}; metaecg --help lists them"
         print(said, file=sys.stderr)
         sys.exit(1)
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        sys.stdout = None
+        sys.exit(141)
 
 
 def _help() -> str:

@@ -68,6 +68,19 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
         assert ran.stderr.read() == b""
 
 
+@pytest.mark.parametrize("question", ["--help", "--version"])
+def test_nobody_need_read_the_list_of_commands(question):
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments", question],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    ) as ran:
+        ran.stdout.close()
+        assert ran.stderr.read() == b""
+    assert ran.returncode == 141
+
+
 def test_flags_are_checked_before_the_command_begins():
     before = (
         "from absl import flags\n"
