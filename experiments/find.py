@@ -8,8 +8,8 @@
 Examples of what is sought suffice; the rest of the archive serves as the background. Examples of
 what it must not be mistaken for sharpen the search: sub-folders of the support other than --sought,
 or --negatives. Embeddings of a library are computed once and kept in its folder, so that the next
-question is answered at once. Without --workdir and --artefact, the diagnoser that comes with the
-package embeds the recordings.
+question is answered at once. Without --workdir and --artefact, a model that comes with the package
+embeds the recordings, one for fewer leads where a library or a folder lacks some of the twelve.
 """
 
 import csv
@@ -88,7 +88,10 @@ def main(_) -> int:
             "give examples of what is sought by --support, or ids of the library by --positives"
         )
     given = model_flags.given()
-    model = model_flags.load(FLAGS.workdir, FLAGS.artefact, asked=FLAGS.library)
+    if FLAGS.input and not (FLAGS.workdir or FLAGS.artefact):
+        model = archives.model_for_files(FLAGS.input, given)
+    else:
+        model = model_flags.load(FLAGS.workdir, FLAGS.artefact, asked=FLAGS.library)
     if FLAGS.library:
         opened = archives.open_prepared(model, FLAGS.library)
     else:

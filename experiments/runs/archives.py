@@ -13,6 +13,8 @@ from experiments.runs import model_flags
 from metaecg.data.library import Library, open_library
 from metaecg.data.readers import recognise
 from metaecg.data.readers.given_by_user import Given
+from metaecg.data.readers.lead_names import STANDARD_LEADS
+from metaecg.diagnose import few_leads
 from metaecg.diagnose import support as files
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
@@ -78,6 +80,20 @@ def open_prepared(model: Model, path: str) -> Opened:
     return Opened(model, recordings.of_library(library), Archive.of(kept, basis), (), library)
 
 
+def model_for_files(path: str, given: Given) -> Model:
+    """The model that comes with the package and suits the leads of a folder and of the examples.
+
+    Raises:
+      MetaecgError: there is no such folder, or no model comes with this installation.
+    """
+    listed = _listed(Path(FLAGS.support).expanduser(), FLAGS.sought) if FLAGS.support else []
+    paths = recordings.list_folder(Path(path).expanduser())
+    model = few_leads.for_archive(paths, [file for file, _ in listed], given)
+    if len(model.form.leads) < len(STANDARD_LEADS):
+        print(f"leads read: {' '.join(model.form.leads)}, by a model for these leads")
+    return model
+
+
 def open_files(model: Model, path: str, given: Given) -> Opened:
     """A folder of recordings, embedded each time.
 
@@ -101,7 +117,7 @@ def examples(model: Model, archive: Recordings, given: Given) -> tuple[list[Exam
     support, sought = FLAGS.support, FLAGS.sought
     if support:
         listed = _listed(Path(support).expanduser(), sought)
-        read = [(files.read(path, model.form, given, most=1), label) for path, label in listed]
+        read = [(files.read(path, model.form, given), label) for path, label in listed]
         warnings = files.about_examples(read)
         labels = list(dict.fromkeys(label for _, label in read))
         if sought is None and len(labels) > 1:

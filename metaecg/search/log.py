@@ -118,9 +118,11 @@ def create(folder: Path, examples: list[Example], **facts: Any) -> None:
     if any(path.name != ".lock" for path in folder.iterdir()):
         raise MetaecgError(f"{folder}: is not empty and holds no session; choose another --session")
     with open(folder / "examples.npy", "wb") as file:
-        np.save(file, np.stack([example.signal for example in examples]), allow_pickle=False)
+        np.save(file, np.concatenate([e.windows for e in examples]), allow_pickle=False)
     listed = [
-        {"name": e.name, "sought": e.sought, "row": e.row, "notes": list(e.notes)} for e in examples
+        {"name": e.name, "sought": e.sought, "row": e.row, "notes": list(e.notes)}
+        | {"windows": len(e.windows)}
+        for e in examples
     ]
     content = {"version": VERSION, "examples": listed, **facts}
     text = json.dumps(content, indent=1, ensure_ascii=False)
@@ -139,9 +141,20 @@ def load(folder: Path) -> tuple[list[Example], dict[str, Any]]:
         if content["version"] != VERSION:
             raise MetaecgError(f"{path}: version {content['version']!r:.20}, not {VERSION}")
         signals = np.load(folder / "examples.npy", allow_pickle=False)
+        listed = content.pop("examples")
+        ends = np.cumsum([int(e.get("windows", 1)) for e in listed])
+        if not len(ends) or ends[-1] != len(signals):
+            raise ValueError("examples.npy has not as many windows as session.json says")
         examples = [
-            Example(str(e["name"]), bool(e["sought"]), signal, int(e["row"]), tuple(e["notes"]))
-            for e, signal in zip(content.pop("examples"), signals, strict=True)
+            Example(
+                str(e["name"]),
+                bool(e["sought"]),
+                first,
+                int(e["row"]),
+                tuple(e["notes"]),
+                tuple(later),
+            )
+            for e, (first, *later) in zip(listed, np.split(signals, ends[:-1]))
         ]
     except FileNotFoundError as error:
         raise MetaecgError(f"{error.filename or path}: missing; is {folder} a session?") from None

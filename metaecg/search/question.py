@@ -12,7 +12,7 @@ from metaecg.errors import MetaecgError
 from metaecg.search import ranking
 from metaecg.search.archive import Archive, unit
 from metaecg.search.probability import probabilities
-from metaecg.search.recordings import Recordings, embed
+from metaecg.search.recordings import Recordings, embed_windows
 
 _LEFT_OUT = 20  # examples that are left out in turn, at most
 _LOOKED_AT = 20  # nearest recordings in which a copy of an example is looked for
@@ -24,9 +24,11 @@ class Example(NamedTuple):
     Attributes:
       name: of its file, or its id in the archive.
       sought: whether it is what is sought.
-      signal: float32 [samples, leads] in mV, of the model's form.
+      signal: float32 [samples, leads] in mV, of the model's form; of a longer recording, its first
+        window.
       row: in the archive; -1: it is a file.
       notes: what a person should know of it.
+      later: the windows that follow, each like `signal`.
     """
 
     name: str
@@ -34,6 +36,12 @@ class Example(NamedTuple):
     signal: np.ndarray
     row: int = -1
     notes: tuple[str, ...] = ()
+    later: tuple[np.ndarray, ...] = ()
+
+    @property
+    def windows(self) -> np.ndarray:
+        """All windows: float32 [windows, samples, leads] in mV."""
+        return np.stack([self.signal, *self.later])
 
 
 class Question(NamedTuple):
@@ -78,7 +86,7 @@ class Found(NamedTuple):
 def from_files(files: Sequence[tuple[Read, bool]]) -> Iterator[Example]:
     """Files that were read as examples, each with whether it is sought."""
     for read, sought in files:
-        yield Example(read.name, sought, read.signal, notes=read.serious)
+        yield Example(read.name, sought, read.signal, notes=read.serious, later=read.later)
 
 
 def from_ids(ids: Sequence[str], sought: bool, recordings: Recordings) -> Iterator[Example]:
@@ -115,13 +123,12 @@ def ask(
         raise MetaecgError(
             "there is no example of what is sought; give at least one, better five of them"
         )
-    given = np.stack([example.signal for example in examples])
-    embedded = embed(model, given)
+    embedded = embed_windows(model, [example.windows for example in examples])
     if not np.isfinite(embedded).all():
         bad = examples[int((~np.isfinite(embedded)).any(1).argmax())].name
         raise MetaecgError(f"{bad}: the model's embedding of it is not finite")
     placed = archive.place(embedded)
-    outlined = outlines(given)
+    outlined = outlines(np.stack([example.signal for example in examples]))
     alike = archive.along(unit(placed).T)
     known: dict[int, tuple[int, bool]] = {}
     for s, example in enumerate(examples):

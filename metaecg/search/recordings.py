@@ -46,6 +46,18 @@ def of_library(library: Library) -> Recordings:
     return Recordings(library.ids, library.sources, library.notes, library.patients, signals)
 
 
+def list_folder(folder: Path) -> list[Path]:
+    """The files of a folder and of its sub-folders that may be recordings.
+
+    Raises:
+      MetaecgError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise MetaecgError(f"--input={support.shown(folder)}: there is no such folder")
+    every = (Path(at) / name for at, _, names in os.walk(folder) for name in sorted(names))
+    return recognise.among(sorted(every))
+
+
 def of_folder(
     folder: Path,
     model: Model,
@@ -54,15 +66,15 @@ def of_folder(
 ) -> tuple[Recordings, Archive, list[str]]:
     """The files of a folder and its sub-folders, read and embedded one after the other.
 
+    Of a recording that is read in windows, the mean of their embeddings is taken.
+
     Returns:
       the recordings, their archive, and one line for each that cannot be read.
 
     Raises:
       MetaecgError: there is none that can be read.
     """
-    if not folder.is_dir():
-        raise MetaecgError(f"--input={support.shown(folder)}: there is no such folder")
-    every = (Path(at) / name for at, _, names in os.walk(folder) for name in sorted(names))
+    listed = list_folder(folder)
     paths: list[Path] = []
     failed: list[str] = []
     notes: list[str] = []
@@ -70,19 +82,19 @@ def of_folder(
     waiting: list[np.ndarray] = []
 
     def empty() -> None:
-        embedded.append(embed(model, np.stack(waiting)).astype(np.float16))
+        embedded.append(embed_windows(model, waiting).astype(np.float16))
         waiting.clear()
 
-    for path in progress(recognise.among(sorted(every))):
+    for path in progress(listed):
         try:
-            read = support.read(path, model.form, given, most=1)
+            read = support.read(path, model.form, given)
         except (MetaecgError, OSError) as error:
             failed.append(" ".join(support.shown(str(error)).split()))
             continue
         paths.append(path)
         notes.append("; ".join(read.serious))
-        waiting.append(read.signal)
-        if len(waiting) == BATCH:
+        waiting.append(read.windows)
+        if sum(map(len, waiting)) >= BATCH:
             empty()
     if not paths:
         first = f" (the first: {failed[0]})" if failed else ""
@@ -110,3 +122,10 @@ def embed(model: Model, signals: np.ndarray) -> np.ndarray:
     filled = np.resize(signals, (-(-count // BATCH) * BATCH, *signals.shape[1:]))
     blocks = (filled[start : start + BATCH] for start in range(0, len(filled), BATCH))
     return np.concatenate([np.asarray(model.predictor.embed(block)) for block in blocks])[:count]
+
+
+def embed_windows(model: Model, recordings: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean embedding of each recording's windows [windows, samples, leads]: float32 [n, E]."""
+    counts = np.array([len(windows) for windows in recordings])
+    found = embed(model, np.concatenate(recordings))
+    return np.add.reduceat(found, np.cumsum(counts) - counts) / counts[:, None].astype(np.float32)

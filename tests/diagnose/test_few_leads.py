@@ -140,6 +140,18 @@ def test_leads_that_do_not_change_in_a_window_are_not_there(tmp_path):
     assert support.leads_of(path, Given(), 10.0, most=1) == ALL - {"V5"}
 
 
+def test_an_archive_is_read_by_the_leads_that_nearly_all_of_it_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(few_leads, "suiting", frozenset)
+    paths = [write(tmp_path / f"{i}.csv", ecg(seed=i), STANDARD_LEADS) for i in range(19)]
+    paths.append(write(tmp_path / "strip.csv", ecg(), ("II",)))
+    paths.append(tmp_path / "missing.csv")
+    assert few_leads.for_archive(paths, paths[:2], Given()) == ALL
+    assert few_leads.for_archive(paths, [paths[0], paths[19]], Given()) == {"II"}
+    assert few_leads.for_archive(paths[10:], [], Given()) == ALL
+    assert few_leads.for_archive(paths[11:], [], Given()) == {"II"}  # one in nine lacks the others
+    assert few_leads.for_archive([], [], Given()) == ALL
+
+
 def test_the_package_comes_with_models_that_read_the_leads_of_their_names():
     sets = few_leads.sets()
     assert frozenset({"I"}) in sets

@@ -1,6 +1,7 @@
 """The comparison of the update rules, on a toy."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +28,11 @@ def test_the_table_has_a_row_a_rule_with_the_interval_over_its_seeds():
 @pytest.mark.slow
 def test_every_rule_trains_a_head_and_the_trajectory_is_drawn(tmp_path):
     settings = toy.write(tmp_path)
+    quick = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of the time
 
     def run(*command):
         return subprocess.run(
-            [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True
+            [sys.executable, "-m", *command], cwd=ROOT, env=quick, capture_output=True, text=True
         )
 
     config = f"--config=experiments/configs/quickstart.py:{settings}"

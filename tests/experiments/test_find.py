@@ -94,12 +94,17 @@ def test_a_folder_of_files_is_an_archive_as_well(run, support, tmp_path, capsys)
         write(tmp_path / "input" / f"{number % 2}" / f"{number}.csv", signal(3 + number % 5, rng))
     (tmp_path / "input" / "broken.csv").write_text("nothing\n")
     output = tmp_path / "ranked.csv"
-    assert run(input=tmp_path / "input", support=support, output=output) == 1
+    asked = {"input": tmp_path / "input", "support": support, "output": output}
+    assert run(**asked, artefact="sines") == 1
     assert [row["id"] for row in ranked(output)][:2] in (
         ["0/4.csv", "1/9.csv"],
         ["1/9.csv", "0/4.csv"],
     )
-    assert "broken.csv" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "broken.csv" in said.err
+    assert "leads read" not in said.out
+    run(**asked)
+    assert "leads read: I II, by a model for these leads" in capsys.readouterr().out
 
 
 def test_one_of_several_labels_is_sought(run, folder, support, tmp_path):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from searched import model, signal
+from searched import HZ, embed, model, signal
 
 from metaecg import search
+from metaecg.data.readers.given_by_user import Given
 from metaecg.errors import MetaecgError
 from metaecg.search import probability, question, ranking, recordings
 from metaecg.search.archive import Archive, evenly, principal
@@ -79,6 +80,21 @@ def test_examples_are_placed_by_the_basis_of_the_archive(known, archive):
     embedded = recordings.embed(model(), known.signals(range(200)))
     placed = np.concatenate([block for _, block in short.placed()])
     np.testing.assert_allclose(short.place(embedded), placed, atol=1e-2)
+
+
+def test_of_a_long_example_and_a_long_file_all_windows_count(known, archive, tmp_path):
+    rng = np.random.default_rng(8)
+    first, second, third = (signal(hz, rng) for hz in (7, 7, 4))
+    long = Example("long", True, first, later=(second, third))
+    mean = embed(np.stack([first, second, third])).mean(axis=0, keepdims=True)
+    asked = question.ask(model(), archive, [long, *examples(1)], known)
+    np.testing.assert_allclose(asked.placed[0], archive.place(mean)[0], atol=1e-5)
+    whole = np.concatenate([first, second, third])
+    rows = np.column_stack([np.arange(len(whole)) / HZ, whole])
+    np.savetxt(tmp_path / "a.csv", rows, "%.4f", ",", header="time (s),I (mV),II (mV)", comments="")
+    found = recordings.of_folder(tmp_path, model(), Given())[1]
+    kept = embed(np.round(whole.reshape(3, -1, 2), 3)).mean(axis=0) @ found.basis
+    np.testing.assert_allclose(found.embeddings[0], kept, rtol=0.02, atol=0.05)
 
 
 def test_rows_are_evenly_from_the_archive():

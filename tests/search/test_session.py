@@ -135,6 +135,18 @@ def test_answers_are_on_disk_and_a_torn_line_is_dropped(begin, opened, examples,
         log.create(tmp_path, examples)
 
 
+def test_all_windows_of_a_long_example_are_kept(examples, tmp_path):
+    long = examples[0]._replace(later=(examples[1].signal, examples[2].signal))
+    log.create(tmp_path, [long, *examples[1:]])
+    loaded, _ = log.load(tmp_path)
+    np.testing.assert_array_equal(loaded[0].windows, long.windows)
+    assert [len(each.windows) for each in loaded] == [3, *[1] * (len(examples) - 1)]
+    path = tmp_path / "session.json"
+    path.write_text(path.read_text().replace('"windows": 3', '"windows": 2'))
+    with pytest.raises(MetaecgError, match="damaged session"):
+        log.load(tmp_path)
+
+
 @pytest.mark.parametrize("line", ["x", "[]", '{"event": "undo"}', '{"id": "none", "answer": "no"}'])
 def test_a_damaged_line_is_named(begin, opened, tmp_path, line):
     (tmp_path / "answers.jsonl").write_text(line + "\n")
