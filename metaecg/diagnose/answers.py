@@ -13,7 +13,7 @@ import numpy as np
 from metaecg import NOTICE
 from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.lead_names import STANDARD_LEADS
-from metaecg.diagnose import measurements
+from metaecg.diagnose import few_leads, measurements
 from metaecg.diagnose import support as files
 from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
 from metaecg.diagnose.measurements import Measured
@@ -37,7 +37,7 @@ class Answers(NamedTuple):
       by_diagnosis: the plausible sets were calibrated for each diagnosis, not for all together.
       measured: intervals and axis of each query; they play no part in its diagnosis.
       model: what diagnosed.
-      reading: which leads were read and why, where it is not all that the model was to read.
+      leads_read: which leads and why, where it is not all twelve; '' where it is.
     """
 
     support: Sequence[Example]
@@ -49,7 +49,7 @@ class Answers(NamedTuple):
     by_diagnosis: bool = False
     measured: Sequence[Measured] = ()
     model: Model | None = None
-    reading: str = ""
+    leads_read: str = ""
 
 
 def answer(
@@ -98,8 +98,7 @@ def answer_by_leads(
       MetaecgError: as of `answer`.
     """
     paths, listed = files.list_queries(queries), files.list_support(support)
-    every = choose(frozenset(STANDARD_LEADS))
-    seconds = every.form.samples / every.form.hz
+    seconds = few_leads.SECONDS
     common = frozenset(STANDARD_LEADS).intersection(
         *(files.leads_of(path, given, seconds) for path, _ in listed)
     )
@@ -113,12 +112,12 @@ def answer_by_leads(
     found = []
     for leads, group in sorted(groups.items(), key=lambda item: -len(item[0])):
         answers = _answer(choose(frozenset(leads)), listed, group, given, error_rate)
-        if len(leads) < len(every.form.leads):
-            reading = (
+        if len(leads) < len(STANDARD_LEADS):
+            said = (
                 f"leads read: {' '.join(leads)}, which all examples and these recordings have; a "
                 "model for these leads answered, and what is stated holds for it"
             )
-            answers = answers._replace(reading=reading)
+            answers = answers._replace(leads_read=said)
         found.append(answers)
     _check_some(
         [query for each in found for query in each.queries],
@@ -208,7 +207,7 @@ def _reader(answers: Answers) -> dict[str, Any]:
         return {}
     known = answers.model.provenance
     leads = {"leads": list(answers.model.form.leads), "artefact": known.get("artefact")}
-    return leads | ({"why": answers.reading} if answers.reading else {})
+    return leads | ({"why": answers.leads_read} if answers.leads_read else {})
 
 
 def _as_json(diagnosis: Diagnosis, query: Read, support: Sequence[Example]) -> dict[str, Any]:
@@ -240,8 +239,8 @@ def as_text(answers: Answers) -> str:
             answers.diagnoses, answers.queries, answers.measured, strict=True
         )
     ]
-    if answers.reading:
-        parts.append(f"note: {answers.reading}")
+    if answers.leads_read:
+        parts.append(f"note: {answers.leads_read}")
     if answers.warnings:
         parts.append("\n".join(f"warning: {warning}" for warning in answers.warnings))
     if any(diagnosis.error_rate is not None for diagnosis in answers.diagnoses):

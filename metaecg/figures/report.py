@@ -54,7 +54,9 @@ def diagnosis_page(*found: Answers) -> str:
     ]
     head = ("recording", "answer", "plausible", "highest probability", "warnings")
     support = found[0].support
-    warnings = [text for answers in found for text in (answers.reading, *answers.warnings) if text]
+    warnings = [
+        text for answers in found for text in (answers.leads_read, *answers.warnings) if text
+    ]
     return render(
         "diagnosis.html",
         title="Few-shot ECG diagnosis",

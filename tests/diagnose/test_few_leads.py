@@ -92,7 +92,7 @@ def test_each_query_is_read_by_the_model_of_the_most_leads_that_it_and_all_examp
         "limb.csv": ("I", "II"),
         "strip.csv": ("II",),
     }
-    said = [each.reading.split(",")[0] for each in found]
+    said = [each.leads_read.split(",")[0] for each in found]
     assert said == ["", "leads read: I II", "leads read: II"]
     told = {q.name: d for a in found for q, d in zip(a.queries, a.diagnoses)}
     assert told["whole.csv"].error_rate == told["strip.csv"].error_rate == 0.1
