@@ -5,6 +5,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from experiments.runs import huge_pages
+
 COMMANDS = {
     path.stem: path
     for path in sorted(Path(__file__).parent.glob("*.py"))
@@ -23,6 +25,7 @@ def main() -> None:
 
         _say(f"metaecg {metaecg.__version__}")
     elif name in COMMANDS:
+        huge_pages.ask()
         sys.argv = [f"metaecg {name}", *arguments]
         runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
     else:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from absl import app, flags, logging
 
+from experiments.runs import huge_pages
 from metaecg.errors import MetaecgError
 
 _PLAIN = str.maketrans({"±": "+-", "×": "x", "–": "-", "−": "-", "…": "...", "·": "*", "≤": "<="})
@@ -26,6 +27,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
       main: function of the remaining arguments (the program's name alone) that
         returns None or the exit status.
     """
+    huge_pages.ask()
     # A run has its own progress line; what libraries report of each save belongs in no terminal.
     logging.set_verbosity(logging.WARNING)
     print_anywhere()
