@@ -83,6 +83,10 @@ class Archive(NamedTuple):
         """The model's embeddings [n, E] in the archive's space: float32 [n, D]."""
         return self._place(np.asarray(embeddings, np.float32) @ self.basis)
 
+    def placed_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Some recordings of the archive in its space: float32 [n, D]."""
+        return self._place(self.embeddings[rows])
+
     def _place(self, kept: np.ndarray) -> np.ndarray:
         return unit(np.asarray(kept, np.float32) - self.mean) @ self.root
 

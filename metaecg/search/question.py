@@ -123,11 +123,7 @@ def ask(
         raise MetaecgError(
             "there is no example of what is sought; give at least one, better five of them"
         )
-    embedded = embed_windows(model, [example.windows for example in examples])
-    if not np.isfinite(embedded).all():
-        bad = examples[int((~np.isfinite(embedded)).any(1).argmax())].name
-        raise MetaecgError(f"{bad}: the model's embedding of it is not finite")
-    placed = archive.place(embedded)
+    placed = _placed(model, archive, examples)
     outlined = outlines(np.stack([example.signal for example in examples]))
     alike = archive.along(unit(placed).T)
     known: dict[int, tuple[int, bool]] = {}
@@ -163,6 +159,21 @@ def _places(without: np.ndarray, of: np.ndarray, question: Question) -> np.ndarr
     own = np.einsum("pd,dp->p", of[: without.shape[1]], ranking.without_each(of))
     above = (np.delete(without, question.known, axis=0) > own).sum(0)
     return (above + 1) / (len(without) - len(question.known) + 1)
+
+
+def _placed(model: Model, archive: Archive, examples: Sequence[Example]) -> np.ndarray:
+    """Recordings of the archive are where they are; files are embedded."""
+    rows = np.array([example.row for example in examples])
+    placed = np.empty((len(examples), len(archive.mean)), np.float32)
+    placed[rows >= 0] = archive.placed_rows(rows[rows >= 0])
+    files = [example for example in examples if example.row < 0]
+    if files:
+        embedded = embed_windows(model, [example.windows for example in files])
+        if not np.isfinite(embedded).all():
+            bad = files[int((~np.isfinite(embedded)).any(1).argmax())].name
+            raise MetaecgError(f"{bad}: the model's embedding of it is not finite")
+        placed[rows < 0] = archive.place(embedded)
+    return placed
 
 
 def answer(archive: Archive, question: Question) -> Found:
