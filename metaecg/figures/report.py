@@ -54,9 +54,7 @@ def diagnosis_page(*found: Answers) -> str:
     ]
     head = ("recording", "answer", "plausible", "highest probability", "warnings")
     support = found[0].support
-    warnings = [
-        text for answers in found for text in (answers.leads_read, *answers.warnings) if text
-    ]
+    warnings = [text for each in found for text in (each.leads_read, *each.warnings) if text]
     return render(
         "diagnosis.html",
         title="Few-shot ECG diagnosis",
