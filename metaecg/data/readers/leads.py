@@ -90,7 +90,7 @@ def remarks(signal: np.ndarray, leads: Sequence[str], hz: float) -> list[Note]:
         if np.square(measured - fitted).mean() > 0.1**2 * np.square(measured).mean():
             text = (
                 f"{' '.join(limbs)} contradict each other (III is II − I, aVR is −(I + II)/2): "
-                "are the leads in the order of their names?"
+                "are the leads in the order of their names, and recorded together at one gain?"
             )
             notes.append(Note(text, serious=True))
     if "I" in at and "V6" in at:

@@ -99,7 +99,7 @@ export function remarks(columns, leads, hz) {
   if (limbs.length > 2 && contradict(limbs, limbs.map(at))) {
     serious(
       `${limbs.join(" ")} contradict each other (III is II − I, aVR is −(I + II)/2): ` +
-        "are the leads in the order of their names?",
+        "are the leads in the order of their names, and recorded together at one gain?",
     );
   }
   if (leads.includes("I") && leads.includes("V6")) {

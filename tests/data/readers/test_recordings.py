@@ -319,7 +319,7 @@ def test_leads_that_contradict_each_other_are_remarked(tmp_path):
     swapped[1], swapped[2] = "III", "II"
     assert notes(mv, swapped) == (
         "! I II III aVR aVL aVF contradict each other (III is II − I, aVR is −(I + II)/2): are the "
-        "leads in the order of their names?",
+        "leads in the order of their names, and recorded together at one gain?",
     )
     arms = mv.copy()
     arms[:, 0] *= -1
