@@ -4,8 +4,8 @@ import os
 
 # Before numpy starts: several tests run at a time, and threads of each would wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# As commands have it; so none that a test runs starts anew, this process least of all.
-os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+# Commands that tests run shall not start themselves anew for huge pages: nothing here is large.
+os.environ.setdefault("GLIBC_TUNABLES", "")
 
 import jax
 import jax.numpy as jnp
