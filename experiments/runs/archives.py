@@ -14,7 +14,6 @@ from metaecg.data.library import Library, open_library
 from metaecg.data.readers import recognise
 from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.lead_names import STANDARD_LEADS
-from metaecg.diagnose import few_leads
 from metaecg.diagnose import support as files
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
@@ -88,7 +87,7 @@ def model_for_files(path: str, given: Given) -> Model:
     """
     listed = _listed(Path(FLAGS.support).expanduser(), FLAGS.sought) if FLAGS.support else []
     paths = recordings.list_folder(Path(path).expanduser())
-    model = few_leads.for_archive(paths, [file for file, _ in listed], given)
+    model = recordings.suiting_model(paths, [file for file, _ in listed], given)
     if len(model.form.leads) < len(STANDARD_LEADS):
         print(f"leads read: {' '.join(model.form.leads)}, by a model for these leads")
     return model

@@ -10,13 +10,18 @@ import numpy as np
 from metaecg.data.library import Library
 from metaecg.data.readers import recognise
 from metaecg.data.readers.given_by_user import Given
-from metaecg.diagnose import support
+from metaecg.data.readers.lead_names import STANDARD_LEADS
+from metaecg.diagnose import few_leads, support
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
 from metaecg.search.archive import Archive, evenly, principal
 
 BATCH = 64
 """Recordings embedded at a time, as those of a library are, so that one program serves all."""
+
+
+LOOKED_AT = 100
+"""Recordings of an archive, evenly, whose leads are looked at."""
 
 
 class Recordings(NamedTuple):
@@ -56,6 +61,36 @@ def list_folder(folder: Path) -> list[Path]:
         raise MetaecgError(f"--input={support.shown(folder)}: there is no such folder")
     every = (Path(at) / name for at, _, names in os.walk(folder) for name in sorted(names))
     return recognise.among(sorted(every))
+
+
+def suiting_model(archive: Sequence[Path], examples: Sequence[Path], given: Given) -> Model:
+    """The model for the leads that every example and nine in ten recordings of an archive have.
+
+    Files that cannot be read are not counted; `of_folder` says what is wrong with them.
+
+    Args:
+      archive: the recordings, of which `LOOKED_AT` are looked at, evenly.
+      examples: all of which are looked at.
+      given: what the files do not say.
+
+    Raises:
+      ArtefactError: no model comes with this installation.
+    """
+    some = _leads(archive[:: -(-len(archive) // LOOKED_AT) or 1], given)
+    common = {
+        lead for lead in STANDARD_LEADS if sum(lead in have for have in some) >= 0.9 * len(some)
+    }
+    return few_leads.suiting(common.intersection(*_leads(examples, given)))
+
+
+def _leads(paths: Iterable[Path], given: Given) -> list[frozenset[str]]:
+    found = []
+    for path in paths:
+        try:
+            found.append(support.leads_of(path, given, few_leads.SECONDS))
+        except (MetaecgError, OSError):
+            continue
+    return found
 
 
 def of_folder(

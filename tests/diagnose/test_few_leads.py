@@ -17,6 +17,7 @@ from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor
 from metaecg.episodes import tasks
 from metaecg.errors import MetaecgError
+from metaecg.search import recordings
 
 ROW = Row(2, 1.0, 10.0, 5.0, (0.0, 0.6), tuple(np.linspace(0.5, 0, 11)), (999.0,) * 11)
 CALIBRATION = Calibration((ROW, ROW._replace(shot=30.0)), (0.0,) * 8, (1.0,) * 8, 1e9)
@@ -145,11 +146,13 @@ def test_an_archive_is_read_by_the_leads_that_nearly_all_of_it_has(tmp_path, mon
     paths = [write(tmp_path / f"{i}.csv", ecg(seed=i), STANDARD_LEADS) for i in range(19)]
     paths.append(write(tmp_path / "strip.csv", ecg(), ("II",)))
     paths.append(tmp_path / "missing.csv")
-    assert few_leads.for_archive(paths, paths[:2], Given()) == ALL
-    assert few_leads.for_archive(paths, [paths[0], paths[19]], Given()) == {"II"}
-    assert few_leads.for_archive(paths[10:], [], Given()) == ALL
-    assert few_leads.for_archive(paths[11:], [], Given()) == {"II"}  # one in nine lacks the others
-    assert few_leads.for_archive([], [], Given()) == ALL
+    assert recordings.suiting_model(paths, paths[:2], Given()) == ALL
+    assert recordings.suiting_model(paths, [paths[0], paths[19]], Given()) == {"II"}
+    assert recordings.suiting_model(paths[10:], [], Given()) == ALL
+    assert recordings.suiting_model(paths[11:], [], Given()) == {
+        "II"
+    }  # one in nine lacks the others
+    assert recordings.suiting_model([], [], Given()) == ALL
 
 
 def test_the_package_comes_with_models_that_read_the_leads_of_their_names():
