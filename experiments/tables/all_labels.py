@@ -88,10 +88,10 @@ def main(_) -> None:
     protocol = protocols.load(f"{name}:oracle")
     half = protocols.split(library, protocol, "train")
     part = build.part(library, protocol, "test")
-    own = protocols.split(library, protocol, "test").rows
     known = np.asarray(half.labels)[:, [half.classes.index(code) for code in part.classes]]
     named = known.any(axis=1)
-    rows = np.concatenate([own, half.rows[named]])
+    own = np.arange(len(part.rows))
+    rows = np.concatenate([part.rows, half.rows[named]])
     labels = np.concatenate([np.zeros((len(own), len(part.classes)), bool), known[named]])
     embedded = embed(model.predictor, library, rows)
     products = embedded @ embedded.T
@@ -99,7 +99,7 @@ def main(_) -> None:
     for shot in command_line.counts("shots", FLAGS.shots):
         kind = {"way": FLAGS.way, "shot": shot, "query": QUERY, "names": part.classes}
         drawn = evaluation_sets.balanced(part.data.index, FLAGS.seed, FLAGS.episodes, **kind)
-        few, every = accuracies(products, np.arange(len(own)), labels, drawn)
+        few, every = accuracies(products, own, labels, drawn)
         scores = {"few": few, "all": every, "difference": every - few}
         row = {name: statistics.interval(values) for name, values in scores.items()}
         found.append({"shot": shot, **row})

@@ -149,9 +149,8 @@ def test_an_archive_is_read_by_the_leads_that_nearly_all_of_it_has(tmp_path, mon
     assert recordings.suiting_model(paths, paths[:2], Given()) == ALL
     assert recordings.suiting_model(paths, [paths[0], paths[19]], Given()) == {"II"}
     assert recordings.suiting_model(paths[10:], [], Given()) == ALL
-    assert recordings.suiting_model(paths[11:], [], Given()) == {
-        "II"
-    }  # one in nine lacks the others
+    # One in nine lacks the other leads.
+    assert recordings.suiting_model(paths[11:], [], Given()) == {"II"}
     assert recordings.suiting_model([], [], Given()) == ALL
 
 
