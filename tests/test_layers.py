@@ -17,6 +17,7 @@ MODULES = {
 # From the bottom up; a room may import those below it.
 ROOMS = (
     "errors",
+    "limits",
     "types",
     "losses",
     "signals",
@@ -121,6 +122,7 @@ DIAGNOSIS = (
     "remarks",
     "diagnoser",
     "artefact",
+    "sealed_file",
     "plain",
     "measurements",
     "few_leads",

@@ -14,42 +14,37 @@ Running it needs jax and numpy, and flatbuffers, in which jax.export writes prog
 """
 
 import contextlib
-import hashlib
+import functools
+import importlib.metadata
 import importlib.util
-import json
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import export
 
-from metaecg.diagnose import arrays
+from metaecg.diagnose import arrays, sealed_file
 from metaecg.diagnose.background import of_members, to_members
 from metaecg.diagnose.calibration import Calibration
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor
-from metaecg.errors import MetaecgError
-from metaecg.types import Learner, Limits, Task, Variables
+from metaecg.diagnose.sealed_file import ArtefactError as ArtefactError
+from metaecg.limits import Limits
 
-FORMAT = "metaecg diagnoser"
-VERSION = 1
+if TYPE_CHECKING:
+    import jax
+    from jax import export
+
+    from metaecg.types import Array, Learner, Variables
+
 OLDEST_JAX = (0, 10)
 PLATFORMS = ("cpu", "cuda", "tpu")
-_MANIFEST, _SEAL = "manifest.json", "manifest.sha256"
-
-
-class ArtefactError(MetaecgError):
-    """A file is no artefact, or damaged, or of another version."""
 
 
 def write(
-    path: Path, model: Model, learner: Learner, variables: Variables, *, half: bool = False
+    path: Path, model: Model, learner: "Learner", variables: "Variables", *, half: bool = False
 ) -> None:
     """Writes an artefact.
 
@@ -63,6 +58,9 @@ def write(
     Raises:
       ArtefactError: the learner adapts to every episode as a whole.
     """
+    import jax
+    import jax.numpy as jnp
+
     parameters, tree = jax.tree.flatten(variables)
     stored = [np.asarray(p, np.float16 if half else np.float32) for p in parameters]
     shapes = [jax.ShapeDtypeStruct(p.shape, jnp.float32) for p in stored]
@@ -72,8 +70,8 @@ def write(
     members |= {f"parameters/{n:04d}.npy": arrays.to_bytes(array) for n, array in enumerate(stored)}
     members |= to_members(model.background)
     manifest = {
-        "format": FORMAT,
-        "version": VERSION,
+        "format": sealed_file.FORMAT,
+        "version": sealed_file.VERSION,
         "jax": jax.__version__,
         "platforms": list(PLATFORMS),
         "parameters": len(stored),
@@ -82,7 +80,7 @@ def write(
         "calibration": model.calibration.to_json(),
         "provenance": model.provenance,
     }
-    _write(path, manifest, members)
+    sealed_file.write(path, manifest, members)
 
 
 def recalibrate(path: Path, output: Path, model: Model) -> None:
@@ -93,23 +91,9 @@ def recalibrate(path: Path, output: Path, model: Model) -> None:
       output: the file to write; may be the same.
       model: these are written; all else stays as it is.
     """
-    manifest, members, _ = _open(path)
+    manifest, members, _ = sealed_file.read(path)
     changed = {"calibration": model.calibration.to_json(), "provenance": model.provenance}
-    _write(output, {**manifest, **changed}, members | to_members(model.background))
-
-
-def _write(path: Path, manifest: dict[str, Any], members: dict[str, bytes]) -> None:
-    manifest["members"] = {n: hashlib.sha256(content).hexdigest() for n, content in members.items()}
-    text = json.dumps(manifest, ensure_ascii=False, indent=1).encode()
-    members = {_MANIFEST: text, _SEAL: hashlib.sha256(text).hexdigest().encode(), **members}
-    unfinished = path.with_name(path.name + ".partial")
-    try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in members.items():
-                archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # no date
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    sealed_file.write(output, {**manifest, **changed}, members | to_members(model.background))
 
 
 @contextlib.contextmanager
@@ -118,6 +102,8 @@ def _no_paths() -> Iterator[None]:
 
     jax reads the setting when a function is traced, so that what is cached is traced anew.
     """
+    import jax
+
     name = "jax_hlo_source_file_canonicalization_regex"
     before = getattr(jax.config, name)
     jax.clear_caches()
@@ -129,9 +115,15 @@ def _no_paths() -> Iterator[None]:
 
 
 def _programs(
-    learner: Learner, tree: Any, shapes: Sequence[jax.ShapeDtypeStruct], form: Form
-) -> dict[str, export.Exported]:
+    learner: "Learner", tree: Any, shapes: "Sequence[jax.ShapeDtypeStruct]", form: Form
+) -> "dict[str, export.Exported]":
     """Exports `embed` and `classify` with all counts symbolic."""
+    import jax
+    import jax.numpy as jnp
+    from jax import export
+
+    from metaecg.types import Task
+
     run_embed, run_classify = learner.embed, learner.classify
     if run_embed is None or run_classify is None:
         raise ArtefactError(
@@ -159,37 +151,32 @@ def _programs(
     rows = (array(b, size, dtype=jnp.int32) for size in (s, q, q))
     task = (array(b, n, features), array(b, n, slots), *rows, array(b, dtype=jnp.int32))
 
-    def exported(function: Callable, *arguments) -> export.Exported:
+    def exported(function: Callable, *arguments) -> "export.Exported":
         return export.export(jax.jit(function), platforms=PLATFORMS)(shapes, *arguments)
 
     return {"embed": exported(embed, records), "classify": exported(classify, *task)}
 
 
 def read(path: str | Path) -> Model:
-    """Reads an artefact and makes it ready to run; every member is compared with its sha256.
+    """Reads an artefact; its programs are loaded when the first of them is called.
 
     The provenance says the file's name, and as `artefact` the sha256 of its manifest, which vouches
-    for all else.
+    for all else; every member is compared with its own.
 
     Raises:
       ArtefactError: it is no artefact, damaged, or of another version; or this installation cannot
-        run it.
+        run it, which is said by the first call where a program is of a newer jax.
       OSError: it cannot be opened.
     """
     path = Path(path)
-    manifest, members, fingerprint = _open(path)
+    manifest, members, fingerprint = sealed_file.read(path)
     _check_installation(path, manifest)
+    loaded = functools.cache(lambda: _load(path, manifest, members))
     try:
-        # Not jnp.asarray, which would compile a program for each shape.
-        on_device = jax.device_put(_parameters(manifest, members))
-        embed, classify = (
-            jax.jit(export.deserialize(bytearray(members[f"{name}.bin"])).call)
-            for name in ("embed", "classify")
-        )
         return Model(
             Predictor(
-                lambda records: embed(on_device, records),
-                lambda task: classify(on_device, *task),
+                lambda records: loaded().embed(records),
+                lambda task: loaded().classify(task),
                 Limits(**{name: manifest[name] for name in Limits._fields if name in manifest}),
             ),
             Calibration.from_json(manifest["calibration"]),
@@ -197,8 +184,32 @@ def read(path: str | Path) -> Model:
             {"artefact": fingerprint, "file": path.name, **manifest["provenance"]},
             of_members(members),
         )
-    except _FOREIGN as error:
-        raise _not_ours(path, error) from None
+    except sealed_file.FOREIGN as error:
+        raise sealed_file.not_ours(path, error) from None
+    except Exception as error:  # numpy raises many types for damage
+        raise sealed_file.damaged(path, error) from None
+
+
+class _Loaded(NamedTuple):
+    embed: "Callable[[Array], Array]"
+    classify: "Callable[[Any], Array]"
+
+
+def _load(path: Path, manifest: dict[str, Any], members: dict[str, bytes]) -> _Loaded:
+    """The programs of an artefact, its parameters on the device."""
+    import jax
+    from jax import export
+
+    try:
+        with jax.ensure_compile_time_eval():  # the first call may be within a trace
+            # Not jnp.asarray, which would compile a program for each shape.
+            on_device = jax.device_put(_parameters(manifest, members))
+        embed, classify = (
+            jax.jit(export.deserialize(bytearray(members[f"{name}.bin"])).call)
+            for name in ("embed", "classify")
+        )
+    except sealed_file.FOREIGN as error:
+        raise sealed_file.not_ours(path, error) from None
     except Exception as error:  # flatbuffers raises many types for damage
         made_by = str(manifest.get("jax", "?"))
         if _version(made_by) > _version(jax.__version__):
@@ -206,12 +217,15 @@ def read(path: str | Path) -> Model:
                 f"{path}: its programs were made by jax {made_by} and cannot be read by the "
                 f"installed jax {jax.__version__}; install a newer jax"
             ) from None
-        raise _damaged(path, error) from None
+        raise sealed_file.damaged(path, error) from None
+    return _Loaded(
+        lambda records: embed(on_device, records), lambda task: classify(on_device, *task)
+    )
 
 
 def parameters(path: str | Path) -> list[np.ndarray]:
     """The float32 parameters in an artefact, as `jax.tree.leaves` orders a learner's variables."""
-    return _parameters(*_open(Path(path))[:2])
+    return _parameters(*sealed_file.read(Path(path))[:2])
 
 
 def _parameters(manifest: dict[str, Any], members: dict[str, bytes]) -> list[np.ndarray]:
@@ -240,54 +254,14 @@ def shipped_path() -> Path:
     return found[-1]
 
 
-def _open(path: Path) -> tuple[dict[str, Any], dict[str, bytes], str]:
-    """The manifest, the other members and the manifest's sha256, all compared with their hashes."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read(_MANIFEST)
-            manifest = json.loads(text)
-            if manifest["format"] != FORMAT:
-                raise KeyError(FORMAT)
-            if manifest["version"] != VERSION:
-                raise ArtefactError(
-                    f"{path}: version {manifest['version']} of the format, this program reads "
-                    f"{VERSION}; install another metaecg or export the model again"
-                )
-            if hashlib.sha256(text).hexdigest() != archive.read(_SEAL).decode():
-                raise zipfile.BadZipFile(f"{_MANIFEST} differs from its sha256")
-            members = {name: archive.read(name) for name in manifest["members"]}
-        for name, content in members.items():
-            if hashlib.sha256(content).hexdigest() != manifest["members"][name]:
-                raise zipfile.BadZipFile(f"{name} differs from its sha256")
-    except (ArtefactError, OSError):
-        raise
-    except _FOREIGN as error:
-        raise _not_ours(path, error) from None
-    except Exception as error:  # zlib and zipfile raise many types for damage
-        if not zipfile.is_zipfile(path):
-            raise ArtefactError(f"{path}: not made by experiments.export, or cut short") from None
-        raise _damaged(path, error) from None
-    return manifest, members, hashlib.sha256(text).hexdigest()
-
-
-_FOREIGN = (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError)
-
-
-def _not_ours(path: Path, error: Exception) -> ArtefactError:
-    return ArtefactError(f"{path}: not made by experiments.export ({' '.join(str(error).split())})")
-
-
-def _damaged(path: Path, error: Exception) -> ArtefactError:
-    return ArtefactError(f"{path}: damaged ({' '.join(str(error).split())}); copy it again")
-
-
 def _check_installation(path: Path, manifest: dict[str, Any]) -> None:
     """Asserts that jax is new enough and flatbuffers there, which jax.export's programs need."""
-    if _version(jax.__version__) < OLDEST_JAX:
+    installed = importlib.metadata.version("jax")  # importing it takes half a second
+    if _version(installed) < OLDEST_JAX:
         needed = ".".join(map(str, OLDEST_JAX))
         raise ArtefactError(
             f"{path}: needs jax {needed} or newer (it was made by {manifest.get('jax', '?')}), and "
-            f"{jax.__version__} is installed: pip install --upgrade 'jax>={needed}'"
+            f"{installed} is installed: pip install --upgrade 'jax>={needed}'"
         )
     if importlib.util.find_spec("flatbuffers") is None:
         raise ArtefactError(

@@ -1,13 +1,15 @@
 """A trained learner as two functions of arrays, and what it says of orders of its support."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 
 from metaecg.errors import MetaecgError
-from metaecg.types import Array, Learner, Limits, Task, Variables
+from metaecg.limits import Limits
+
+if TYPE_CHECKING:
+    from metaecg.types import Array, Learner, Task, Variables
 
 
 class Predictor(NamedTuple):
@@ -19,8 +21,8 @@ class Predictor(NamedTuple):
       limits: what the learner can read of a support.
     """
 
-    embed: Callable[[Array], Array]
-    classify: Callable[[Task], Array]
+    embed: "Callable[[Array], Array]"
+    classify: "Callable[[Task], Array]"
     limits: Limits = Limits()
 
     def embed_each(self, records: np.ndarray) -> np.ndarray:
@@ -43,12 +45,14 @@ class Predictor(NamedTuple):
         return np.ascontiguousarray(triangle.T)
 
     @classmethod
-    def of(cls, learner: Learner, variables: Variables) -> "Predictor":
+    def of(cls, learner: "Learner", variables: "Variables") -> "Predictor":
         """A learner that embeds records by themselves, ready to run.
 
         Raises:
           MetaecgError: the learner adapts to every episode as a whole (MAML, fine-tuning).
         """
+        import jax  # half a second, which an archive that is embedded already need not wait for
+
         embed, classify = learner.embed, learner.classify
         if embed is None or classify is None:
             raise MetaecgError(
@@ -128,6 +132,8 @@ def log_probs(
     Raises:
       MetaecgError: there are more labels than the learner has slots.
     """
+    from metaecg.types import Task
+
     batch, way = reading.places.shape
     shared = (len(embeddings), labels.shape[1])
     total, count = embeddings.shape[1], labels.shape[1]

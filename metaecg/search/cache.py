@@ -24,7 +24,6 @@ import numpy as np
 
 from metaecg.data import files
 from metaecg.data.library import Library
-from metaecg.diagnose.fitting import embed
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
 from metaecg.search.archive import MOST_FEATURES, evenly, principal
@@ -105,7 +104,7 @@ def _compute(
         first = int(ends[len(good)]) // row_bytes
         for start in progress(range(first, len(library), BLOCK)):
             rows = np.arange(start, min(start + BLOCK, len(library)))
-            found = embed(model.predictor, library, rows) @ basis
+            found = _embed(model, library, rows) @ basis
             found = np.ascontiguousarray(_finite(found, library, rows), "<f2")
             data.write(found.data)
             data.flush()
@@ -115,6 +114,12 @@ def _compute(
             log.flush()
         os.fsync(log.fileno())
     return basis
+
+
+def _embed(model: Model, library: Library, rows: np.ndarray) -> np.ndarray:
+    from metaecg.diagnose import fitting  # with jax, which what is kept already does without
+
+    return fitting.embed(model.predictor, library, rows)
 
 
 def _finite(found: np.ndarray, library: Library, rows: np.ndarray) -> np.ndarray:
@@ -131,7 +136,7 @@ def _new_basis(model: Model, library: Library, place: Path) -> np.ndarray:
         basis = np.eye(size, dtype=np.float32)
     else:
         rows = evenly(len(library))
-        basis = principal(_finite(embed(model.predictor, library, rows), library, rows))
+        basis = principal(_finite(_embed(model, library, rows), library, rows))
     with open(place / ".basis.new", "wb") as file:
         np.save(file, basis, allow_pickle=False)
     os.replace(place / ".basis.new", place / "basis.npy")

@@ -13,7 +13,6 @@ logistic function of the place's logarithm; it is fitted to the answers, with a 
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import hypergeom
 
 from metaecg.search import probability
 
@@ -47,6 +46,8 @@ def interval(population: int, sample: int, hits: int, level: float = LEVEL) -> t
       level: of the equal-tailed interval. It holds the numbers K for which this number of hits or
         more, and this number or fewer, each have a probability above (1 − level) / 2.
     """
+    from scipy.stats import hypergeom  # takes half a second, and a search needs none of it
+
     tail = (1 - level) / 2
 
     def least(holds, low: int, high: int) -> int:  # holds from some number on, and for `high`

@@ -2,6 +2,8 @@
 
 import csv
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -47,6 +49,19 @@ def run(monkeypatch):
         return find.main([])
 
     return run
+
+
+def test_a_second_question_waits_for_neither_jax_nor_statistics():
+    """They take a second and more to import, and what is embedded already is ranked by numpy."""
+    code = (
+        "import sys, experiments.find\n"
+        "from metaecg.diagnose import artefact\n"
+        "from metaecg.search import cache\n"
+        "cache.fingerprint(artefact.shipped())\n"
+        "print([name for name in ('jax', 'scipy.stats', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def ranked(path):
