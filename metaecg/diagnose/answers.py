@@ -105,13 +105,14 @@ def answer_by_leads(
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in paths:
         try:
-            there = common & files.leads_of(path, given, seconds)
+            there = few_leads.to_read(common, files.leads_of(path, given, seconds))
         except (MetaecgError, OSError):  # said when it is read
             there = common
         groups.setdefault(choose(there).form.leads, []).append(path)
     found = []
     for leads, group in sorted(groups.items(), key=lambda item: -len(item[0])):
-        answers = _answer(choose(frozenset(leads)), listed, group, given, error_rate)
+        model = choose(frozenset(leads))
+        answers = _answer(model, listed, group, given, error_rate, few_leads.SPARE)
         if len(leads) < len(STANDARD_LEADS):
             said = (
                 f"leads read: {' '.join(leads)}, which all examples and these recordings have; a "
@@ -132,6 +133,7 @@ def _answer(
     queries: Sequence[Path],
     given: Given,
     error_rate: float,
+    spare: int = 0,
 ) -> Answers:
     examples = [(files.read(path, model.form, given), label) for path, label in listed]
     good, failed = [], []
@@ -141,7 +143,7 @@ def _answer(
         except (MetaecgError, OSError) as error:
             said = " ".join(files.shown(str(error)).split())
             failed.append({"recording": files.shown(path), "error": said})
-    return diagnose(model, examples, good, error_rate)._replace(failed=failed)
+    return diagnose(model, examples, good, error_rate, spare)._replace(failed=failed)
 
 
 def _check_some(queries: Sequence[Read], failed: Sequence[dict[str, str]]) -> None:
@@ -151,10 +153,14 @@ def _check_some(queries: Sequence[Read], failed: Sequence[dict[str, str]]) -> No
 
 
 def diagnose(
-    model: Model, support: Sequence[Example], queries: Sequence[Read], error_rate: float = 0.1
+    model: Model,
+    support: Sequence[Example],
+    queries: Sequence[Read],
+    error_rate: float = 0.1,
+    spare: int = 0,
 ) -> Answers:
-    """Diagnoses recordings that are in the model's form; see `answer`."""
-    diagnoser = Diagnoser(model, error_rate).fit(
+    """Diagnoses recordings that are in the model's form; see `answer` and `Diagnoser.spare`."""
+    diagnoser = Diagnoser(model, error_rate, spare).fit(
         [(each.name, label, each.windows) for each, label in support]
     )
     found = [

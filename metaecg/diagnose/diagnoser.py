@@ -57,8 +57,7 @@ class Diagnosis(NamedTuple):
       error_rate: of queries whose diagnosis is among `labels`, if unseen diagnoses behave as those
         of the validation did; None where no rate can be stated.
       evidence: one for each example, the largest weight first.
-      warnings: sentences for the reader about this query; `Diagnoser.warnings` are about the
-        examples.
+      warnings: sentences about this query; those of the `Diagnoser` are about the examples.
       likeness: share of validation recordings with a candidate's diagnosis that were as little like
         any candidate as this one; None where no rate can be stated or no background is known.
     """
@@ -99,12 +98,13 @@ class Diagnoser:
     Attributes:
       model: the trained model.
       error_rate: of the plausible sets and of the answers given, 0 < error_rate < 1.
-      orders: of the examples that a learner of sequences is asked for and averaged over.
-      seed: of these orders.
+      spare: chest leads that a query may lack, zero in their place: the rates are known to hold.
+      orders, seed: of the examples that a learner of sequences is asked for and averaged over.
     """
 
     model: Model
     error_rate: float = 0.1
+    spare: int = 0
     orders: int = 8
     seed: int = 0
     _support: _Support | None = None
@@ -265,7 +265,7 @@ class Diagnoser:
                 Evidence(int(s), float(weights[q, s]), float(effects[q, s]))
                 for s in np.argsort(-weights[q], kind="stable")
             ]
-            gone = remarks.lost(query, model.form.leads)
+            gone = remarks.lost(query, model.form.leads, self.spare)
             stated = not (support.unstated or gone)
             warnings = [
                 *remarks.about_copies(support.names, given, alike[q]),

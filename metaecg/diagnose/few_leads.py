@@ -8,11 +8,18 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from metaecg.data.readers.lead_names import STANDARD_LEADS
+from metaecg.data.readers.lead_names import CHEST_LEADS, STANDARD_LEADS
 from metaecg.diagnose import artefact
 from metaecg.diagnose.model import Model
 
 FOLDER = "few_leads"
+
+SPARE = 2
+"""Chest leads that a recording may lack beside examples of all twelve, chosen in validation.
+
+The model of twelve, which reads zeros for them, kept its rates there, and the models of fewer leads
+were right far less often; see `experiments.tables.lost_leads`.
+"""
 
 SECONDS = 10.0
 """Of a recording, or of one of its windows, as these models read it."""
@@ -41,6 +48,23 @@ def path_for(leads: Iterable[str]) -> Path:
     if there.issuperset(STANDARD_LEADS) or not possible:
         return artefact.shipped_path()
     return files[max(possible, key=len)]
+
+
+def to_read(examples: frozenset[str], recording: frozenset[str]) -> frozenset[str]:
+    """The leads by which a recording is read beside examples: those of all, but for a few lost.
+
+    Args:
+      examples: the usual leads that all examples have.
+      recording: those of the recording.
+
+    Returns:
+      All twelve where the recording lacks `SPARE` chest leads of them at most; else those that both
+      have.
+    """
+    lacking = frozenset(STANDARD_LEADS) - recording
+    if examples.issuperset(STANDARD_LEADS) and len(lacking) <= SPARE and lacking <= {*CHEST_LEADS}:
+        return examples
+    return examples & recording
 
 
 def suiting(leads: Iterable[str]) -> Model:

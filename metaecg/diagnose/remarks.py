@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from metaecg.data.readers.lead_names import CHEST_LEADS
 from metaecg.diagnose.background import FALSE_ALARMS
 
 SAME = 0.99
@@ -17,10 +18,14 @@ def outlines(records: np.ndarray) -> np.ndarray:
     return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
 
 
-def lost(windows: np.ndarray, leads: Sequence[str]) -> list[str]:
-    """The leads that never change in one of the windows [windows, samples, leads] or more."""
+def lost(windows: np.ndarray, leads: Sequence[str], spare: int = 0) -> list[str]:
+    """The leads that never change in one of the windows [windows, samples, leads] or more.
+
+    None where they are of the chest and no more than `spare`.
+    """
     least = np.ptp(windows, axis=1).min(axis=0)
-    return [lead for lead, change in zip(leads, least) if change == 0]
+    found = [lead for lead, change in zip(leads, least) if change == 0]
+    return [] if len(found) <= spare and {*found} <= {*CHEST_LEADS} else found
 
 
 def about_examples(

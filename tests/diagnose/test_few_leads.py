@@ -101,6 +101,29 @@ def test_each_query_is_read_by_the_model_of_the_most_leads_that_it_and_all_examp
     assert not [w for name in ("strip.csv", "limb.csv") for w in told[name].warnings]
 
 
+def test_up_to_two_chest_leads_may_be_lost_beside_examples_of_all_twelve(tmp_path):
+    without = {n: tuple(lead for lead in STANDARD_LEADS if lead not in n.split("_")) for n in LOST}
+    found = asked(tmp_path, STANDARD_LEADS, whole=STANDARD_LEADS, **without)
+    told = {q.name.split(".")[0]: d for a in found for q, d in zip(a.queries, a.diagnoses)}
+    limbs = {"V4_V5_V6": ("I", "II")}  # three are too many
+    assert read(found) == {
+        f"{name}.csv": limbs.get(name, STANDARD_LEADS) for name in ("whole", *LOST)
+    }
+    assert {name: each.error_rate for name, each in told.items()} == dict.fromkeys(told, 0.1)
+    assert [w for w in told["V3"].warnings if "MISSING LEADS V3" in w]
+    # Another model's rates are not known to hold.
+    alone = answers.answer(MODELS[ALL], tmp_path / "support", [str(tmp_path / "V3.csv")])
+    assert alone.diagnoses[0].error_rate is None
+    np.testing.assert_array_equal(alone.diagnoses[0].probs, told["V3"].probs)
+    # Where examples lack them, too, the rates did not hold.
+    (tmp_path / "again").mkdir()
+    fewer = asked(tmp_path / "again", without["V3"], V3=without["V3"])
+    assert read(fewer) == {"V3.csv": ("I", "II")}
+
+
+LOST = ("V3", "V5_V6", "V4_V5_V6")
+
+
 def test_examples_of_fewer_leads_decide_too(tmp_path):
     (found,) = asked(tmp_path, LIMB, whole=STANDARD_LEADS)
     assert found.model.form.leads == ("I", "II")

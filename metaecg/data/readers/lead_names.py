@@ -10,6 +10,7 @@ import functools
 import re
 
 STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+CHEST_LEADS = STANDARD_LEADS[6:]
 
 _MORE = ("V7", "V8", "V9", *(f"V{n}R" for n in range(2, 10)))
 _LEADS = {lead.upper(): lead for lead in (*STANDARD_LEADS, *_MORE)}
