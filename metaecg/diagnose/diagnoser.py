@@ -154,12 +154,13 @@ class Diagnoser:
         every = Reading(*(np.concatenate(parts) for parts in zip(reading, less)))
         # A label's noise falls with its number of examples, hence the harmonic mean.
         shot = float(1 / np.mean(1 / np.bincount(slots)))
-        incomplete = [n for n, r in zip(names, windows) if remarks.lost(r, self.model.form.leads)]
+        lacking = [remarks.incomplete(record, self.model.form.leads) for record in windows]
+        incomplete = [f"{name} ({why})" for name, why in zip(names, lacking) if why]
         unstated = calibration.outside(len(labels), shot)
         if incomplete:
             unstated = (
-                f"leads are missing or flat in {len(incomplete)} of {len(names)} examples, such as "
-                f"{incomplete[0]} (complete recordings alone were calibrated)"
+                f"{len(incomplete)} of {len(names)} examples are incomplete, such as {incomplete[0]}, "
+                "and whole recordings were calibrated"
             )
         warnings = (*remarks.about_examples(names, given, outlined),)
         if unstated:
@@ -265,15 +266,14 @@ class Diagnoser:
                 Evidence(int(s), float(weights[q, s]), float(effects[q, s]))
                 for s in np.argsort(-weights[q], kind="stable")
             ]
-            gone = remarks.lost(query, model.form.leads, self.spare)
+            gone = remarks.incomplete(query, model.form.leads, self.spare)
             stated = not (support.unstated or gone)
             warnings = [
                 *remarks.about_copies(support.names, given, alike[q]),
                 *remarks.about_orders(by_order[:, q].argmax(-1), int(top[q])),
             ]
             if gone:
-                reason = f"{' '.join(gone)} missing or flat (complete recordings were calibrated)"
-                warnings.insert(0, remarks.no_rate(reason))
+                warnings.insert(0, remarks.no_rate(f"{gone}, and whole recordings were calibrated"))
             if strange[q]:
                 warnings.append(remarks.STRANGE)
             like = float(likeness[q]) if stated and likeness is not None else None

@@ -11,6 +11,9 @@ from metaecg.diagnose.background import FALSE_ALARMS
 SAME = 0.99
 """Recordings that correlate more than this are the same one."""
 
+WHOLE = 0.9
+"""Share of the time that is read from which on a recording is as good as whole."""
+
 
 def outlines(records: np.ndarray) -> np.ndarray:
     """Records [N, samples, leads] without offset and of length 1: products are correlations."""
@@ -26,6 +29,19 @@ def lost(windows: np.ndarray, leads: Sequence[str], spare: int = 0) -> list[str]
     least = np.ptp(windows, axis=1).min(axis=0)
     found = [lead for lead, change in zip(leads, least) if change == 0]
     return [] if len(found) <= spare and {*found} <= {*CHEST_LEADS} else found
+
+
+def incomplete(windows: np.ndarray, leads: Sequence[str], spare: int = 0) -> str:
+    """What a recording [windows, samples, leads] lacks beside those that were calibrated, or ''.
+
+    Leads, as of `lost`; or more than a tenth of its time, after which nothing changes any more.
+    """
+    if gone := lost(windows, leads, spare):
+        return f"{' '.join(gone)} missing or flat"
+    changing = np.diff(windows, axis=1).any(axis=2)
+    ends = windows.shape[1] - changing[:, ::-1].argmax(axis=1)
+    share = ends.min() / windows.shape[1]
+    return "" if share >= WHOLE else f"it ends after {share:.0%} of the time that is read"
 
 
 def about_examples(

@@ -284,7 +284,27 @@ def test_no_rate_is_stated_where_leads_are_missing(protonet):
     flat = [(name, label, signal * [1, 0]) for name, label, signal in examples[:1]]
     fitted = Diagnoser(model(protonet, calibration(sure))).fit(flat + examples[1:])
     assert unstated(fitted(near))
-    assert warned(fitted, "missing or flat in 1 of 4 examples, such as 0.csv")
+    assert warned(fitted, "1 of 4 examples are incomplete, such as 0.csv (II missing or flat)")
+
+
+def test_no_rate_is_stated_where_a_recording_ends_early(protonet):
+    sure = ROW._replace(scores=(0.0,) * 3, risks=(0.0,) * 11)
+    examples = support("AABB")
+    near = examples[0][2] * 0.9 + 0.1 * QUERIES[0]
+    fitted = Diagnoser(model(protonet, calibration(sure))).fit(examples)
+    samples = len(near)
+
+    def ending(at):
+        return np.concatenate([near[:at], np.zeros((samples - at, near.shape[1]), near.dtype)])
+
+    most, half = fitted([ending(samples - samples // 10), ending(samples // 2 - 1)])
+    assert (most.answer, most.error_rate) == ("A", 0.1)
+    assert unstated(half)
+    assert warned(half, "it ends after 50% of the time that is read", "no rate of errors")
+    short = [(name, label, ending(samples // 2 - 1)) for name, label, _ in examples[:1]]
+    fitted = Diagnoser(model(protonet, calibration(sure))).fit(short + examples[1:])
+    assert unstated(fitted(near))
+    assert warned(fitted, "1 of 4 examples are incomplete, such as 0.csv (it ends after 50%")
 
 
 @pytest.mark.parametrize(

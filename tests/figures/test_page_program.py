@@ -373,12 +373,13 @@ def test_answers_are_those_of_the_diagnoser(run, labels, rate):
     """Unevenly many examples, a single one of a label, ways between and beyond those fitted."""
     rng = np.random.default_rng(len(labels))
     model = _model(rng)
-    units = rng.normal(0, 300, (len(labels) + 4, 2, 40)).astype(np.int16)
+    units = rng.normal(0, 300, (len(labels) + 5, 2, 40)).astype(np.int16)
     units[: len(labels)] += (200 * np.array([ord(x) % 7 for x in labels]))[:, None, None].astype(
         np.int16
     ) * (np.arange(40) > 20)
     units[-1, 1] = 0  # a flat lead
     units[-2] = units[0]  # one of the examples
+    units[-3, :, 17:] = 0  # padded
     records = [
         support.Read(
             f"r{i}", f"r{i}", np.float32(u.T) * np.float32(0.001), 50.0 * (1 + (i == 1)), ()

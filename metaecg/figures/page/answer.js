@@ -17,7 +17,21 @@ function outline(units) {
 }
 
 const still = (lead) => lead.every((x) => x === lead[0]);
-const lost = (windows, leads) => leads.filter((_, l) => windows.some((units) => still(units[l])));
+const WHOLE = 0.9; // share of the time that is read from which on a recording is as good as whole
+
+/** What a recording [window][lead][sample] lacks beside those that were calibrated, or "". */
+function incomplete(windows, leads) {
+  const gone = leads.filter((_, l) => windows.some((units) => still(units[l])));
+  if (gone.length) return `${gone.join(" ")} missing or flat`;
+  const samples = windows[0][0].length;
+  const ends = windows.map((units) => {
+    let end = samples;
+    while (end > 1 && units.every((lead) => lead[end - 1] === lead[end - 2])) end -= 1;
+    return end;
+  });
+  const share = Math.min(...ends) / samples;
+  return share >= WHOLE ? "" : `it ends after ${(100 * share).toFixed(0)}% of the time that is read`;
+}
 
 /** Sentences about the examples as recordings. */
 function aboutExamples(examples, model) {
@@ -89,12 +103,15 @@ export function fit(model, given, errorRate = 0.1) {
   const shot = 1 / (counts.reduce((sum, c) => sum + 1 / c, 0) / way);
   const { calibration, record } = model;
   const row = rowAt(calibration, way, shot);
-  const incomplete = examples.filter((each) => lost(each.windows, record.leads).length);
+  const lacking = examples
+    .map((each) => [each.name, incomplete(each.windows, record.leads)])
+    .filter(([, why]) => why);
   let unstated = outside(calibration, way, shot);
-  if (incomplete.length) {
+  if (lacking.length) {
+    const [name, why] = lacking[0];
     unstated =
-      `leads are missing or flat in ${incomplete.length} of ${examples.length} examples, such as ` +
-      `${incomplete[0].name} (complete recordings alone were calibrated)`;
+      `${lacking.length} of ${examples.length} examples are incomplete, such as ` +
+      `${name} (${why}), and whole recordings were calibrated`;
   }
   const embeddings = examples.map((each) => each.embedding);
   const { background } = model;
@@ -124,8 +141,8 @@ export function fit(model, given, errorRate = 0.1) {
       mine.forEach((s, i) => (weights[s] = near[i] * all[w]));
     });
     const evidence = examples.map((_, s) => ({ example: s, weight: weights[s], effect: all[top] - without[s][top] }));
-    const gone = lost(query.windows, record.leads);
-    const stated = !unstated && !gone.length;
+    const gone = incomplete(query.windows, record.leads);
+    const stated = !unstated && !gone;
     const limit = threshold(row, errorRate);
     const inside = all.map(
       (p, w) => w === top || 1 - adjusted(p, row, recognised[w]) <= limit || !stated,
@@ -154,9 +171,7 @@ export function fit(model, given, errorRate = 0.1) {
     if (!examples.some((each) => each.hz === query.hz)) {
       found.push(`recorded at ${g(query.hz)} Hz, no example is; all were brought to one rate`);
     }
-    if (gone.length) {
-      found.push(noRate(model, `${gone.join(" ")} missing or flat (complete recordings were calibrated)`));
-    }
+    if (gone) found.push(noRate(model, `${gone}, and whole recordings were calibrated`));
     const drawn = outline(query.windows[0]);
     for (const { name, label, outline: other } of examples) {
       if (dot(drawn, other) > model.same_recording) {
