@@ -159,8 +159,8 @@ class Diagnoser:
         unstated = calibration.outside(len(labels), shot)
         if incomplete:
             unstated = (
-                f"{len(incomplete)} of {len(names)} examples are incomplete, such as {incomplete[0]}, "
-                "and whole recordings were calibrated"
+                f"{len(incomplete)} of {len(names)} examples are incomplete, such as "
+                f"{incomplete[0]}, and whole recordings were calibrated"
             )
         warnings = (*remarks.about_examples(names, given, outlined),)
         if unstated:
