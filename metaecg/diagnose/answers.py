@@ -251,11 +251,11 @@ def as_text(answers: Answers) -> str:
         parts.append("\n".join(f"warning: {warning}" for warning in answers.warnings))
     if any(diagnosis.error_rate is not None for diagnosis in answers.diagnoses):
         each = ", for nine in ten diagnoses" if answers.by_diagnosis else ""
+        rate = f"{100 * answers.error_rate:.3g}%"
         parts.append(
-            f"Of recordings whose diagnosis is among the candidates, at most about "
-            f"{answers.error_rate:.0%} have a plausible set without it{each}, where they are like "
-            f"those of the validation; and at most about {answers.error_rate:.0%} of the answers "
-            "are wrong."
+            f"Of recordings whose diagnosis is among the candidates, at most about {rate} have a "
+            f"plausible set without it{each}, where they are like those of the validation; and at "
+            f"most about {rate} of the answers are wrong."
         )
     parts.append(f"No diagnosis but the candidates can be answered. {NOTICE}")
     return "\n\n".join(parts)
@@ -265,6 +265,8 @@ def _as_text(
     diagnosis: Diagnosis, query: Read, support: Sequence[Example], measured: Measured
 ) -> str:
     lines = [f"{query.name}: {diagnosis.answer or 'unsure'}"]
+    if diagnosis.answer is None and diagnosis.error_rate and len(diagnosis.plausible) == 1:
+        lines[0] += f"; {diagnosis.plausible[0]} is not certain enough to be answered"
     width = max(map(len, diagnosis.labels))
     for i in np.argsort(-diagnosis.probs, kind="stable"):
         label = diagnosis.labels[i]
@@ -279,5 +281,6 @@ def _as_text(
         for e in diagnosis.evidence[:3]
     ]
     lines.append(f"  most weight: {', '.join(grounds)}")
-    lines.append(f"  measured: {measured.as_text()}")
+    within = " in the first window" if query.later else ""
+    lines.append(f"  measured{within}: {measured.as_text()}")
     return "\n".join(lines + [f"  warning: {warning}" for warning in diagnosis.warnings])

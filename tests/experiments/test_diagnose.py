@@ -393,6 +393,23 @@ def test_bad_arguments_end_in_one_line(file, tmp_path):
     assert done.stderr.startswith("error: ")
 
 
+def test_the_text_says_why_it_is_unsure_at_what_rate_and_of_which_window(model, case):
+    found = answer(model, case[0], [str(case[1])], error_rate=0.004)
+    (said,) = found.diagnoses
+    only = said._replace(answer=None, plausible=("fast",), error_rate=0.004)
+    text = answers.as_text(found._replace(diagnoses=[only]))
+    assert "query.csv: unsure; fast is not certain enough to be answered\n" in text
+    assert text.count("at most about 0.4% ") == 2
+    assert "  measured: rate" in text
+    both = answers.as_text(found._replace(diagnoses=[only._replace(plausible=("fast", "slow"))]))
+    assert "query.csv: unsure\n" in both
+    (query,) = found.queries
+    longer = query._replace(later=(query.signal,))
+    assert "  measured in the first window: rate" in answers.as_text(
+        found._replace(queries=[longer])
+    )
+
+
 def test_intervals_are_said_and_written_beside_the_answer(model, case):
     found = answer(model, case[0], [str(case[1])])
     (content,) = answers.as_json(found)["diagnoses"]

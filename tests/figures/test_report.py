@@ -189,6 +189,9 @@ def test_unsure_of_a_single_plausible_diagnosis_says_why():
     html = diagnosis_page([(recorded("q", ecg()), only)], [(recorded("a", ecg(1)), "LQT")])
     said = "Unsure: LQT is not certain enough to be answered. Plausible: LQT."
     assert said in Reader(html).text
+    rare = only._replace(error_rate=0.004)
+    page = diagnosis_page([(recorded("q", ecg()), rare)], [(recorded("a", ecg(1)), "LQT")])
+    assert "are wrong in about 0.4% of" in Reader(page).text
 
 
 def test_where_no_rate_can_be_stated_none_is():
