@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from metaecg import errors
 from metaecg.diagnose import plain
 from metaecg.diagnose.model import Form
 from metaecg.errors import MetaecgError
@@ -32,6 +33,16 @@ They differ by some 10⁻⁵: of a thousand recordings of PTB-XL, by 7.5·10⁻�
 """
 
 
+def check_installed() -> None:
+    """Asserts that what `convert` needs is installed.
+
+    Raises:
+      MetaecgError: a package is not; says how to install it.
+    """
+    for package in ("jax2onnx", "onnx", "onnxruntime"):
+        errors.check_installed("writing ONNX", package, "onnx")
+
+
 def convert(
     embed: Callable[[Array], Array], form: Form, described: dict[str, Any]
 ) -> tuple[bytes, np.ndarray]:
@@ -43,16 +54,13 @@ def convert(
       described: what `plain.description` says.
 
     Raises:
-      MetaecgError: jax2onnx is not installed or cannot convert the function, or the model gives
-        other numbers.
+      MetaecgError: a package is not installed, jax2onnx cannot convert the function, or the
+        model gives other numbers.
     """
-    try:
-        import jax2onnx
-        import onnx
-    except ImportError:
-        raise MetaecgError(
-            "writing ONNX needs the package jax2onnx: pip install metaecg[onnx]"
-        ) from None
+    check_installed()
+    import jax2onnx
+    import onnx
+
     shape = (form.samples, len(form.leads))
     try:
         with _quiet(), real_transforms.instead_of_fourier():

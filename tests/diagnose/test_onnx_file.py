@@ -176,7 +176,8 @@ def test_what_gives_other_numbers_is_not_written(monkeypatch):
         onnx_file.convert(lambda x: x.mean(1), FORM, {"notice": ""})
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "jax2onnx", None)
-    with pytest.raises(MetaecgError, match=r"pip install metaecg\[onnx\]"):
+@pytest.mark.parametrize("package", ["jax2onnx", "onnx", "onnxruntime"])
+def test_a_missing_package_is_named(monkeypatch, package):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != package or None)
+    with pytest.raises(MetaecgError, match=rf'{package}: pip install -e "\.\[onnx\]" in the clone'):
         onnx_file.convert(lambda x: x.mean(1), FORM, {"notice": ""})

@@ -8,7 +8,8 @@ import numpy as np
 
 from metaecg.data.readers.lead_names import is_lead
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import MISSING, WHOLE, Part, Raw, RecordError, patient_id
+from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, patient_id
+from metaecg.errors import missing
 
 # The bits that the standard allows, and what they are; companded ones (MB, AB) are not read.
 _NUMBERS = {(8, "SB"): "i1", (8, "UB"): "u1", (16, "SS"): "i2", (16, "US"): "u2",
@@ -20,7 +21,7 @@ def read(path: Path, part: Part = WHOLE) -> Raw:
     try:
         import pydicom
     except ImportError:
-        raise RecordError(MISSING.format("DICOM", "pydicom")) from None
+        raise RecordError(missing("reading DICOM", "pydicom", "formats")) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on values that a viewer would have to mind
         content = pydicom.dcmread(path, force=True)  # some leave the preamble out

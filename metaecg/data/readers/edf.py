@@ -6,8 +6,9 @@ from pathlib import Path
 
 from metaecg.data.readers.lead_names import is_lead
 from metaecg.data.readers.notes import Note
-from metaecg.data.readers.raw import MISSING, WHOLE, Part, Raw, RecordError
+from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError
 from metaecg.data.signal import one_rate
+from metaecg.errors import missing
 
 _ECG = re.compile(r"(ECG|EKG|LEAD)", re.IGNORECASE)
 
@@ -20,7 +21,7 @@ def read(path: Path, part: Part = WHOLE) -> Raw:
     try:
         import pyedflib
     except ImportError:
-        raise RecordError(MISSING.format("EDF", "pyedflib")) from None
+        raise RecordError(missing("reading EDF", "pyedflib", "formats")) from None
     file = pyedflib.EdfReader(str(path), pyedflib.DO_NOT_READ_ANNOTATIONS)
     with file:
         labels = [label.strip() for label in file.getSignalLabels()]

@@ -11,8 +11,6 @@ import numpy as np
 from metaecg.data.readers.notes import Note
 from metaecg.errors import MetaecgError
 
-MISSING = "reading {} needs the package {}: pip install metaecg[formats]"
-
 
 class RecordError(MetaecgError):
     """A record cannot be read, or must not be; the message says why."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from metaecg.data.readers.notes import Note
 from metaecg.data.readers.raw import WHOLE, Part, Raw, RecordError, patient_id, said
+from metaecg.errors import missing
 
 FORMATS = {
     "muse": ("GE MUSE XML", "ge_muse_xml.GEMuseXMLParser"),
@@ -110,9 +111,7 @@ def _parser(name: str, place: str) -> Any:
     try:
         parsers = importlib.import_module(f"ecgdatakit.parsing.parsers.{module}")
     except ImportError:
-        raise RecordError(
-            f"reading {name} needs the package ecgdatakit: pip install metaecg[vendors]"
-        ) from None
+        raise RecordError(missing(f"reading {name}", "ecgdatakit", "vendors")) from None
     return getattr(parsers, kind)()
 
 

@@ -296,7 +296,7 @@ def test_dicom_codes_padding_and_groups(tmp_path):
 def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch, package, write):
     path = write(tmp_path / "r")
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(RecordError, match=rf"{package}: pip install metaecg\[formats\]"):
+    with pytest.raises(RecordError, match=rf'{package}: pip install -e "\.\[formats\]"'):
         read(path)
 
 

@@ -240,7 +240,7 @@ def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path, content):
 def test_a_format_whose_package_is_missing_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ecgdatakit.parsing.parsers.ge_muse_xml", None)
     (tmp_path / "a.xml").write_bytes(muse(counts()))
-    with pytest.raises(RecordError, match=r"GE MUSE XML needs .*pip install metaecg\[vendors\]"):
+    with pytest.raises(RecordError, match=r'GE MUSE XML needs .*pip install -e "\.\[vendors\]"'):
         recordings.read(tmp_path / "a.xml")
 
 
