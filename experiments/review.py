@@ -9,10 +9,12 @@
 The first line begins a session and prints the address of a page on this machine; open it in a
 browser and answer by Y, N, ? and U (undo). The second goes on with it, the third writes what was
 found: labels.csv for prepare, a folder of examples, and tasks for Label Studio. The page needs the
-package bottle: pip install 'metaecg[review]'. Without --workdir and --artefact, the diagnoser that
-comes with the package embeds the recordings.
+package bottle: pip install -e ".[review]" in the clone of metaecg. Without --workdir and
+--artefact, the shipped model embeds the recordings, or one for fewer leads where the library lacks
+some of the twelve.
 """
 
+import shlex
 from pathlib import Path
 
 from absl import flags
@@ -102,6 +104,8 @@ def open_session(folder: Path) -> tuple[archives.Opened, Session, log.Log]:
 
 def main(_) -> None:
     command_line.need("session", "library")
+    if not FLAGS.export:
+        review_server.check_installed()  # before a session is made that could not be read
     folder = Path(FLAGS.session).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     refusal = (
@@ -125,6 +129,14 @@ def main(_) -> None:
             ),
             FLAGS.port,
         )
+        print(f"\nEvery answer is kept. Go on by: {_again()}")
+
+
+def _again() -> str:
+    """The command that goes on with this session."""
+    names = ("library", "session", "workdir", "artefact")
+    given = [f"--{name}={FLAGS[name].value}" for name in names if FLAGS[name].value]
+    return shlex.join(["metaecg", "review", *given])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """The local page of a review: one reader, one session, nothing from or to the network."""
 
+import contextlib
 import hmac
 import secrets
+import signal
 import socketserver
 import threading
 from collections.abc import Callable
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from metaecg.errors import MetaecgError
+from metaecg import errors
 
 HOST = "127.0.0.1"
 _HEADERS = {
@@ -36,6 +38,15 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
+def check_installed() -> None:
+    """Asserts that a page can be served.
+
+    Raises:
+      MetaecgError: bottle is not installed; says how to install it.
+    """
+    errors.check_installed("the page of a review", "bottle", "review")
+
+
 def application(
     token: str,
     page: Callable[[str], str],
@@ -55,13 +66,9 @@ def application(
     Raises:
       MetaecgError: bottle is not installed.
     """
-    try:
-        import bottle  # one file, without dependencies, and kept up since 2009
-    except ImportError:
-        raise MetaecgError(
-            "a review is read in a browser by the package bottle, which is not installed: "
-            "pip install 'metaecg[review]'"
-        ) from None
+    check_installed()
+    import bottle  # one file, without dependencies, and kept up since 2009
+
     app, lock = bottle.Bottle(), threading.Lock()
 
     def check(given: str) -> None:
@@ -122,7 +129,7 @@ def application(
 
 
 def serve(app_of: Callable[[str, Callable[[], int]], Any], port: int) -> None:
-    """Serves until it is interrupted; the address is printed.
+    """Serves until Ctrl-C, which is how a reading ends; the address is printed.
 
     Args:
       app_of: from a token and the port to an application.
@@ -134,6 +141,13 @@ def serve(app_of: Callable[[str, Callable[[], int]], Any], port: int) -> None:
     token, at = secrets.token_urlsafe(24), [port]
     with make_server(HOST, port, app_of(token, lambda: at[0]), _Server, _Quiet) as server:
         at[0] = server.server_port
-        print(f"http://{HOST}:{at[0]}/{token}/", flush=True)
-        print("Open this address in a browser; Ctrl-C ends, and nothing is lost.", flush=True)
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.signal(signal.SIGINT, _interrupt_once)
+            print(f"http://{HOST}:{at[0]}/{token}/", flush=True)
+            print("Open this address in a browser; Ctrl-C ends, and nothing is lost.", flush=True)
+            server.serve_forever()
+
+
+def _interrupt_once(*_: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C has nothing more to end
+    raise KeyboardInterrupt

@@ -197,7 +197,8 @@ def test_a_review_is_killed_and_gone_on_with(begun, tmp_path):
         assert server.ask("POST", "undo", {"id": first}, **here)[0] == 303
         assert shown(server.ask()[1]) == first
     finally:
-        assert "Traceback" not in server.end(signals.SIGINT)
+        assert server.end(signals.SIGINT) == ""
+    assert server.process.returncode == 0
 
 
 @pytest.mark.slow
@@ -280,6 +281,47 @@ def test_bad_arguments_end_in_one_line(run, begun, folder, tmp_path):
     writing.save(library(seed=1), folder, overwrite=True)
     with pytest.raises(MetaecgError, match="was begun with another library"):
         run(*again)
+
+
+def test_what_the_page_needs_is_asked_for_before_a_session_is_made(run, begun, tmp_path):
+    again, positives = begun
+    with pytest.MonkeyPatch.context() as without:
+        without.setitem(sys.modules, "bottle", None)
+        with pytest.raises(
+            MetaecgError, match=r'needs the package bottle: pip install -e "\.\[rev'
+        ):
+            run(*again, positives)
+        assert not (tmp_path / "session").exists()
+        run(*again, positives, f"--export={tmp_path / 'out'}")  # which needs no page
+
+
+def test_the_end_says_how_to_go_on(run, begun, monkeypatch, capsys):
+    again, positives = begun
+    monkeypatch.setattr(review_server, "serve", lambda app_of, port: None)
+    run(*again, positives, "--artefact=my model.metaecg")
+    said = capsys.readouterr().out
+    assert said.startswith("\nEvery answer is kept. Go on by: metaecg review --library=")
+    assert f"{again[1]} '--artefact=my model.metaecg'" in said
+    assert "positives" not in said
+    run(*again)  # which is what it says
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_ctrl_c_is_how_a_reading_ends_however_often_it_is_pressed(times):
+    code = (
+        "from experiments.runs import command_line, review_server\n"
+        "def main(_):\n    review_server.serve(lambda *_: None, 0)\n    print('kept')\n"
+        "command_line.run(main)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    ) as ran:  # fmt: skip
+        assert ran.stdout.readline().startswith("http://127.0.0.1:")
+        for _ in range(times):
+            ran.send_signal(signals.SIGINT)
+        out, err = ran.communicate(timeout=60)
+    assert (out.splitlines()[-1], err, ran.returncode) == ("kept", "", 0)
 
 
 def test_every_recording_an_example_leaves_none_to_read(run, tmp_path):
