@@ -51,9 +51,10 @@ FLAGS = flags.FLAGS
 
 def table(rows: list[dict[str, Any]], error_rate: float) -> str:
     """The rows as a Markdown table; a kind outside of the calibration states no rate."""
-    head = ["way", "shot", "accuracy", "over patients, 95 %", "ECE before", "after", "NLL before"]
-    head += ["after", f"coverage ({1 - error_rate:.0%} stated)", "least of a class"]
-    head += ["labels in the set", "answered", f"wrong among these (≤ {error_rate:.0%} stated)"]
+    head = ["way", "shot", "accuracy", "over patients, 95 %", "ECE, uncalibrated", "calibrated"]
+    head += ["NLL, uncalibrated", "calibrated", f"coverage ({1 - error_rate:.1%} stated)"]
+    head += ["least of a class", "labels in the set", "answered"]
+    head += [f"wrong among these (≤ {error_rate:.1%} stated)"]
     return markdown.table(head, map(_cells, rows))
 
 
@@ -61,9 +62,13 @@ def _cells(row: dict[str, Any]) -> list[Any]:
     rates = ["no rate is stated", "", "", "", ""]
     if row["stated"]:
         rates = [f"{row['coverage']:.3f}", f"{row['worst_coverage']:.3f}", f"{row['set_size']:.2f}"]
-        rates += [f"{row['answered']:.1%}", f"{row['wrong_answers']:.1%}"]
+        rates += [f"{row['answered']:.1%}", _wrong(row)]
     scores = [f"{row[key]:.3f}" for key in ("raw_ece", "ece", "raw_nll", "nll")]
     return [row["way"], row["shot"], f"{row['accuracy']:.3f}", _interval(row), *scores, *rates]
+
+
+def _wrong(row: dict[str, Any]) -> str:
+    return f"{row['wrong_answers']:.1%}" if row["answered"] else "none given"
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -73,11 +78,10 @@ def _interval(row: dict[str, Any]) -> str:
 def groups(row: dict[str, Any], which: str, title: str) -> str:
     """The statements or the sites of one kind of episode as a Markdown table."""
     head = [title, "queries", "accuracy", "coverage", "answered", "wrong among these"]
-    numbers = ("accuracy", "coverage", "answered", "wrong_answers")
-    lines = [
-        [name, of["queries"], *(f"{of[number]:.3f}" for number in numbers)]
-        for name, of in sorted(row[which].items(), key=lambda item: -item[1]["accuracy"])
-    ]
+    lines = []
+    for name, of in sorted(row[which].items(), key=lambda item: -item[1]["accuracy"]):
+        shares = (f"{of['accuracy']:.3f}", f"{of['coverage']:.3f}", f"{of['answered']:.1%}")
+        lines.append([name, of["queries"], *shares, _wrong(of)])
     return f"{row['way']}-way {row['shot']}-shot\n\n{markdown.table(head, lines)}"
 
 

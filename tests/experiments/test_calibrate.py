@@ -109,6 +109,11 @@ def test_unseen_diagnoses_are_measured(run, library, tmp_path):
     assert [(row["way"], row["shot"]) for row in rows] == [(2, 1), (2, 3)]
     assert all(0 <= row["coverage"] <= 1 <= row["set_size"] <= row["way"] for row in rows)
     assert calibrate.table(rows, 0.2).count("\n") == 1 + len(rows)
+    silent = {**rows[0], "stated": True, "answered": 0.0, "wrong_answers": 0.0}
+    *_, line = calibrate.table([silent], 0.2).splitlines()
+    assert line.endswith("| 0.0% | none given |")
+    silent["by_class"] = {"WPW": {**silent, "queries": 7}}
+    assert "| 0.0% | none given |" in calibrate.groups(silent, "by_class", "statement")
 
 
 def test_an_export_diagnoses_as_its_run(run, library, tmp_path):
