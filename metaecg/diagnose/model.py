@@ -70,12 +70,14 @@ class Form(NamedTuple):
           reader: who needs the form, in the message.
 
         Raises:
-          MetaecgError: rate, length or leads differ; says both.
+          MetaecgError: rate, length or leads differ; says both, and by which flags they agree.
         """
         mine = Form.of(library)
         if mine[:3] != self[:3]:
+            differing = [flag for flag in self._flags() if flag not in mine._flags()]
             raise MetaecgError(
-                f"{name}: {mine._words()}; {reader} {self._words()}: prepare the library alike"
+                f"{name}: {mine._words()}; {reader} {self._words()}: prepare the library alike, by "
+                f"metaecg prepare … {' '.join(differing)}"
             )
 
     def windows_of(self, signals: Sequence[np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
@@ -102,6 +104,11 @@ class Form(NamedTuple):
                     f"{name}: there are missing samples (NaN); interpolate or cut them"
                 )
         return [np.reshape(signal, (-1, *needed)).astype(np.float32) for signal in signals]
+
+    def _flags(self) -> tuple[str, ...]:
+        """What `metaecg prepare` makes a library of this form by."""
+        seconds = self.samples / self.hz
+        return f"--hz={self.hz:g}", f"--seconds={seconds:g}", f"--leads={','.join(self.leads)}"
 
     def _words(self) -> str:
         return f"{self.hz:g} Hz, {self.samples} samples, leads {' '.join(self.leads)}"

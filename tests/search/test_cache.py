@@ -177,10 +177,18 @@ def test_what_cannot_be_embedded_is_refused(folder):
     object.__setattr__(other, "hz", 25.0)
     expected = (
         "archive: 25 Hz, 100 samples, leads I II; the model reads 50 Hz, 100 samples, leads I II: "
-        "prepare the library alike"
+        "prepare the library alike, by metaecg prepare … --hz=50 --seconds=2"
     )
-    with pytest.raises(MetaecgError, match=expected):
+    with pytest.raises(MetaecgError) as error:
         model().form.check(other, name="archive")
+    assert str(error.value) == expected
+    for form, flags in (
+        (model().form._replace(samples=50), "--seconds=1"),
+        (model().form._replace(samples=200, hz=100.0), "--hz=100"),
+        (model().form._replace(leads=("I", "V1")), "--leads=I,V1"),
+    ):
+        with pytest.raises(MetaecgError, match=rf"prepare … {flags}$"):
+            form.check(library())
 
     def broken(records):
         return np.where(np.arange(len(records))[:, None] == 2, np.nan, embed(records))
