@@ -216,11 +216,11 @@ def open_library(path: str | Path, verify: bool = True) -> Library:
       LibraryError: it is no library, or it is truncated, edited or of another version.
     """
     path = Path(path)
-    remedy = "import it again with experiments.prepare"
+    remedy = "import it again by metaecg prepare"
     try:
         about = read_json(path / "library.json")
     except FileNotFoundError:
-        raise LibraryError(f"{path}: no library.json; make one with experiments.prepare") from None
+        raise LibraryError(f"{path}: no library.json; make one by metaecg prepare") from None
     except (ValueError, OSError) as error:
         raise LibraryError(f"{path}/library.json: {error}; {remedy}") from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
@@ -260,7 +260,7 @@ def open_library(path: str | Path, verify: bool = True) -> Library:
         # Whatever was sealed with hashes that fit: what was understood is what is written there.
         records = library.records_sha256() if verify else digests[1]
         if combine(library.metadata(), digests[0], records) != about["fingerprint"]:
-            raise LibraryError("not as experiments.prepare writes it, or library.json is not")
+            raise LibraryError("not as metaecg prepare writes it, or library.json is not")
     except (ValueError, TypeError, KeyError, OverflowError, csv.Error) as error:
         raise LibraryError(f"{path}/records.csv: {error!s:.300}; {remedy}") from None
     library.__dict__["fingerprint"] = about["fingerprint"]

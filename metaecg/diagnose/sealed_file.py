@@ -71,14 +71,14 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, bytes], str]:
         raise not_ours(path, error) from None
     except Exception as error:  # zlib and zipfile raise many types for damage
         if not zipfile.is_zipfile(path):
-            raise ArtefactError(f"{path}: not made by experiments.export, or cut short") from None
+            raise ArtefactError(f"{path}: not made by metaecg export, or cut short") from None
         raise damaged(path, error) from None
     return manifest, members, hashlib.sha256(text).hexdigest()
 
 
 def not_ours(path: Path, error: Exception) -> ArtefactError:
     """What is said of a file that another program wrote."""
-    return ArtefactError(f"{path}: not made by experiments.export ({' '.join(str(error).split())})")
+    return ArtefactError(f"{path}: not made by metaecg export ({' '.join(str(error).split())})")
 
 
 def damaged(path: Path, error: Exception) -> ArtefactError:

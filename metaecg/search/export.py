@@ -18,7 +18,7 @@ def export(
 ) -> dict[str, int]:
     """Writes `labels.csv`, `examples/` and `label_studio.json` into a folder that is made.
 
-    labels.csv has path, label and patient, as `experiments.prepare --labels` takes it, of what was
+    labels.csv has path, label and patient, as `metaecg prepare --labels` takes it, of what was
     answered with yes or no. The examples are CSV files in mV in a sub-folder for each label, as
     `--support` takes them. A task of Label Studio names the recording's file and what was said.
 

@@ -171,7 +171,11 @@ def drop_files(path):
         ("library.json", truncate, None),
         ("library.json", lambda path: path.write_text("[]"), "format"),
         ("library.json", lambda path: path.write_text("{"), "not JSON"),
-        ("library.json", lambda path: path.unlink(), "no library.json"),
+        (
+            "library.json",
+            lambda path: path.unlink(),
+            "no library.json; make one by metaecg prepare",
+        ),
         ("signals.npy", lambda path: path.unlink(), "signals.npy: missing"),
         ("records.csv", lambda path: path.unlink(), "records.csv: missing"),
     ],

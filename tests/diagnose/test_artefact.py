@@ -176,7 +176,7 @@ def test_every_damaged_byte_is_noticed(file, tmp_path):
     assert all(str(damaged) in line and "\n" not in line for line in said)
     for length in (0, 10, len(content) // 2, len(content) - 5):
         damaged.write_bytes(content[:length])
-        with pytest.raises(ArtefactError, match=r"not made by experiments\.export, or cut short"):
+        with pytest.raises(ArtefactError, match="not made by metaecg export, or cut short"):
             artefact.read(damaged)
 
 
@@ -201,7 +201,7 @@ def test_foreign_and_forged_files_are_refused(file, tmp_path):
         "version 2 of the format, this program reads 1": {
             "manifest_json": json.dumps({**manifest, "version": 2})
         },
-        "not made by experiments.export": {"manifest_json": '{"format": "zip of photos"}'},
+        "not made by metaecg export": {"manifest_json": '{"format": "zip of photos"}'},
         "not made": {"manifest_json": "no JSON"},
         "made by": {"classify_bin": None},
     }
@@ -210,7 +210,7 @@ def test_foreign_and_forged_files_are_refused(file, tmp_path):
         with pytest.raises(ArtefactError, match=said):
             artefact.read(path)
     (tmp_path / "letter").write_text("Dear colleague")
-    with pytest.raises(ArtefactError, match=r"letter: not made by experiments\.export"):
+    with pytest.raises(ArtefactError, match="letter: not made by metaecg export"):
         artefact.read(tmp_path / "letter")
     with pytest.raises(FileNotFoundError):
         artefact.read(tmp_path / "missing")
