@@ -47,7 +47,7 @@ class Opened(NamedTuple):
 def define_flags() -> None:
     """Defines the flags that name a model, an archive and examples."""
     model_flags.define_model()
-    flags.DEFINE_string("library", None, "The library to search, made by experiments.prepare.")
+    flags.DEFINE_string("library", None, "The library to search, made by metaecg prepare.")
     flags.DEFINE_string(
         "support",
         None,
@@ -119,15 +119,15 @@ def examples(model: Model, archive: Recordings, given: Given) -> tuple[list[Exam
         read = [(files.read(path, model.form, given), label) for path, label in listed]
         warnings = files.about_examples(read)
         labels = list(dict.fromkeys(label for _, label in read))
+        known = ", ".join(map(repr, labels))
         if sought is None and len(labels) > 1:
             raise MetaecgError(
-                f"--support={support}: has {', '.join(labels)}; say by --sought={labels[0]} which "
-                "of them is sought"
+                f"--support={support}: has {known}; say by --sought={labels[0]!r} "
+                "which of them is sought"
             )
         if sought is not None and sought not in labels:
             raise MetaecgError(
-                f"--sought={sought}: no example of it in --support={support}, which has "
-                f"{', '.join(labels)}"
+                f"--sought={sought}: no example of it in --support={support}, which has {known}"
             )
         wanted = labels[0] if sought is None else sought
         found += question.from_files([(each, label == wanted) for each, label in read])

@@ -131,9 +131,11 @@ def test_one_of_several_labels_is_sought(run, folder, support, tmp_path):
     run(library=folder, support=tmp_path / "both", sought="fast", output=output)
     rare = {f"r{row}" for row in np.flatnonzero(library().labels[:, 0])}
     assert sum(row["id"] in rare for row in ranked(output)[:20]) >= 18
-    with pytest.raises(MetaecgError, match="has fast, slow; say by --sought=fast which"):
+    with pytest.raises(MetaecgError, match="has 'fast', 'slow'; say by --sought='fast' which"):
         run(library=folder, support=tmp_path / "both")
-    with pytest.raises(MetaecgError, match="--sought=WPW: no example of it in"):
+    with pytest.raises(
+        MetaecgError, match="--sought=WPW: no example of it in .*has 'fast', 'slow'"
+    ):
         run(library=folder, support=tmp_path / "both", sought="WPW")
 
 
@@ -145,7 +147,7 @@ def test_bad_input_ends_in_one_line(run, folder, support, tmp_path):
         ({}, "give either --library or --input"),
         ({"library": folder, "input": support, "support": support}, "give either"),
         ({"library": folder}, "give examples of what is sought by --support"),
-        ({"library": tmp_path / "none", "support": support}, "no library.json"),
+        ({"library": tmp_path / "none", "support": support}, "make one by metaecg prepare"),
         ({"library": folder, "support": tmp_path / "empty"}, "no recording in it"),
         ({"library": folder, "positives": "77"}, "record 77: no such id in the archive"),
         ({"library": folder, "positives": "r1", "sought": "x"}, "--sought names a label"),
