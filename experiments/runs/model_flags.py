@@ -78,13 +78,24 @@ def artefact_path(file: str | None, asked: str | None = None) -> Path:
       asked: a library; if no artefact is named, that for its leads is taken.
 
     Raises:
-      MetaecgError: none is named and none comes with the package, or there is no such library.
+      MetaecgError: there is no such file or no such library, or none is named and none comes with
+        the package.
     """
     from metaecg.data.library import open_library
     from metaecg.diagnose import artefact, few_leads
 
     if file:
-        return Path(file).expanduser()
+        path = Path(file).expanduser()
+        if path.is_dir():
+            raise MetaecgError(
+                f"--artefact={file}: is a folder; give a file made by metaecg export, or the folder "
+                "of a trained run by --workdir"
+            )
+        if not path.exists():
+            raise MetaecgError(
+                f"--artefact={file}: there is no such file; give one made by metaecg export"
+            )
+        return path
     if asked:
         return few_leads.path_for(open_library(Path(asked).expanduser(), verify=False).leads)
     return artefact.shipped_path()

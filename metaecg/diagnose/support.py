@@ -59,7 +59,8 @@ def list_support(support: Path) -> list[tuple[Path, str]]:
     """The labelled recordings of a folder of sub-folders, or of a CSV file; (path, label) each.
 
     Raises:
-      MetaecgError: there are none, a diagnosis has none, or the CSV file is malformed.
+      MetaecgError: there are none, a diagnosis has none, or the CSV file is malformed or names a
+        file that is not there.
     """
     if support.is_file():
         return _manifest(support)
@@ -84,18 +85,33 @@ def _manifest(path: Path) -> list[tuple[Path, str]]:
         if any(cells) and not all(cells):
             raise MetaecgError(f"{shown(path)}: line {number}: path or label is missing")
         if all(cells):
-            found.append((path.parent / cells[0], cells[1]))
+            recording = path.parent / cells[0]
+            if not recognise.is_there(recording):
+                raise MetaecgError(
+                    f"{shown(path)}: line {number}: {shown(recording)}: no such file; a path is "
+                    f"relative to the folder of {shown(path.name)}"
+                )
+            found.append((recording, cells[1]))
     if not found:
         raise MetaecgError(f"--support={shown(path)}: no recording is listed in it")
     return found
 
 
 def list_queries(queries: Sequence[str]) -> list[Path]:
-    """The recordings named, those of a folder in its place."""
+    """The recordings named, those of a folder in its place.
+
+    Raises:
+      MetaecgError: none of them is there, or a folder holds what is no recording.
+    """
     found: list[Path] = []
     for query in queries:
         path = Path(query).expanduser()
         found += recognise.find(path) if path.is_dir() else [path]
+    if not any(map(recognise.is_there, found)):  # of several, those that are there are read
+        raise MetaecgError(
+            f"--query={', --query='.join(queries)}: no such file; give a recording or a folder of "
+            "recordings"
+        )
     return found
 
 

@@ -231,7 +231,7 @@ ERRORS = {
     flat_line: "query.csv: all leads are flat",
     long_nan: r"3 s of samples of lead I are missing \(NaN\) at a stretch; at most 0.2 s",
     unknown_extension: "query.xyz: not a recording of a known format; WFDB, CSV",
-    unknown_file_among_examples: r"cannot use report.pdf \(.*move them away",
+    unknown_file_among_examples: r"cannot use report.pdf \(.*move it away",
     absurd_hz: "1e.07 Hz: an ECG has 20 to 50000 samples per second",
 }
 WARNINGS = {

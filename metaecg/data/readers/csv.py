@@ -170,7 +170,7 @@ def _parse(lines: Iterable[str], layout: _Layout, part: Part, line: int) -> _Row
         if most is not None and rows > most:
             break
     if not values:
-        raise RecordError("no line of numbers in it")
+        raise RecordError("no line of numbers in it; if it is no recording, move it away")
     if len(names) not in (0, rows):
         raise RecordError(_SOME_NAMED)
     blank = [place for place in blank if place < rows]  # at the end they say nothing

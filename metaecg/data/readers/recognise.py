@@ -28,7 +28,7 @@ def recognise(path: Path) -> tuple[str, Path]:
     Raises:
       RecordError: there is no file, or it is of no known format.
     """
-    if not path.exists() and (header := _header(path.with_name(path.name + ".dat"))):
+    if not path.exists() and (header := _header_of_name(path)):
         return "wfdb", header
     if path.is_dir():
         raise RecordError("is a folder; name a recording in it")
@@ -71,13 +71,26 @@ def recognise(path: Path) -> tuple[str, Path]:
         b"\0" not in start and suffix in (".csv", ".tsv", ".txt")
     ):
         return "table", path
-    raise RecordError(f"not a recording of a known format; {FORMATS} are read")
+    raise RecordError(
+        f"not a recording of a known format; {FORMATS} are read: save it as NPY or CSV, see "
+        "docs/prepare.md"
+    )
 
 
 def _header(path: Path) -> Path | None:
     """The WFDB header of a record with a file of samples `path`."""
     candidates = (path.with_suffix(suffix) for suffix in (".hea", ".HEA"))
     return next((header for header in candidates if header.is_file()), None)
+
+
+def _header_of_name(path: Path) -> Path | None:
+    """The WFDB header of a record that is named without an ending."""
+    return _header(path.with_name(path.name + ".dat"))
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path is that of a file or a folder, or the name of a WFDB record."""
+    return path.exists() or _header_of_name(path) is not None
 
 
 def _is_bare_dicom(start: bytes) -> bool:
@@ -139,7 +152,8 @@ def find(folder: str | os.PathLike) -> list[Path]:
             strange.append(f"{path.name} ({error})")
     if strange:
         more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
-        raise RecordError(f"{folder}: cannot use {', '.join(strange[:3])}{more}; move them away")
+        them = "it" if len(strange) == 1 else "them"
+        raise RecordError(f"{folder}: cannot use {', '.join(strange[:3])}{more}; move {them} away")
     if not found:
         inside = sorted(p.name for p in folder.iterdir() if p.is_dir())[:3]
         remedy = f"; name one of its sub-folders, such as {inside[0]}" if inside else ""

@@ -140,7 +140,10 @@ def change(line, cell):
         (change(1, "clock,I,II,V1"), "column 1 rises in each line, as time does: name the columns"),
         (change(300, "9,1,1,1"), "the time column does not rise evenly: one rate is wanted"),
         (change(1, "t (s),I,II,V1"), "the file does not say; give --units (mV, uV, V or nV)"),
-        (lambda path: path.write_text("I,II\n"), "no line of numbers in it"),
+        (
+            lambda path: path.write_text("I,II\n"),
+            "no line of numbers in it; if it is no recording, move it",
+        ),
         (lambda path: path.write_bytes(b""), "the file is empty"),
         (
             lambda path: path.write_bytes(b"I\nok\n\xe9,2\n"),
@@ -249,7 +252,7 @@ def test_other_files_are_refused(tmp_path):
     for name, message in {
         "book.xlsx": "an Excel workbook; save the recording as CSV or NPY",
         "two.npz": "arrays a, b: call the recording 'signal'",
-        "scan.pdf": "not a recording of a known format; WFDB, CSV, TSV, NPY, NPZ, MAT, EDF, ",
+        "scan.pdf": "known format; WFDB, CSV, TSV, NPY, .* are read: save it as NPY or CSV, see docs/",
         "lone.dat": "its WFDB header lone.hea is missing",
         "absent.csv": "no such file",
         "": "is a folder; name a recording in it",
@@ -439,10 +442,14 @@ def test_find_lists_one_path_a_record(tmp_path):
     (tmp_path / "deeper").mkdir()
     assert [path.name for path in find(tmp_path)] == ["a.csv", "b.npy", "r.hea", "records_1.csv"]
     (tmp_path / "notes.docx").write_bytes(b"\xd0\xcf")
-    with pytest.raises(RecordError, match=r"cannot use notes.docx \(not a recording.*away"):
+    with pytest.raises(
+        RecordError, match=r"cannot use notes.docx \(not a recording.*; move it away"
+    ):
         find(tmp_path)
     (tmp_path / "lone.dat").write_bytes(b"\xd0\xcf")
-    with pytest.raises(RecordError, match=r"lone.dat \(its WFDB header lone.hea is missing\)"):
+    with pytest.raises(
+        RecordError, match=r"lone.dat \(its WFDB header lone.hea is missing\).*move them"
+    ):
         find(tmp_path)
 
 

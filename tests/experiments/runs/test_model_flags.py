@@ -1,13 +1,12 @@
 """Which artefact a command means: the one that is named, or the package's for a library's leads."""
 
-from pathlib import Path
-
 import pytest
 
 from experiments.runs import model_flags
 from metaecg.data import synthetic, writing
 from metaecg.data.library import LibraryError
 from metaecg.diagnose import artefact
+from metaecg.errors import MetaecgError
 
 
 @pytest.mark.parametrize(
@@ -23,9 +22,17 @@ def test_the_leads_of_a_library_choose_the_model(leads, file, tmp_path):
     library = synthetic.library(patients=4, hz=100, seconds=10, leads=leads)
     writing.save(library, tmp_path / "library", overwrite=False)
     assert model_flags.artefact_path(None, str(tmp_path / "library")).name == file
-    assert model_flags.artefact_path("mine.metaecg", str(tmp_path / "library")) == Path(
-        "mine.metaecg"
-    )
+    (mine := tmp_path / "mine.metaecg").write_bytes(b"")
+    assert model_flags.artefact_path(str(mine), str(tmp_path / "library")) == mine
+
+
+def test_an_artefact_is_a_file(tmp_path):
+    with pytest.raises(MetaecgError, match=r"^--artefact=run\.metaeg: there is no such file; give"):
+        model_flags.load(None, "run.metaeg")
+    with pytest.raises(
+        MetaecgError, match=r"^--artefact=.* is a folder; .*trained run by --workdir"
+    ):
+        model_flags.load(None, str(tmp_path))
 
 
 def test_without_a_library_it_is_the_shipped_model(tmp_path):
