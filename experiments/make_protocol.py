@@ -4,7 +4,9 @@
         [--membership=any|single] [--seed=0] [--min_patients=20] [--parts=50,20,30]
         [--way=5] [--query=5]
 
-Train and evaluate with it by --config.protocol=mine.json. Do not change the file once it is
+Every part that has a share gets at least --way classes, enough patients for one example and
+--query queries of each, or nothing is written. Train with it by --config.protocol=mine.json and, if
+--way is not 5, the same --config.way. Do not change the file once it is
 written: numbers are comparable as long as it is the same. Equivalent codes are one class.
 """
 
@@ -33,11 +35,8 @@ def holdings(
     The largest shot of all class sets can be promised of any episode of `way` classes; that of some
     class sets is larger. A part that cannot fill such episodes has 0; None is not known.
     """
-    splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
-    protocols.check_disjoint(splits, oracle=protocol.oracle)
     held: dict[str, dict[str, int | None]] = {}
-    for part, split in splits.items():
-        index = LibraryIndex(split.labels, split.patients)
+    for part, (split, index) in _indexed(library, protocol).items():
         shots = episodes.largest_shots(index, way=way, query=query)
         held[part] = {
             "classes": len(split.classes),
@@ -52,6 +51,45 @@ def holdings(
     return held
 
 
+def _indexed(
+    library: Library, protocol: protocols.Protocol
+) -> dict[str, tuple[protocols.Split, LibraryIndex]]:
+    splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
+    protocols.check_disjoint(splits, oracle=protocol.oracle)
+    return {part: (s, LibraryIndex(s.labels, s.patients)) for part, s in splits.items()}
+
+
+def check_filled(library: Library, protocol: protocols.Protocol, *, way: int, query: int) -> None:
+    """Asserts that each part that has classes can fill episodes of one example a class.
+
+    Raises:
+      MetaecgError: one cannot; names the flags that help.
+    """
+    parts = [(part, i) for part, (s, i) in _indexed(library, protocol).items() if s.classes]
+
+    def unfilled(way: int, query: int) -> list[str]:
+        return [part for part, index in parts if not _fills(index, way, query)]
+
+    if not (short := unfilled(way, query)):
+        return
+    fewer = [f"--query={n}" for n in range(query - 1, 0, -1) if not unfilled(way, n)][:1]
+    fewer += [f"--way={n}" for n in range(way - 1, 1, -1) if not unfilled(n, query)][:1]
+    remedy = f"give {' or '.join(fewer)}" if fewer else "raise --min_patients"
+    raise MetaecgError(
+        f"nothing is written: no {way} classes of {' or of '.join(short)} have 1 + {query} "
+        f"patients each, for one example and {query} queries: {remedy}"
+    )
+
+
+def _fills(index: LibraryIndex, way: int, query: int) -> bool:
+    try:
+        episodes.check_feasible(index, way=way, shot=1, query=query)
+    except MetaecgError:
+        return False
+    return True
+
+
+@command_line.defines_flags
 def define_flags() -> None:
     flags.DEFINE_string("library", None, "The folder of the library, made by experiments.prepare.")
     flags.DEFINE_string("output", None, "The .json file to make; an existing one is kept.")
@@ -72,7 +110,7 @@ def define_flags() -> None:
         "parts", ["50", "20", "30"], "The shares of train, validation and test, as three numbers."
     )
     flags.DEFINE_integer(
-        "way", 5, "How many classes an episode has for which shots are reported.", lower_bound=2
+        "way", 5, "How many classes an episode has; each part gets as many.", lower_bound=2
     )
     flags.DEFINE_integer(
         "query", 5, "How many queries of each class such an episode has.", lower_bound=1
@@ -102,20 +140,18 @@ def main(_) -> None:
         seed=FLAGS.seed,
         min_patients=FLAGS.min_patients,
         shares=shares,
+        way=FLAGS.way,
     )
     split = protocols.Classes(*(tuple(fields[part]) for part in protocols.PARTS))
     protocol = protocols.Protocol(str(output), FLAGS.membership, (split,))
+    check_filled(library, protocol, way=FLAGS.way, query=FLAGS.query)
     held = holdings(library, protocol, way=FLAGS.way, query=FLAGS.query)
     text = json.dumps({**fields, "held": held}, indent=1, ensure_ascii=False)
     output.write_text(text + "\n", encoding="utf-8")
     for part, numbers in held.items():
         print(f"{part}: " + ", ".join(_said(*number) for number in numbers.items()))
-        if numbers["classes"] and not numbers["largest shot of some class sets"]:
-            print(
-                f"  {part} cannot fill {FLAGS.way}-way episodes of {FLAGS.query} queries a class: "
-                "lower --way, --query or --min_patients"
-            )
-    print(f"wrote {output}; use it as --config.protocol={output}")
+    way = "" if FLAGS["way"].using_default_value else f" --config.way={FLAGS.way}"
+    print(f"wrote {output}; use it as --config.protocol={output}{way}")
 
 
 def _said(what: str, value: int | None) -> str:

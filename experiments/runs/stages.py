@@ -16,6 +16,7 @@ from experiments.runs.training_data import Opened, embed, open_parts
 from metaecg import episodes, evaluate
 from metaecg.diagnose import artefact
 from metaecg.episodes import sequences
+from metaecg.errors import MetaecgError
 from metaecg.train import batches, parallel, streaming, training_step
 
 
@@ -46,14 +47,23 @@ def _check_episodes(config, data: Opened) -> None:
     """Asserts that a stage can draw its episodes, before any other stage is trained.
 
     Raises:
-      MetaecgError: names the class that has too few patients.
+      MetaecgError: names the class that has too few patients, or the settings to change.
     """
     train_part, held_out = data.parts["train"], data.parts.get("validation")
-    if config.learner != "supervised" and not build.by_sequences(config):
-        size = {"way": config.way, "shot": config.shot, "query": config.query}
-        episodes.check_feasible(train_part.data.index, **size, names=train_part.classes)
-    if held_out and config.labels == "slots":
-        validators.feasible_shot(held_out, config)
+    try:
+        if config.learner != "supervised" and not build.by_sequences(config):
+            size = {"way": config.way, "shot": config.shot, "query": config.query}
+            episodes.check_feasible(train_part.data.index, **size, names=train_part.classes)
+        if held_out and config.labels == "slots":
+            validators.feasible_shot(held_out, config)
+    except MetaecgError as error:
+        fewest = min(len(part.classes) for part in (train_part, held_out) if part)
+        remedy = (
+            f"give --config.way={fewest}, or a --config.protocol whose parts have more classes"
+            if 2 <= fewest < config.way
+            else "the settings are --config.way, --config.shot and --config.query"
+        )
+        raise MetaecgError(f"{error}; {remedy}") from None
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:

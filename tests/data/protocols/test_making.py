@@ -80,7 +80,7 @@ def test_an_archive_may_serve_tests_alone(library):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shares": (1, 1)}, "three numbers"),
+        ({"shares": (1, 1)}, "--parts=1,1: give three numbers"),
         ({"shares": (1, 1, 0)}, "test may not be 0"),
         ({"shares": (1, float("nan"), 1)}, "three numbers"),
         ({"min_patients": 22}, "2 classes of at least 22 patients leave"),
@@ -90,6 +90,59 @@ def test_an_archive_may_serve_tests_alone(library):
 def test_what_cannot_be_made_is_refused(library, options, message):
     with pytest.raises(ProtocolError, match=message):
         make(library, **options)
+
+
+@pytest.fixture
+def small():
+    """Seven classes of 20 to 50 patients, of one record each: five of one kind, two of another."""
+    classes = np.repeat(np.arange(7), range(20, 55, 5))
+    return Library(
+        signals=np.zeros((len(classes), 1, 1), np.int16),
+        labels=np.eye(7, dtype=bool)[classes],
+        vocabulary=tuple(f"c{n}" for n in range(7)),
+        patients=np.arange(len(classes)),
+        kinds=("diagnostic",) * 5 + ("rhythm",) * 2,
+    )
+
+
+def refusal(library, **options):
+    with pytest.raises(ProtocolError) as caught:
+        making.make(library, name="mine", **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("min_patients", [10, 20, 30, 45])
+@pytest.mark.parametrize("way", [2, 3, 5])
+def test_the_flags_that_a_refusal_names_do_help(small, min_patients, way):
+    """What is named is taken at its word, and lowering is named where classes were left out."""
+    options = {"min_patients": min_patients, "way": way}
+    message = refusal(small, **options)
+    advice = message.rpartition(": give ")[2].split(" or ")
+    for flags in advice:
+        values = dict(flag.removeprefix("--").split("=") for flag in flags.split())
+        given = {name: int(values[name]) for name in ("way", "min_patients") if name in values}
+        if "parts" in values:
+            given["shares"] = [float(share) for share in values["parts"].split(",")]
+        fields = making.make(small, name="mine", **options | given)
+        filled = [part for part in protocols.PARTS if fields[part]]
+        assert len(filled) == 3
+        assert min(len(fields[part]) for part in filled) >= (options | given)["way"]
+    assert ("--min_patients" in message) == (min_patients > 20)
+
+
+def test_few_classes_do_without_validation_and_one_class_without_advice(small):
+    four = Library(small.signals, small.labels[:, :4], small.vocabulary[:4], small.patients)
+    assert refusal(four, way=5).endswith("episodes need 5: give --way=2 --parts=50,0,50")
+    three = Library(small.signals, small.labels[:, :3], small.vocabulary[:3], small.patients)
+    assert "the library has 3 classes, and train and test need two each" in refusal(three)
+
+
+def test_lowering_alone_is_offered_where_it_is_enough(library):
+    message = refusal(library, min_patients=15, way=3)
+    lowered = int(message.rpartition("--min_patients=")[2])
+    assert making.make(library, name="mine", min_patients=lowered, way=3)
+    with pytest.raises(ProtocolError):
+        making.make(library, name="mine", min_patients=lowered + 1, way=3)
 
 
 def test_single_membership_needs_kinds(library):

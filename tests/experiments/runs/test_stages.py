@@ -69,6 +69,18 @@ def assert_learned(moved, losses):
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
 
+@pytest.mark.parametrize(
+    ("more", "remedy"),
+    [
+        (",way=5", r"5 classes; the index has 3; give --config\.way=3, or a --config\.protocol"),
+        (",query=40", r"; the settings are --config\.way, --config\.shot and --config\.query$"),
+    ],
+)
+def test_episodes_that_cannot_be_drawn_name_the_settings(settings, tmp_path, more, remedy):
+    with pytest.raises(MetaecgError, match=remedy):
+        stages.train(config(settings, f"{QUICK},validation_episodes=2{more}"), tmp_path / "run")
+
+
 @pytest.mark.slow
 def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
     more = f"{QUICK},update_rule=trajectory,steps=20"
