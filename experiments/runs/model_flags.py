@@ -88,8 +88,8 @@ def artefact_path(file: str | None, asked: str | None = None) -> Path:
         path = Path(file).expanduser()
         if path.is_dir():
             raise MetaecgError(
-                f"--artefact={file}: is a folder; give a file made by metaecg export, or the folder "
-                "of a trained run by --workdir"
+                f"--artefact={file}: is a folder; give a file made by metaecg export, or the "
+                "folder of a trained run by --workdir"
             )
         if not path.exists():
             raise MetaecgError(

@@ -134,7 +134,7 @@ def test_one_of_several_labels_is_sought(run, folder, support, tmp_path):
     with pytest.raises(MetaecgError, match="has 'fast', 'slow'; say by --sought='fast' which"):
         run(library=folder, support=tmp_path / "both")
     with pytest.raises(
-        MetaecgError, match="--sought=WPW: no example of it in .*has 'fast', 'slow'"
+        MetaecgError, match=r"--sought=WPW: no example of it in .*has 'fast', 'slow'"
     ):
         run(library=folder, support=tmp_path / "both", sought="WPW")
 

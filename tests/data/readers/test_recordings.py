@@ -252,7 +252,7 @@ def test_other_files_are_refused(tmp_path):
     for name, message in {
         "book.xlsx": "an Excel workbook; save the recording as CSV or NPY",
         "two.npz": "arrays a, b: call the recording 'signal'",
-        "scan.pdf": "known format; WFDB, CSV, TSV, NPY, .* are read: save it as NPY or CSV, see docs/",
+        "scan.pdf": "a known format; WFDB, CSV, TSV, .* are read: save it as NPY or CSV, see docs",
         "lone.dat": "its WFDB header lone.hea is missing",
         "absent.csv": "no such file",
         "": "is a folder; name a recording in it",
