@@ -6,12 +6,13 @@
         [--support=FOLDER|FILE.csv] [--onnxruntime=FOLDER]
 
 Every file is compared with the run before the command says that it is done. The formats onnx and
-html, which need no Python where they are used, take the diagnoser that comes with the package where
-neither --workdir nor --artefact is given. Examples named by --support are put into the page, where
-everyone who has it can read them; what their files do not say is asked for: --hz, --units, --leads.
+html, which need no Python where they are used, take the shipped model where neither --workdir nor
+--artefact is given. Examples named by --support are put into the page, where everyone who has it
+can read them; what their files do not say is asked for: --hz, --units, --leads.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from experiments.runs import command_line, model_flags, models, rebuilt
 from experiments.runs.model_flags import define_given, define_model, given
 from metaecg.diagnose import artefact, calibration, fitting, onnx_file, plain
 from metaecg.diagnose import support as files
-from metaecg.diagnose.model import Model
+from metaecg.diagnose.model import Form, Model
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode, Learner, Variables
 
@@ -78,7 +79,7 @@ def _difference(model: Model, written: Model) -> float:
 def load(
     folder: Path | None, file: Path | None, library: str | None = None
 ) -> tuple[Model, Learner, Variables]:
-    """A run, an artefact or the package's diagnoser, with what it was made of.
+    """A run, an artefact or the shipped model, with what it was made of.
 
     Raises:
       MetaecgError: it cannot be read, or an artefact's learner cannot be built anew.
@@ -86,7 +87,7 @@ def load(
     if folder is not None:
         run, model, _ = models.load(folder, library)
         return model, run.learner, run.variables
-    path = file or artefact.shipped_path()
+    path = model_flags.artefact_path(str(file) if file else None)
     model = artefact.read(path)
     return model, *rebuilt.learner_of(path, model)
 
@@ -106,23 +107,31 @@ def as_page(
     model: Model,
     learner: Learner,
     variables: Variables,
-    support: str | None,
+    examples: Sequence[files.Example],
     onnxruntime: str | None,
 ) -> tuple[bytes, np.ndarray]:
-    """A page that diagnoses in a browser, the examples of `support` in it; see `as_onnx`.
+    """A page that diagnoses in a browser, with examples in it; see `as_onnx`.
 
     Raises:
-      MetaecgError: as of `as_onnx`; an example cannot be read; the runtime cannot be had.
+      MetaecgError: as of `as_onnx`; the runtime cannot be had.
     """
     from experiments.runs import onnxruntime_web  # with it, what draws figures
     from metaecg.figures import standalone
 
+    runtime = onnxruntime_web.load(onnxruntime)  # before the conversion, which takes a minute
     content, off = as_onnx(model, learner, variables)
-    listed = files.list_support(Path(support).expanduser()) if support else []
-    examples = [(files.read(path, model.form, given()), label) for path, label in listed]
     described = plain.description(model, plain.ridge_head(variables))
-    runtime = onnxruntime_web.load(onnxruntime)
     return standalone.page(described, content, runtime, examples, model.background).encode(), off
+
+
+def read_examples(form: Form) -> list[files.Example]:
+    """The examples that --support names, in a model's form.
+
+    Raises:
+      MetaecgError: one cannot be read, or there are none.
+    """
+    listed = files.list_support(Path(FLAGS.support).expanduser())
+    return [(files.read(path, form, given()), label) for path, label in listed]
 
 
 @command_line.defines_flags
@@ -148,8 +157,18 @@ def define_flags() -> None:
 
 def main(_) -> None:
     form = FLAGS.format
-    if FLAGS.output is None or (FLAGS.workdir is None and form == "metaecg"):
-        raise MetaecgError("--workdir and --output are needed (see --help)")
+    command_line.need("output")
+    ending = Path(FLAGS.output).suffix[1:]
+    if ending in FORMATS and ending != form:
+        raise MetaecgError(
+            f"--output={FLAGS.output}: the format is {form}; give --format={ending}, or a name "
+            f"that ends in .{form}"
+        )
+    if FLAGS.workdir is None and form == "metaecg":
+        raise MetaecgError(
+            "--workdir is needed: the trained run to write as one file (--format=onnx and "
+            "--format=html take the shipped model as well)"
+        )
     model_flags.check_one_model()
     if FLAGS.half and form != "metaecg":
         raise MetaecgError(f"--half: the format {form} has 32 bits; leave it out")
@@ -164,9 +183,15 @@ def main(_) -> None:
         assert folder is not None
         print(export(folder, output, library=FLAGS.library, half=FLAGS.half))
         return
+    onnx_file.check_installed()
+    examples: list[files.Example] = []
+    if form == "html" and FLAGS.support:  # before the learner is built, which takes long
+        examples = read_examples(
+            model_flags.load(FLAGS.workdir, FLAGS.artefact, FLAGS.library).form
+        )
     loaded = load(folder, file, FLAGS.library)
     if form == "html":
-        content, off = as_page(*loaded, FLAGS.support, FLAGS.onnxruntime)
+        content, off = as_page(*loaded, examples, FLAGS.onnxruntime)
     else:
         content, off = as_onnx(*loaded)
     unfinished = output.with_name(output.name + ".part")
