@@ -22,6 +22,7 @@ from experiments.runs import archives, command_line, model_flags
 from metaecg import NOTICE
 from metaecg.errors import MetaecgError
 from metaecg.search import question
+from metaecg.search.probability import ONE_IN
 from metaecg.search.question import Found, Question
 from metaecg.search.recordings import Recordings
 
@@ -68,7 +69,7 @@ def table(recordings: Recordings, asked: Question, found: Found) -> Iterator[tup
 
 
 def text(rows: list[tuple[str, ...]], asked: Question, first: int) -> str:
-    """What is printed: the first of the ranking, and what was left out of it."""
+    """What is printed: the first of the ranking, what was left out, what probabilities assume."""
     ranked = [row for row in rows if row[0]]
     width = max([len(row[1]) for row in ranked[:first]], default=0)
     lines = [
@@ -77,6 +78,10 @@ def text(rows: list[tuple[str, ...]], asked: Question, first: int) -> str:
         for row in ranked[:first]
     ]
     lines += [f"left out: {row[1]}, {row[6]}" for row in rows if not row[0] and "copy" in row[6]]
+    lines.append(
+        f"The probabilities take one recording in {ONE_IN} to be sought, as where they were "
+        "fitted; where more are, they are too low."
+    )
     return "\n".join([f"{len(ranked)} recordings ranked by {len(asked.examples)} examples", *lines])
 
 

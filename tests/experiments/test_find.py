@@ -83,6 +83,7 @@ def test_files_find_their_like_and_the_page_shows_them(run, folder, support, tmp
     assert 0 < chances[-1] < chances[0] < 1
     printed = capsys.readouterr().out
     assert printed.startswith("200 recordings ranked by 3 examples\n   1  ")
+    assert "The probabilities take one recording in 190 to be sought" in printed.splitlines()[4]
     page = report.read_text("utf-8")
     assert page.count("<svg") == 6
     assert not re.search(r"(src|href)=\"http", page)
