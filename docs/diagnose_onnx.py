@@ -1,6 +1,6 @@
 """Diagnoses recordings by a model in ONNX, with onnxruntime and numpy alone.
 
-    python diagnose_onnx.py MODEL.onnx SUPPORT.npz QUERY.npy [ERROR_RATE]
+    python docs/diagnose_onnx.py MODEL.onnx SUPPORT.npz QUERY.npy [ERROR_RATE]
 
 SUPPORT.npz holds `signals` [examples, samples, leads] and `labels` [examples], QUERY.npy recordings
 [queries, samples, leads], all in mV at the rate and with the leads that MODEL.onnx names. The

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from tiny import Tiny
 
 from metaecg import learners, networks
+from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.data.synthetic import generator
 from metaecg.diagnose import onnx_file, plain
 from metaecg.diagnose.calibration import Calibration, Row
@@ -161,6 +163,22 @@ def test_the_page_needs_onnxruntime_and_numpy_alone():
         "import json", "import sys", "import numpy as np", "import onnxruntime"
     ]  # fmt: skip
     assert len(text.splitlines()) < 130
+
+
+def test_the_files_of_the_page_of_numpy_are_made_as_the_page_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("examples/AF", "examples/SR", "queries"):
+        (tmp_path / folder).mkdir(parents=True)
+        signal = np.random.default_rng(0).normal(size=(2 * SAMPLES, 12))
+        arrays = {"signal": signal, "hz": 50, "units": "mV", "leads": STANDARD_LEADS}
+        np.savez(tmp_path / folder / "a.npz", **arrays)
+    page = SCRIPT.with_name("without_python.md").read_text("utf-8")
+    (snippet,) = re.findall(r"(?s)```python\n(.*?)```", page)
+    exec(snippet, {})
+    with np.load("support.npz") as made:
+        assert made["labels"].tolist() == ["AF", "SR"]
+        assert made["signals"].shape == (2, 1000, 12)
+    assert np.load("query.npy").shape == (1, 1000, 12)
 
 
 def test_another_learner_is_refused_in_a_line():
