@@ -76,7 +76,9 @@ def command(line):
 
 # %% [markdown]
 # ## The folder
-# Readers exist for WFDB (`.hea` with `.dat` or `.mat`) and PTB-XL. Labels stand in a CSV file with
+# Here the recordings are WFDB (`.hea` with `.dat` or `.mat`), read by `--source=wfdb`. Text, NumPy,
+# MATLAB, EDF, DICOM and the files of ECG machines are read by `--source=csv`; `docs/prepare.md` lists
+# the formats, and the archives that are read as they are published. Labels stand in a CSV file with
 # the columns `path`, `label` (several joined by `;`) and, **if you know it, `patient`**; or in the
 # headers' `Dx:` comments (`--labels=header`); or they are the names of the sub-folders
 # (`--labels=folders`).
@@ -219,8 +221,8 @@ print(markdown.report(found))
 # recordings of test diagnoses, whose patients were not seen. The queries are of yet other patients.
 #
 # This uses the run trained above. Where a folder is too small to train on, leave `--workdir` out: the
-# diagnoser that comes with the package, trained on PTB-XL, is used; or name a file made by
-# `experiments.export` with `--artefact`. Only the support need be yours then.
+# shipped model, trained on PTB-XL, is used; or name a file made by `metaecg export` with
+# `--artefact`. Only the support need be yours then.
 
 # %%
 test = parts["test"]
