@@ -45,10 +45,9 @@ def match_leads(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """
     have = [lead_name(name) for name in names]
     for lead in map(lead_name, wanted):
-        if have.count(lead) != 1:
-            raise SignalError(
-                f"lead {lead} is there {have.count(lead)} times; the record has {' '.join(names)}"
-            )
+        if (count := have.count(lead)) != 1:
+            found = f"there {count} times" if count else "missing"
+            raise SignalError(f"lead {lead} is {found}; the record has {' '.join(names)}")
     return [have.index(lead_name(lead)) for lead in wanted]
 
 

@@ -48,9 +48,9 @@ def test_an_import_computes_the_limb_leads_that_a_diagnosis_computes(pair, unit)
 
 def test_leads_that_nothing_determines_are_asked_for():
     for names in (("I", "V1"), ("V1", "V2")):
-        with pytest.raises(SignalError, match=r"lead \S+ is there 0 times"):
+        with pytest.raises(SignalError, match=r"lead \S+ is missing"):
             transform(recorded(names), 100.0, ["mV", "mV"], names, TARGET)
-    with pytest.raises(SignalError, match="lead V1 is there 0 times"):
+    with pytest.raises(SignalError, match="lead V1 is missing"):
         transform(recorded(("I", "II")), 100.0, ["mV"] * 2, ("I", "II"), TARGET)
     units = ["mV", "mV", "bpm"]
     with pytest.raises(SignalError, match="unit 'bpm'"):

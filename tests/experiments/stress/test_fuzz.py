@@ -306,7 +306,7 @@ def test_signals_too_small_for_the_library_are_flat(record, tmp_path):
 
 def test_reasons_are_one_short_printable_line(record, tmp_path):
     for new, start in (
-        ("x" * 5000, "lead I is there 0 times"),
+        ("x" * 5000, "lead I is missing"),
         ("\x1b[2J", "r.hea: signal line 1: no signal"),
     ):
         record(old=r" I$", new=f" {new}")
