@@ -21,6 +21,7 @@ except ImportError:  # not POSIX: what a killed writer left stays
 from metaecg.data import library as lib
 from metaecg.data.files import combine, csv_line, npy_header, read_json, sha256
 from metaecg.data.library import Library, LibraryError
+from metaecg.data.reasons import Reasons
 
 
 class Writer:
@@ -51,7 +52,7 @@ class Writer:
         self.shape: tuple[int, ...] = ()
         self.records = 0
         self.quarantined = 0
-        self._first = ""
+        self._reasons = Reasons()
         self._ids: dict[int, str] | None = {} if keep_ids else None
         self._patients: dict[str, int] = {}
         self._united: dict[int, int] = {}
@@ -164,7 +165,8 @@ class Writer:
         """Lists a record that is left out."""
         self._quarantine.write(csv_line((path, reason)))
         self.quarantined += 1
-        self._first = self._first or f", the first: {path}: {reason}"
+        if not self.records:  # else nobody will ask
+            self._reasons.add(path, reason)
 
     def finish(self, **metadata: Any) -> None:
         """Completes the library and moves it to its destination.
@@ -177,9 +179,7 @@ class Writer:
           LibraryError: no record was added, or the metadata does not fit the records.
         """
         if not self.records:
-            raise LibraryError(
-                f"{self.path}: no record to write, {self.quarantined} quarantined{self._first}"
-            )
+            raise LibraryError(f"{self.path}: no record to write; quarantined: {self._reasons}")
         self._signals.seek(0)  # numpy leaves room in the header for the number of records
         self._signals.write(npy_header((self.records, *self.shape)))
         for file in (self._signals, self._rows, self._quarantine):

@@ -246,7 +246,7 @@ def test_writer_numbers_patients_and_lists_the_quarantined(tmp_path):
 
 def test_writer_refuses_other_shapes_and_nothing(tmp_path):
     with Writer(tmp_path / "a") as writer:
-        with pytest.raises(LibraryError, match="no record to write, 0 quarantined"):
+        with pytest.raises(LibraryError, match="no record to write; quarantined: none"):
             writer.finish(vocabulary=["A"])
         writer.add(np.zeros((4, 2), np.int16), id="1", patient="p", codes=["A"])
         with pytest.raises(LibraryError, match=r"record 2: shape \(5, 2\) instead of \(4, 2\)"):

@@ -163,9 +163,7 @@ def test_items_that_point_outside_or_nowhere_are_refused_by_name(tmp_path, path)
         items = [Item(path, "1", "p", ("A",))]
         source = Source("wfdb", tmp_path, items, wfdb_folder.read, TARGET)
         import_records(writer, source, TARGET)
-        with pytest.raises(
-            LibraryError, match=r"(?s)1 quarantined, the first: .*(outside|printable)"
-        ):
+        with pytest.raises(LibraryError, match=r"(?s)quarantined: 1 × .*(outside|printable)"):
             writer.finish(vocabulary=["A"])
     with pytest.raises(MetaecgError, match=r"outside|printable"):
         survey(tmp_path, [Item(path, "1", "p", ("A",))], form)
