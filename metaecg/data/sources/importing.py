@@ -4,12 +4,13 @@ What cannot be used is quarantined with its reason, never dropped in silence.
 """
 
 import concurrent.futures
+import difflib
 import functools
 import hashlib
 import multiprocessing
 import signal as signals
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,8 +115,8 @@ def _remarks(
         )
     if copies:
         yield (
-            f"{copies} records have the very signal of another one (see the notes in records.csv); "
-            "they count as records of the same patient"
+            f"{_records(copies)} with the very signal of another one, counted as of the same "
+            "patient (see the notes in records.csv)"
         )
     codes: dict[str, list[str]] = {}
     for code in sorted(counts):
@@ -125,6 +126,33 @@ def _remarks(
             f"equivalent codes are separate classes: {', '.join(several[:5])}; "
             "--equivalent_codes=merge makes each of them one class"
         )
+    yield from _rare({code: n for code, n in counts.items() if code not in source.statements})
+
+
+def _rare(counts: Mapping[str, int]) -> Iterator[str]:
+    """A remark on the labels of one or two records, those first that look misspelt."""
+    near = {code: _nearest(code, counts) for code, n in counts.items() if n < 3}
+    rare = sorted(near, key=lambda code: (not near[code], code))
+    if rare:
+        said = [f"{code} ({_records(counts[code])}{near[code]})" for code in rare[:5]]
+        more = f" and {len(rare) - 5} more" if len(rare) > 5 else ""
+        yield f"labels of one or two records: {', '.join(said)}{more}; correct what is misspelt"
+
+
+def _records(number: int) -> str:
+    return f"{number} record{'s' if number != 1 else ''}"
+
+
+def _nearest(code: str, counts: Mapping[str, int]) -> str:
+    """What a label may be a misspelling of: the nearest one of more records that is written alike.
+
+    A code of a standard is what it says.
+    """
+    if look_up(code).name != code:
+        return ""
+    others = {other.casefold(): other for other in counts if counts[other] > counts[code]}
+    near = difflib.get_close_matches(code.casefold(), others, 1)
+    return f", nearest {others[near[0]]}" if near else ""
 
 
 def import_records(

@@ -15,6 +15,12 @@ NOTHING = ("", "nan", "na", "n/a", "<na>", "nat", "none", "null", "unknown", "?"
 """What tables write where there is no label or no patient, in capitals or not."""
 
 
+_NEEDED = ("path", "label")
+_LOOSE = (
+    "no label: it lies in --input itself, and labels are the names of sub-folders; give --input "
+    "the folder above, or --labels=FILE.csv"
+)
+_ROWLESS = "no row of {} names it; a path there is relative to --input or to the file"
 _DECLARED = re.compile(r'"?sep=(.)"?\s*')  # Excel's first line
 _WHOLE = re.compile(r"^(\d+)\.0$", re.ASCII)  # pandas writes 164889003.0 beside an empty cell
 
@@ -92,9 +98,35 @@ def label(paths: Iterable[str], labels: str, folder: Path, *, endings: str = r"$
     """
     if labels == "folders":
         parts = [(path, path.split("/")[0] if "/" in path else "") for path in sorted(paths)]
-        return [Item(path, path, path, split_codes(name)) for path, name in parts]
-    rows = read_labels(Path(labels), Places(folder, paths, endings))
-    return [Item(path, path, *rows.get(path, (path, ()))) for path in sorted({*paths, *rows})]
+        return [
+            Item(path, path, path, split_codes(name), problem="" if name else _LOOSE)
+            for path, name in parts
+        ]
+    file = Path(labels)
+    rows = read_labels(file, Places(folder, paths, endings))
+    items = []
+    for path in sorted({*paths, *rows}):
+        patient, codes = rows.get(path, (path, ()))
+        why = f"its row in {file.name} has none" if path in rows else _ROWLESS.format(file.name)
+        items.append(Item(path, path, patient, codes, problem="" if codes else f"no label: {why}"))
+    return items
+
+
+def unread_columns(labels: str) -> tuple[str, ...]:
+    """A remark on the columns of a CSV file of labels that `read_labels` does not read, if any.
+
+    Args:
+      labels: as `label` takes them; what is no CSV file has no remark.
+    """
+    if not Path(labels).is_file():
+        return ()
+    _, row = next(read_csv(Path(labels), _NEEDED, any_case=True), (0, {}))
+    others = [name for name in row if name and name not in (*_NEEDED, "patient")]
+    if not others:
+        return ()
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    named = ", ".join(repr(name[:60]) for name in others[:5])
+    return (f"not read in {Path(labels).name}: {named}{more}; read are path, label and patient",)
 
 
 class Places:
@@ -154,7 +186,7 @@ def read_labels(file: Path, places: Places) -> dict[str, tuple[str, tuple[str, .
         raise MetaecgError(f"{file}: no such file; --labels is header, folders or a CSV file")
     patients: dict[str, str] = {}
     codes: dict[str, tuple[str, ...]] = {}
-    for line, row in read_csv(file, ("path", "label"), any_case=True):
+    for line, row in read_csv(file, _NEEDED, any_case=True):
         for text in (row["path"], row["label"], row.get("patient", "")):
             if not text.isprintable():
                 raise MetaecgError(f"{file}: line {line}: {text[:60]!r} is not printable")

@@ -17,7 +17,7 @@ from metaecg.data.readers.recordings import Recording
 from metaecg.data.readers.wfdb_header import check_file
 from metaecg.data.record_form import Recorded, Target
 from metaecg.data.sources import source
-from metaecg.data.sources.listing import Item, label, walk
+from metaecg.data.sources.listing import Item, label, unread_columns, walk
 from metaecg.data.sources.source import Form, Outcome, Source
 from metaecg.errors import MetaecgError
 
@@ -36,7 +36,8 @@ def open_folder(folder: Path, labels: str, given: Given = NOTHING) -> Source:
     """
     items = list_folder(folder, labels)
     usual = source.survey(folder, items, functools.partial(form, given=given))
-    return Source("csv", folder, items, functools.partial(read, given=given), usual)
+    reader = functools.partial(read, given=given)
+    return Source("csv", folder, items, reader, usual, remarks=unread_columns(labels))
 
 
 def list_folder(folder: Path, labels: str) -> list[Item]:

@@ -10,6 +10,7 @@ import numpy as np
 from metaecg.data import signal as steps
 from metaecg.data.readers.leads import LIMB
 from metaecg.data.readers.raw import RecordError
+from metaecg.data.reasons import Reasons
 from metaecg.data.record_form import Recorded, Target, pieces, transform
 from metaecg.data.sources.listing import Item, known
 from metaecg.data.sources.statements import Statement
@@ -129,7 +130,7 @@ def check_path(item: Item) -> None:
 
 
 def survey(folder: Path, items: Sequence[Item], form: Callable[[Path, Item], Form]) -> Target:
-    """The commonest rate, length and leads among some 200 records, spread over the items.
+    """The commonest rate, length and leads among some 200 records, spread over the usable items.
 
     Where the limb leads that are missing can be computed, the leads are the twelve standard ones.
 
@@ -139,16 +140,20 @@ def survey(folder: Path, items: Sequence[Item], form: Callable[[Path, Item], For
       form: says what one is like.
 
     Raises:
-      MetaecgError: no record can be read.
+      MetaecgError: no record can be read; says the commonest reasons.
     """
-    forms, last = [], ""
-    for item in items[:: max(1, len(items) // 200)]:
+    usable = [item for item in items if not item.problem]
+    forms, reasons = [], Reasons()
+    for item in items:
+        if item.problem:
+            reasons.add(item.path, item.problem)
+    for item in usable[:: max(1, len(usable) // 200)]:
         try:
             forms.append(form(folder, item))
         except (MetaecgError, OSError) as error:
-            last = f"; the last: {item.path[:200]!r}: {error}"
+            reasons.add(item.path, str(error))
     if not forms:
-        raise MetaecgError(f"{folder}: no record can be read{last}")
+        raise MetaecgError(f"{folder}: no record can be read: {reasons}")
     hz, seconds, leads = map(_commonest, zip(*forms))
     computed = set(LIMB) if len(set(LIMB) & set(leads)) > 1 else set()
     if set(steps.STANDARD_LEADS) <= set(leads) | computed:

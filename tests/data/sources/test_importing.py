@@ -1,6 +1,7 @@
 """Importing: the library's form, the quarantine's reasons, and parallel = serial."""
 
 import csv
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_each_bad_record_is_quarantined_with_its_reason(tmp_path):
     expected = wfdb.rdrecord(str(folder / "swapped")).p_signal[:, [2, 0]]
     np.testing.assert_array_equal(imported.signals[1] / 1000, expected)
     assert {path: reason[:40] for path, reason in reasons.items()} == {
-        "lead": "lead II is there 0 times; the record has",
+        "lead": "lead II is missing; the record has I",
         "loud": "amplitude of 32.8 mV is beyond ±32.767 m",
         "flat": "all leads are flat",
         "gap": "0.5 s of samples of lead I are missing (",
@@ -123,7 +124,7 @@ def test_each_bad_record_is_quarantined_with_its_reason(tmp_path):
         "damaged": reasons["damaged"][:40],
         "bare": "bare.dat: missing",
         "escaping": "escaping.hea: signal line 1: points outs",
-        "label": "no label",
+        "label": "no label: its header has no Dx comment; ",
         "../in/good": "points outside the folder",
         "/etc/good": "points outside the folder",
         "gone": "gone.hea: missing",
@@ -158,6 +159,64 @@ def test_survey_takes_the_commonest(tmp_path):
     assert survey(tmp_path, list_folder(tmp_path, "header")[:1], form) == Target(
         100, 2, ("I", "II")
     )
+
+
+def test_each_reason_why_nothing_can_be_read_is_said_once_the_commonest_first(tmp_path):
+    """Names of files that reasons begin with make them no others; at most five are said."""
+    for number in range(3):
+        write(tmp_path, f"r{number}")
+        (tmp_path / f"r{number}.dat").write_bytes(b"short")
+    for number in range(2):
+        write(tmp_path, f"bare{number}")
+        (tmp_path / f"bare{number}.dat").unlink()
+    items = list_folder(tmp_path, "header")
+    items += [Item(f"x{n}", f"x{n}", f"x{n}", (), problem="no label: no row") for n in range(4)]
+    with pytest.raises(MetaecgError) as caught:
+        survey(tmp_path, items, form)
+    assert str(caught.value) == (
+        f"{tmp_path}: no record can be read: 4 × no label: no row (first: 'x0'); "
+        "3 × *.dat: truncated, 5 of 800 bytes (first: 'r0'); "
+        "2 × *.dat: missing (first: 'bare0')"
+    )
+    items = [Item(f"y{n}", "y", "y", (), problem=f"reason {n}") for n in range(8)]
+    with pytest.raises(MetaecgError, match=r"1 × reason 4 \(first: 'y4'\); 3 other reasons$"):
+        survey(tmp_path, items, form)
+
+
+def test_what_will_not_be_imported_has_no_say_in_the_form(tmp_path):
+    write(tmp_path, "a", hz=50, seconds=4)
+    for name in ("b", "c"):
+        write(tmp_path, name)
+    items = list_folder(tmp_path, "header")
+    assert survey(tmp_path, items, form).hz == 100
+    items = [items[0], *(item._replace(problem="no label") for item in items[1:])]
+    assert survey(tmp_path, items, form).hz == 50
+
+
+def remarks_of(counts, statements=()):
+    source = Source("wfdb", None, (), read, TARGET, dict.fromkeys(statements))
+    said = importing._remarks(source, Counter(counts), 0, False, False)
+    return [remark for remark in said if "one or two records" in remark]
+
+
+def test_labels_of_one_or_two_records_are_noted_with_what_they_may_mean():
+    assert remarks_of({"WPW": 9, "RVH": 3}) == []
+    assert remarks_of({"WPW": 9, "WPv": 1, "XYZ": 2}) == [
+        "labels of one or two records: WPv (1 record, nearest WPW), XYZ (2 records); "
+        "correct what is misspelt"
+    ]
+    # Two spellings of two records each are not each other's correction.
+    assert "nearest" not in remarks_of({"flutter": 2, "fluter": 2})[0]
+    # Codes of a standard are no misspellings, and an archive's own list is its own.
+    assert remarks_of({"AFIB": 1, "AFLT": 9}) == [
+        "labels of one or two records: AFIB (1 record); correct what is misspelt"
+    ]
+    assert remarks_of({"mine": 1, "WPv": 1}, statements=("mine", "WPv")) == []
+    many = {f"k{n}": 1 for n in range(7)} | {"my class": 5, "my clas": 2}
+    assert remarks_of(many) == [
+        "labels of one or two records: my clas (2 records, nearest my class), k0 (1 record), "
+        "k1 (1 record), k2 (1 record), k3 (1 record) and 3 more; correct what is misspelt"
+    ]
 
 
 def test_copies_of_a_recording_are_of_one_patient_and_say_so(tmp_path):

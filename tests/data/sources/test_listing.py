@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from metaecg.data.readers.raw import RecordError
 from metaecg.data.sources import recording_folder, source, wfdb_folder
-from metaecg.data.sources.listing import Item, label, walk
+from metaecg.data.sources.listing import Item, label, unread_columns, walk
 from metaecg.errors import MetaecgError
 
 MISSING = ("", "nan", "NaN", "NAN", "None", "null", "NULL", "NA", "n/a", "N/A", "unknown", "?", "-")
+NO_LABEL = "no label: its row in labels.csv has none"
 NAMES = ("a", "b 1", "Rec.2", "ä", "x-y_z", "100", "1.5")
 FOLDERS = ("", "AFIB/", "AFIB/deep/er/", "my class/", "2.0/")
 
@@ -88,7 +89,8 @@ def test_a_table_says_the_same_however_it_is_written(table, wfdb):
                 (root / one).parent.mkdir(parents=True, exist_ok=True)
                 (root / one).touch()
             own = f"record {path}" if path in named else path
-            expected.append(Item(path, path, patient or own, codes))
+            why = "" if codes else NO_LABEL
+            expected.append(Item(path, path, patient or own, codes, problem=why))
         place = rng.choice([root, root.parent, root / "zz"])
         place.mkdir(exist_ok=True)
         lines = []
@@ -114,7 +116,7 @@ def test_words_for_nothing_are_no_label_and_no_patient(tmp_path):
     for word in MISSING:
         table.write_text(f"path,label,patient\na.csv,{word},{word}\nb.csv,SR;{word},{word}\n")
         assert recording_folder.list_folder(tmp_path, str(table)) == [
-            Item("a.csv", "a.csv", "a.csv", ()),
+            Item("a.csv", "a.csv", "a.csv", (), problem=NO_LABEL),
             Item("b.csv", "b.csv", "b.csv", ("SR",)),
         ], word
         with pytest.raises(RecordError, match="no label"):
@@ -186,7 +188,8 @@ def test_absolute_paths_elsewhere_and_paths_that_lead_out_stay_refused(tmp_path)
         for item in items
     ]
     assert len(items) == 4
-    assert sorted(reasons) == ["no label", *["points outside the folder"] * 3]
+    unlabelled = "no label: no row of labels.csv names it; a path there is relative to --input or "
+    assert sorted(reasons) == [f"{unlabelled}to the file", *["points outside the folder"] * 3]
 
 
 def test_folders_are_resolved_once_for_all_rows(tmp_path, monkeypatch):
@@ -200,3 +203,38 @@ def test_folders_are_resolved_once_for_all_rows(tmp_path, monkeypatch):
     items = label(paths, str(tmp_path / "table.csv"), tmp_path)
     assert {item.codes for item in items} == {("X",)}
     assert len(asked) < 10
+
+
+def test_what_lies_in_the_folder_itself_has_no_label_of_folders():
+    inside, loose = label(["a.csv", "AFIB/b.csv"], "folders", Path("nowhere"))
+    assert (inside.codes, inside.problem) == (("AFIB",), "")
+    assert loose.codes == ()
+    assert loose.problem == (
+        "no label: it lies in --input itself, and labels are the names of sub-folders; give "
+        "--input the folder above, or --labels=FILE.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    ("heading", "remark"),
+    [
+        ("path,label,patient", ()),
+        ("Path, LABEL ,Patient,", ()),
+        ("path,label,pat_id", ("not read in l.csv: 'pat_id'; read are path, label and patient",)),
+        (
+            "a,b,path,c,label,d,e,f,g",
+            ("not read in l.csv: 'a', 'b', 'c', 'd', 'e' and 2 more; read are path, label and "
+             "patient",),
+        ),
+    ],
+)  # fmt: skip
+def test_columns_that_are_not_read_are_named(tmp_path, heading, remark):
+    table = tmp_path / "l.csv"
+    table.write_text(f"{heading}\n{','.join('x' * len(heading.split(',')))}\n")
+    assert unread_columns(str(table)) == remark
+
+
+def test_only_a_table_has_columns(tmp_path):
+    assert unread_columns("folders") == unread_columns("header") == ()
+    (tmp_path / "l.csv").write_text("path,label,pat_id\n")
+    assert unread_columns(str(tmp_path / "l.csv")) == ()  # and no recording

@@ -15,6 +15,9 @@ from metaecg.data.sources.source import read_item, survey
 from metaecg.errors import MetaecgError
 
 TARGET = Target(HZ, 8.0, LEADS)
+NO_ROW = (
+    "no label: no row of labels.csv names it; a path there is relative to --input or to the file"
+)
 
 
 @pytest.fixture
@@ -52,8 +55,8 @@ def test_labels_and_patients_of_a_csv_file_in_the_folder(folder):
     assert list_folder(folder, str(table)) == [
         Item("AFIB/a.csv", "AFIB/a.csv", "ann", ("AFIB", "PVC")),
         Item("AFIB/b.npy", "AFIB/b.npy", "AFIB/b.npy", ("SR",)),
-        Item("SR/notes.txt", "SR/notes.txt", "SR/notes.txt", ()),
-        Item("SR/w.hea", "SR/w.hea", "SR/w.hea", ()),
+        Item("SR/notes.txt", "SR/notes.txt", "SR/notes.txt", (), problem=NO_ROW),
+        Item("SR/w.hea", "SR/w.hea", "SR/w.hea", (), problem=NO_ROW),
         Item("gone", "gone", "gone", ("SR",)),
     ]
 
@@ -94,7 +97,7 @@ def test_bad_files_say_why_in_the_words_of_the_command(folder, tmp_path_factory)
         "SR/w.dat": "a WFDB record; import it by --source=wfdb",
         "README.md": "not a recording of a known format; WFDB, CSV",
         "link.csv": "link.csv: a link that leads outside of the folder",
-        "two.csv": "lead V1 is there 0 times; the record has I II",
+        "two.csv": "lead V1 is missing; the record has I II",
         "object.npy": "damaged or unusual NPY file",
         "gone": "gone: missing",
         "../a.csv": "points outside the folder",
@@ -117,6 +120,6 @@ def test_bad_files_say_why_in_the_words_of_the_command(folder, tmp_path_factory)
 def test_the_commonest_form_of_what_can_be_read(folder):
     items = list_folder(folder, "folders")
     assert survey(folder, items, form=form) == TARGET
-    assert wfdb_folder.list_folder(folder, "header") == [Item("SR/w", "SR/w", "SR/w", None)]
-    with pytest.raises(MetaecgError, match=r"no record can be read; the last: 'SR/notes\.txt': no"):
+    assert wfdb_folder.list_folder(folder / "SR", "header") == [Item("w", "w", "w", None)]
+    with pytest.raises(MetaecgError, match=r"no record can be read: 1 × no line of numbers"):
         survey(folder, items[2:3], form=form)
