@@ -25,7 +25,7 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from experiments.runs import command_line
+from experiments.runs import command_line, prepared
 from metaecg.data import library as lib
 from metaecg.data import signal as steps
 from metaecg.data import writing
@@ -37,9 +37,6 @@ from metaecg.data.sources import cinc2017, importing, ludb, ptbxl, recording_fol
 from metaecg.data.sources.importing import Imported, Options
 from metaecg.data.sources.source import Source
 from metaecg.errors import MetaecgError
-
-COMMON = Target(100.0, 10.0, steps.STANDARD_LEADS)
-"""What the diagnoser that comes with the package and the configurations read."""
 
 FLAGS = flags.FLAGS
 
@@ -156,13 +153,14 @@ def main(_) -> None:
                 )
     done = _generate() if FLAGS.source == "synthetic" else _import()
     seconds = time.perf_counter() - start
-    print(_summary(lib.open_library(_output(), verify=False), done, seconds))
+    library = lib.open_library(_output(), verify=False)
+    print(prepared.summary(library, FLAGS.output, done, seconds, leads_asked=bool(FLAGS.leads)))
 
 
 def _generate() -> Imported:
     from metaecg.data import synthetic  # imports jax, which the readers do without
 
-    target = _target(COMMON)
+    target = _target(prepared.COMMON)
     if unknown := [lead for lead in target.leads if lead not in steps.STANDARD_LEADS]:
         raise MetaecgError(f"--leads: {unknown[0]!r} is none of {', '.join(steps.STANDARD_LEADS)}")
     library = synthetic.library(
@@ -244,43 +242,6 @@ def _target(usual: Target) -> Target:
     if not 0 < target.hz < 1e6:
         raise MetaecgError(f"--hz={target.hz:g}: must be positive and below 1e6")
     return target
-
-
-def _summary(library: lib.Library, done: Imported, seconds: float) -> str:
-    length = library.signals.shape[1] / library.hz
-    lines = ["", f"{'records':>8}  statement"]
-    totals = library.labels.sum(axis=0)
-    for c in sorted(range(len(totals)), key=lambda c: -totals[c]):
-        code, name = library.vocabulary[c], library.names[c]
-        lines.append(f"{totals[c]:8d}  {code}" + (f"  {name}" if name != code else ""))
-    lines += [
-        "",
-        f"{FLAGS.output}: {len(library)} records of {library.patients.max() + 1} patients, "
-        f"{(totals > 0).sum()} statements, {length:g} s at {library.hz:g} Hz, "
-        f"leads {' '.join(library.leads)}",
-        f"quarantined {done.quarantined} (quarantine.csv), with notes "
-        f"{sum(map(bool, library.notes))} (records.csv)",
-        f"{seconds:.1f} s, {len(library) / seconds:.0f} records/s",
-        *(f"note: {remark}" for remark in (*done.remarks, *_other_form(library))),
-    ]
-    return "\n".join(lines)
-
-
-def _other_form(library: lib.Library) -> list[str]:
-    """What keeps the diagnoser that comes with the package from reading this library."""
-    flags_of = {
-        f"--hz={COMMON.hz:g}": library.hz != COMMON.hz,
-        f"--seconds={COMMON.seconds:g}": library.signals.shape[1] / library.hz != COMMON.seconds,
-        f"--leads={','.join(COMMON.leads)}": library.leads != COMMON.leads,
-    }
-    if not any(flags_of.values()):
-        return []
-    remedy = " ".join(flag for flag, differs in flags_of.items() if differs)
-    return [
-        "the diagnoser that comes with the package and the configurations for PTB-XL read "
-        f"{COMMON.hz:g} Hz, {COMMON.seconds:g} s and the 12 standard leads: {remedy} makes a "
-        "library for them"
-    ]
 
 
 def _stop(*_) -> None:

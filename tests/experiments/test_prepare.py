@@ -159,7 +159,7 @@ def test_csv_labels_and_patients(records, tmp_path, run, capsys):
     assert quarantine.count("no label") == 4
     out = capsys.readouterr().out
     assert "no patients are given" not in out
-    assert "--hz=100 --seconds=10 makes a library for them" in out
+    assert "--hz=100 --seconds=10 makes such a library" in out
 
 
 @pytest.fixture
@@ -271,11 +271,11 @@ def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
         ({"source": "ptbxl", "labels": "folders"}, "--labels does not apply to --source=ptbxl"),
         ({"units": "mV"}, "--units does not apply to --source=wfdb; leave it out"),
         ({"source": "csv", "labels": "header"}, "--labels=header: only WFDB"),
-        ({"source": "csv"}, r"no record can be read; the last: .*import it by --source=wfdb"),
+        ({"source": "csv"}, r"no record can be read: 6 × a WFDB record; import it by"),
         ({"input": None}, "needs --input"),
         ({"input": "/nowhere"}, "/nowhere: no such folder"),
         ({"input": "/nowhere", "source": "ptbxl"}, r"scp_statements\.csv: missing"),
-        ({"leads": ["V1", "X9"]}, "6 quarantined, the first: AFIB/r1: lead X9 is there 0"),
+        ({"leads": ["V1", "X9"]}, r"no record to write; quarantined: 5 × lead X9 is missing"),
     ],
 )
 def test_settings_that_make_no_sense(records, tmp_path, run, values, message):
@@ -293,7 +293,7 @@ def test_pieces_equivalent_codes_and_the_form_of_the_shipped_diagnoser(
     run(output=str(tmp_path / "kept"), hz=100.0, **common)
     out = capsys.readouterr().out
     assert "note: equivalent codes are separate classes: 164889003 and AF; --equivalent" in out
-    assert "12 standard leads: --seconds=10 makes a library for them" in out
+    assert "12 standard leads: --seconds=10 makes such a library" in out
     run(output=str(tmp_path / "a"), cut=1.0, equivalent_codes="merge", **common)
     out = capsys.readouterr().out
     assert "equivalent codes are separate" not in out
@@ -328,6 +328,46 @@ def test_how_likelihoods_count_is_said_with_the_counts(tmp_path, run, capsys):
         "note: a statement counts as a label whatever its likelihood (of 3 diagnostic ones in "
         "ptbxl_database.csv, below 50 %: 1; 0, which stands for unknown: 1)\n"
     ) in capsys.readouterr().out
+
+
+def test_what_a_table_of_labels_lacks_is_said(records, tmp_path, run, capsys):
+    table = tmp_path / "labels.csv"
+    rows = ["AFIB/r1,AFIB,1", "AFIB/r3,AFIB,2", "my class/r0,AFIB,3", "my class/r2,AFlB,4"]
+    table.write_text("\n".join(["path,label,pat_id", *rows, ""]))
+    run(input=str(records), output=str(tmp_path / "a"), labels=str(table))
+    out = capsys.readouterr().out
+    assert "4 records of 4 patients, 2 statements" in out
+    assert "note: not read in labels.csv: 'pat_id'; read are path, label and patient\n" in out
+    assert "note: no patients are given" in out
+    assert "note: labels of one or two records: AFlB (1 record, nearest AFIB); correct" in out
+    run(input=str(records), output=str(tmp_path / "b"), labels=str(table), limit=1)
+    assert "1 record of 1 patient, 1 statement, 3 s" in capsys.readouterr().out
+
+
+def test_where_labels_are_missing_the_remedy_is_named(records, tmp_path, run):
+    for path in (records / "my class").iterdir():
+        text = path.read_bytes()
+        (tmp_path / path.name).write_bytes(text.replace(b"Dx: 426783006", b""))
+    output = str(tmp_path / "out" / "a")
+    with pytest.raises(MetaecgError, match=r"no label: its header .*give --labels=FILE\.csv or"):
+        run(input=str(tmp_path), output=output)
+    for source in ("wfdb", "csv"):
+        with pytest.raises(MetaecgError, match=r"3 × no label: it lies in --input itself, .*above"):
+            run(source=source, input=str(tmp_path), output=output, labels="folders")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_recordings_of_another_format_are_quarantined_with_the_source_for_them(
+    records, tmp_path, run, capsys
+):
+    shutil.copytree(records, tmp_path / "in")
+    (tmp_path / "in" / "RVH").mkdir()
+    rows = "\n".join(f"{n % 7 / 10},{n % 5 / 10}" for n in range(750))
+    (tmp_path / "in" / "RVH" / "x.csv").write_text(f"I (mV),II (mV)\n{rows}\n")
+    run(input=str(tmp_path / "in"), output=str(tmp_path / "a"), labels="folders")
+    assert "quarantined 2 (quarantine.csv)" in capsys.readouterr().out
+    quarantine = (tmp_path / "a" / "quarantine.csv").read_text()
+    assert "RVH/x.csv,not a WFDB record; import it by --source=csv\n" in quarantine
 
 
 def test_a_library_in_the_shipped_form_needs_no_note(tmp_path, run, capsys):
