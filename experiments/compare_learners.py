@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 
 @command_line.defines_flags
 def define_flags() -> None:
-    flags.DEFINE_string("library", None, "library made by experiments.prepare from PTB-XL")
+    flags.DEFINE_string("library", None, "library made by metaecg prepare from PTB-XL")
     flags.DEFINE_string("protocol", "ptbxl_rare", "protocol; all of its splits are taken")
     flags.DEFINE_string("output", None, "folder for runs, results.json, table.md and figures")
     flags.DEFINE_string("encoder", "small", "encoder of all learners")

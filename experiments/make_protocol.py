@@ -91,7 +91,7 @@ def _fills(index: LibraryIndex, way: int, query: int) -> bool:
 
 @command_line.defines_flags
 def define_flags() -> None:
-    flags.DEFINE_string("library", None, "The folder of the library, made by experiments.prepare.")
+    flags.DEFINE_string("library", None, "The folder of the library, made by metaecg prepare.")
     flags.DEFINE_string("output", None, "The .json file to make; an existing one is kept.")
     flags.DEFINE_enum(
         "membership",

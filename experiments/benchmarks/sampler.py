@@ -212,7 +212,7 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("library", None, "library made by experiments.prepare")
+    flags.DEFINE_string("library", None, "library made by metaecg prepare")
     flags.DEFINE_string("protocol", "ptbxl_rare", "whose training part is drawn from")
     flags.DEFINE_list("shots", ["1", "5", "10"], "examples of a class")
     flags.DEFINE_list("batches", ["16", "1024"], "episodes drawn at a time")

@@ -122,7 +122,7 @@ def quartiles(curves: dict[str, list[np.ndarray]]) -> list[dict[str, Any]]:
 
 def main(_) -> None:
     if not FLAGS.library:
-        raise MetaecgError("--library is needed: PTB-XL, made by experiments.prepare")
+        raise MetaecgError("--library is needed: PTB-XL, made by metaecg prepare")
     model = model_flags.load(FLAGS.workdir, FLAGS.artefact, asked=FLAGS.library)
     opened = archives.open_prepared(model, FLAGS.library)
     library = opened.library

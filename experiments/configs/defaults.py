@@ -80,7 +80,7 @@ TABLE: dict[str, Setting] = {
     "seed": Setting(0, "The seed of the parameters, of the draws and of the validation episodes."),
     # What to learn from.
     "library": Setting(
-        "synthetic", "The folder made by experiments.prepare, or 'synthetic' to generate ECGs."
+        "synthetic", "The folder made by metaecg prepare, or 'synthetic' to generate ECGs."
     ),
     "protocol": Setting(
         "synthetic",
@@ -265,7 +265,7 @@ TABLE: dict[str, Setting] = {
     # What experiments.evaluate measures.
     "test_shots": Setting(
         "1+5+10",
-        "The numbers of examples that experiments.evaluate measures.",
+        "The numbers of examples that metaecg evaluate measures.",
         read=shots,
         written="different numbers from 1 on, joined by +, such as 1+5+10",
     ),

@@ -46,7 +46,7 @@ def _learned(config: ml_collections.ConfigDict) -> bool:
 def library_given(config, _) -> str | None:
     if not config.library:
         return (
-            "config.library is empty: give the folder made by experiments.prepare, as "
+            "config.library is empty: give the folder made by metaecg prepare, as "
             "--config.library=FOLDER"
         )
     return None

@@ -99,7 +99,7 @@ def main(_) -> int:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("library", None, "a library of PTB-XL, as experiments.prepare makes it")
+    flags.DEFINE_string("library", None, "a library of PTB-XL, as metaecg prepare makes it")
     flags.DEFINE_integer("steps", 40, "steps of each run", lower_bound=20)
     flags.DEFINE_integer("repeats", 3, "runs of each kind", lower_bound=1)
     flags.DEFINE_string("settings", "", "other settings, key=value, each followed by a comma")

@@ -38,7 +38,7 @@ def incomplete(windows: np.ndarray, leads: Sequence[str], spare: int = 0) -> str
     """
     if gone := lost(windows, leads, spare):
         return f"{' '.join(gone)} missing or flat"
-    changing = np.diff(windows, axis=1).any(axis=2)
+    changing = np.any(np.diff(windows, axis=1) != 0, axis=2)
     ends = windows.shape[1] - changing[:, ::-1].argmax(axis=1)
     share = ends.min() / windows.shape[1]
     return "" if share >= WHOLE else f"it ends after {share:.0%} of the time that is read"

@@ -243,7 +243,7 @@ def split(library: Library, protocol: Protocol, part: str) -> Split:
     if missing := [code for code in wanted if canonical(code) not in at]:
         raise ProtocolError(
             f"protocol {protocol.name}: the library lacks {len(missing)} of its classes, such as "
-            f"{missing[0]!r:.60}; choose another --protocol or library"
+            f"{missing[0]!r:.60}; choose another protocol or library"
         )
     column = {code: at[canonical(code)] for code in wanted}
     eligible = np.ones(len(library), bool)
