@@ -6,15 +6,10 @@ from metaecg.data import signal as steps
 from metaecg.data.library import Library
 from metaecg.data.record_form import Target
 from metaecg.data.sources.importing import Imported
+from metaecg.diagnose import few_leads
 
 COMMON = Target(100.0, 10.0, steps.STANDARD_LEADS)
-"""What the diagnoser that comes with the package and the configurations read."""
-
-FEW = (("I", "II"), ("I",), ("II",))
-"""Leads of the other models that come with the package, the most first.
-
-`diagnose.few_leads.sets` knows them as well, and imports jax.
-"""
+"""What the shipped model and the configurations read."""
 
 
 def summary(
@@ -75,12 +70,12 @@ def _leads(leads: tuple[str, ...], asked: bool) -> tuple[tuple[str, ...], str]:
     Recordings of all twelve have them in the library unless other leads were asked for, so that
     leads are named that the recordings have.
     """
-    few = [names for names in FEW if set(names) <= set(leads)]
-    if leads in FEW or not (asked or set(COMMON.leads) <= set(leads)):
-        wanted = leads if leads in FEW else few[0] if few else ()
+    models = [tuple(one for one in COMMON.leads if one in s) for s in few_leads.sets()]
+    few = [names for names in sorted(models, key=len, reverse=True) if {*names} <= {*leads}]
+    if leads in models or not (asked or set(COMMON.leads) <= set(leads)):
+        wanted = leads if leads in models else few[0] if few else ()
         named = f"lead{'s' if len(wanted) > 1 else ''} {' and '.join(wanted)}"
         return wanted, f"the model that comes with the package for {named} reads {{}}"
     return COMMON.leads, (
-        "the diagnoser that comes with the package and the configurations for PTB-XL read {} and "
-        "the 12 standard leads"
+        "the shipped model and the configurations for PTB-XL read {} and the 12 standard leads"
     )

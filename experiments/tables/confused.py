@@ -1,4 +1,4 @@
-"""What the diagnoser that comes with the package takes each statement of a part for.
+"""What the shipped model takes each statement of a part for.
 
     python -m experiments.tables.confused --library=libraries/ptbxl
 

@@ -234,12 +234,12 @@ def _parameters(manifest: dict[str, Any], members: dict[str, bytes]) -> list[np.
 
 
 def shipped() -> Model:
-    """The diagnoser that comes with the package; see `shipped_path`."""
+    """The shipped model; see `shipped_path`."""
     return read(shipped_path())
 
 
 def shipped_path() -> Path:
-    """The file of the diagnoser that comes with the package.
+    """The file of the shipped model.
 
     Raises:
       ArtefactError: none comes with this installation.
