@@ -171,8 +171,9 @@ def _measure_run() -> None:
 def _measure_artefact() -> None:
     if FLAGS.library is None:
         raise MetaecgError("an exported model needs --library: the archive to measure on")
-    path = model_flags.artefact_path(FLAGS.artefact, FLAGS.library)
-    model, library = artefact.read(path), open_library(Path(FLAGS.library).expanduser())
+    library = open_library(Path(FLAGS.library).expanduser())
+    path = model_flags.artefact_path(FLAGS.artefact, library.leads)
+    model = artefact.read(path)
     model.form.check(library)
     known = ancestry.of_provenance(model.provenance)
     rules, remarks = own_archive.choose(

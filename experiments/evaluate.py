@@ -100,17 +100,16 @@ def main(_) -> None:
     given = [FLAGS.workdir] if FLAGS.workdir else []
     folders = [Path(f).expanduser() for f in (*given, *FLAGS.compare)]
     loaded = {name: trained.load(folder) for name, folder in _names(folders).items()}
+    library = open_library(Path(FLAGS.library).expanduser()) if FLAGS.library else None
     if not FLAGS.workdir:
-        file = model_flags.artefact_path(FLAGS.artefact, FLAGS.library)
+        file = model_flags.artefact_path(FLAGS.artefact, library.leads if library else None)
         loaded = {file.stem: trained.of_artefact(artefact.read(file)), **loaded}
     joined = {f: trained.load(Path(f).expanduser()) for f in FLAGS.ensemble}
     main_run = next(iter(loaded.values()))
     config = main_run.config
     if FLAGS.workdir:
         loaded[learners.RANDOM] = trained.untrained(main_run)
-    if FLAGS.library:
-        library = open_library(Path(FLAGS.library).expanduser())
-    else:
+    if library is None:
         library = build.library(config)
     for name, run in {**loaded, **joined}.items():
         trained.check_form(run, library, name)

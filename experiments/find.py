@@ -93,14 +93,11 @@ def main(_) -> int:
             "give examples of what is sought by --support, or ids of the library by --positives"
         )
     given = model_flags.given()
-    if FLAGS.input and not (FLAGS.workdir or FLAGS.artefact):
-        model = archives.model_for_files(FLAGS.input, given)
-    else:
-        model = model_flags.load(FLAGS.workdir, FLAGS.artefact, asked=FLAGS.library)
     if FLAGS.library:
-        opened = archives.open_prepared(model, FLAGS.library)
+        opened = archives.open_prepared(FLAGS.library)
     else:
-        opened = archives.open_files(model, FLAGS.input, given)
+        opened = archives.open_files(FLAGS.input, given)
+    model = opened.model
     examples, warnings = archives.examples(model, opened.recordings, given)
     asked = question.ask(model, opened.archive, examples, opened.recordings)
     found = question.answer(opened.archive, asked)

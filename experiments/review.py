@@ -72,8 +72,8 @@ def open_session(folder: Path) -> tuple[archives.Opened, Session, log.Log]:
             f"--session={folder}: no session is there yet; give examples by --support or "
             "--positives to begin one"
         )
-    model = model_flags.load(FLAGS.workdir, FLAGS.artefact, asked=FLAGS.library)
-    opened = archives.open_prepared(model, FLAGS.library)
+    opened = archives.open_prepared(FLAGS.library)
+    model = opened.model
     assert opened.library is not None
     facts = {"library": opened.library.fingerprint, "model": cache.fingerprint(model)}
     if not begun:

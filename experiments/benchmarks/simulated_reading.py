@@ -26,7 +26,7 @@ from absl import flags
 
 from experiments.benchmarks import stated
 from experiments.benchmarks.readers import READERS, Archived, draws, orders
-from experiments.runs import archives, command_line, model_flags
+from experiments.runs import archives, command_line
 from experiments.tables import markdown
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
@@ -123,8 +123,7 @@ def quartiles(curves: dict[str, list[np.ndarray]]) -> list[dict[str, Any]]:
 def main(_) -> None:
     if not FLAGS.library:
         raise MetaecgError("--library is needed: PTB-XL, made by metaecg prepare")
-    model = model_flags.load(FLAGS.workdir, FLAGS.artefact, asked=FLAGS.library)
-    opened = archives.open_prepared(model, FLAGS.library)
+    opened = archives.open_prepared(FLAGS.library)
     library = opened.library
     assert library is not None
     part = protocols.split(library, protocols.load(FLAGS.protocol), FLAGS.part)

@@ -62,8 +62,10 @@ def define_flags() -> None:
     model_flags.define_given()
 
 
-def open_prepared(model: Model, path: str) -> Opened:
+def open_prepared(path: str) -> Opened:
     """A library with its embeddings, which are computed where they are not kept yet.
+
+    The flags name the model; otherwise it is that which comes with the package for these leads.
 
     Raises:
       MetaecgError: it is no library, or of another form than the model reads.
@@ -71,6 +73,7 @@ def open_prepared(model: Model, path: str) -> Opened:
     folder = Path(path).expanduser()
     # The embeddings are keyed by the fingerprint; hashing half a gigabyte again takes a second.
     library = open_library(folder, verify=not (folder / "embeddings").is_dir())
+    model = model_flags.load(FLAGS.workdir, FLAGS.artefact, leads=library.leads)
 
     def progress(starts: range) -> tqdm:
         return tqdm(starts, "embedding", unit=" thousand", mininterval=0.5)
@@ -79,12 +82,8 @@ def open_prepared(model: Model, path: str) -> Opened:
     return Opened(model, recordings.of_library(library), Archive.of(kept, basis), (), library)
 
 
-def model_for_files(path: str, given: Given) -> Model:
-    """The model that comes with the package and suits the leads of a folder and of the examples.
-
-    Raises:
-      MetaecgError: there is no such folder, or no model comes with this installation.
-    """
+def _model_for_files(path: str, given: Given) -> Model:
+    """The model that comes with the package and suits the leads of a folder and of the examples."""
     listed = _listed(Path(FLAGS.support).expanduser(), FLAGS.sought) if FLAGS.support else []
     paths = recordings.list_folder(Path(path).expanduser())
     model = recordings.suiting_model(paths, [file for file, _ in listed], given)
@@ -93,12 +92,16 @@ def model_for_files(path: str, given: Given) -> Model:
     return model
 
 
-def open_files(model: Model, path: str, given: Given) -> Opened:
-    """A folder of recordings, embedded each time.
+def open_files(path: str, given: Given) -> Opened:
+    """A folder of recordings, embedded each time, by the model of the flags or one that suits.
 
     Raises:
       MetaecgError: none of them can be read.
     """
+    if FLAGS.workdir or FLAGS.artefact:
+        model = model_flags.load(FLAGS.workdir, FLAGS.artefact)
+    else:
+        model = _model_for_files(path, given)
     found, archive, failed = recordings.of_folder(
         Path(path).expanduser(), model, given, lambda paths: tqdm(paths, "reading", mininterval=0.5)
     )

@@ -46,7 +46,10 @@ def check_error_rate() -> None:
 
 
 def load(
-    workdir: str | None, file: str | None, library: str | None = None, asked: str | None = None
+    workdir: str | None,
+    file: str | None,
+    library: str | None = None,
+    leads: Iterable[str] | None = None,
 ) -> "Model":
     """Loads a trained run, an artefact, or an artefact that comes with the package.
 
@@ -54,7 +57,7 @@ def load(
       workdir: the folder of the run.
       file: the artefact.
       library: of the run, if it has moved.
-      asked: a library; if neither a run nor an artefact is named, its leads choose the artefact.
+      leads: of what is asked; if neither a run nor an artefact is named, they choose the artefact.
 
     Raises:
       MetaecgError: both are named, or none is and none comes with the package.
@@ -67,21 +70,19 @@ def load(
         return models.load(Path(workdir).expanduser(), library).model
     from metaecg.diagnose import artefact
 
-    return artefact.read(artefact_path(file, asked))
+    return artefact.read(artefact_path(file, leads))
 
 
-def artefact_path(file: str | None, asked: str | None = None) -> Path:
+def artefact_path(file: str | None, leads: Iterable[str] | None = None) -> Path:
     """An artefact that is named, or the one that comes with the package.
 
     Args:
       file: what --artefact says.
-      asked: a library; if no artefact is named, that for its leads is taken.
+      leads: of what is asked; if no artefact is named, that for these is taken.
 
     Raises:
-      MetaecgError: there is no such file or no such library, or none is named and none comes with
-        the package.
+      MetaecgError: there is no such file, or none is named and none comes with the package.
     """
-    from metaecg.data.library import open_library
     from metaecg.diagnose import artefact, few_leads
 
     if file:
@@ -96,9 +97,7 @@ def artefact_path(file: str | None, asked: str | None = None) -> Path:
                 f"--artefact={file}: there is no such file; give one made by metaecg export"
             )
         return path
-    if asked:
-        return few_leads.path_for(open_library(Path(asked).expanduser(), verify=False).leads)
-    return artefact.shipped_path()
+    return few_leads.path_for(leads) if leads else artefact.shipped_path()
 
 
 def by_kind(kinds: Sequence[tuple[int, float]]) -> Iterable[Any]:

@@ -77,7 +77,7 @@ def accuracies(
 def main(_) -> None:
     command_line.need("library")
     library = open_library(Path(FLAGS.library).expanduser())
-    model = model_flags.load(None, FLAGS.artefact, asked=FLAGS.library)
+    model = model_flags.load(None, FLAGS.artefact, leads=library.leads)
     model.form.check(library, name=FLAGS.library)
     name = FLAGS.protocol.removesuffix(":oracle")
     whole = protocols.split(library, protocols.load(name), "test")

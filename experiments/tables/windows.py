@@ -48,7 +48,7 @@ def filled(windows: np.ndarray, hz: float) -> np.ndarray:
 def main(_) -> None:
     command_line.need("library", "protocol")
     library = open_library(Path(FLAGS.library).expanduser())
-    path = model_flags.artefact_path(FLAGS.artefact, FLAGS.library)
+    path = model_flags.artefact_path(FLAGS.artefact, library.leads)
     run = trained.of_artefact(artefact.read(path))
     form = run.facts["record"]
     mine = Form.of(library)

@@ -41,7 +41,7 @@ def support(tmp_path):
 @pytest.fixture
 def run(monkeypatch):
     """Runs the command in this process with some flags, by the model of sines."""
-    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact, asked=None: model())
+    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact, leads=None: model())
 
     def run(**given):
         find.define_flags()

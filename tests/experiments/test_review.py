@@ -21,9 +21,11 @@ from searched import library, model
 from experiments import review
 from experiments.runs import archives, model_flags, review_server
 from metaecg.data import files, writing
+from metaecg.data.library import open_library
 from metaecg.errors import MetaecgError
 from metaecg.figures import review_page
-from metaecg.search import log, question
+from metaecg.search import cache, log, question, recordings
+from metaecg.search.archive import Archive
 from metaecg.search.session import Session
 
 pytest.importorskip("bottle", reason="the extra 'review' is not installed")
@@ -36,7 +38,7 @@ from absl import flags
 from searched import model
 from experiments import review
 from experiments.runs import command_line, model_flags
-model_flags.load = lambda workdir, artefact, asked=None: model()
+model_flags.load = lambda workdir, artefact, leads=None: model()
 review.define_flags()
 command_line.run(review.main)
 """
@@ -108,7 +110,9 @@ class Page:
 
 @pytest.fixture
 def page(folder, tmp_path):
-    opened = archives.open_prepared(model(), str(folder))
+    prepared = open_library(folder)
+    kept, basis = cache.embeddings(model(), prepared, folder)
+    opened = archives.Opened(model(), recordings.of_library(prepared), Archive.of(kept, basis))
     rare = np.flatnonzero(library().labels[:, 0])[:3]
     examples = [*question.from_ids([f"r{row}" for row in rare], True, opened.recordings)]
     asked = question.ask(model(), opened.archive, examples, opened.recordings)
@@ -248,7 +252,7 @@ def test_thirty_recordings_are_read_by_keyboard_and_a_kill_loses_none(begun, tmp
 @pytest.fixture
 def run(monkeypatch):
     """Runs the command in this process with some flags, by the model of sines."""
-    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact, asked=None: model())
+    monkeypatch.setattr(model_flags, "load", lambda workdir, artefact, leads=None: model())
 
     def run(*given):
         review.define_flags()

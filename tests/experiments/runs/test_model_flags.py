@@ -1,10 +1,8 @@
-"""Which artefact a command means: the one that is named, or the package's for a library's leads."""
+"""Which artefact a command means: the one that is named, or the package's for some leads."""
 
 import pytest
 
 from experiments.runs import model_flags
-from metaecg.data import synthetic, writing
-from metaecg.data.library import LibraryError
 from metaecg.diagnose import artefact
 from metaecg.errors import MetaecgError
 
@@ -18,12 +16,10 @@ from metaecg.errors import MetaecgError
         (("V1",), "ptbxl.metaecg"),
     ],
 )
-def test_the_leads_of_a_library_choose_the_model(leads, file, tmp_path):
-    library = synthetic.library(patients=4, hz=100, seconds=10, leads=leads)
-    writing.save(library, tmp_path / "library", overwrite=False)
-    assert model_flags.artefact_path(None, str(tmp_path / "library")).name == file
+def test_the_leads_choose_the_model(leads, file, tmp_path):
+    assert model_flags.artefact_path(None, leads).name == file
     (mine := tmp_path / "mine.metaecg").write_bytes(b"")
-    assert model_flags.artefact_path(str(mine), str(tmp_path / "library")) == mine
+    assert model_flags.artefact_path(str(mine), leads) == mine
 
 
 def test_an_artefact_is_a_file(tmp_path):
@@ -35,7 +31,5 @@ def test_an_artefact_is_a_file(tmp_path):
         model_flags.load(None, str(tmp_path))
 
 
-def test_without_a_library_it_is_the_shipped_model(tmp_path):
+def test_without_leads_it_is_the_shipped_model():
     assert model_flags.artefact_path(None) == artefact.shipped_path()
-    with pytest.raises(LibraryError, match=r"no library\.json"):
-        model_flags.artefact_path(None, str(tmp_path))
