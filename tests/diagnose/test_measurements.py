@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import jax
@@ -125,6 +126,22 @@ def test_bells_without_p_and_t_have_neither():
     assert found.values["rate"] == pytest.approx(75, abs=0.5)
     assert found.why["PR"] == "no clear P"
     assert found.why["QT"] == found.why["QTc (Bazett)"] == "T is flat"
+
+
+def test_a_qrs_that_would_last_too_long_is_not_measurable():
+    """A wave as steep as QRS after it, as of a pacemaker's artefact or a shaking lead."""
+    t = np.arange(1000)[:, None] / 100
+    since = (t - 0.6) % 1.0
+    bells = np.exp(-0.5 * ((since - 0.3) / 0.015) ** 2)
+    shaking = 0.7 * np.sin(6 * np.pi * (since - 0.3) + np.arange(12)) * (since > 0.3)
+    found = measure((bells + shaking) * np.linspace(0.5, 1, 12), 100.0, LEADS)
+    assert found.values["rate"] == pytest.approx(60, abs=0.5)
+    for name in set(UNITS) - {"rate"}:
+        assert found.values[name] is None
+        assert re.fullmatch(r"QRS would last \d+ ms: where it begins or .*", found.why[name])
+    assert found.marks == {}
+    assert json.dumps(found.as_json())
+    assert found.as_text().count("would last") == 1
 
 
 def test_a_delta_wave_is_seldom_taken_for_the_end_of_a_long_pr():
