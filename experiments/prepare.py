@@ -10,8 +10,8 @@
 
 The source csv is for single files of any other format: CSV, TSV, NPY, NPZ, MAT, EDF, DICOM, GE
 MUSE, Philips and HL7 XML, SCP-ECG or ISHNE. Records that cannot be used are listed with their
-reason in the library's quarantine.csv. The shipped model, and the
-configurations for PTB-XL, read 12 leads of 10 s at 100 Hz.
+reason in the library's quarantine.csv. The shipped model, and the configurations for PTB-XL, read
+12 leads of 10 s at 100 Hz.
 """
 
 import math
@@ -66,8 +66,7 @@ def define_flags() -> None:
         "hz",
         None,
         "Samples per second to store. The default is 100 for ptbxl, ludb and synthetic, else the "
-        "commonest rate of the recordings. The shipped model and the "
-        "configurations read 100.",
+        "commonest rate of the recordings. The shipped model and the configurations read 100.",
     )
     flags.DEFINE_float(
         "seconds",

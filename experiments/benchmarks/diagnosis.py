@@ -3,8 +3,8 @@
     taskset -c 0 python -m experiments.benchmarks.diagnosis
 
 All that a diagnosis holds is computed: probabilities, the plausible set, each example's weight and
-what leaving it out changes. By the shipped model, or `--artefact=FILE`; and
-by a nearest centroid on the `small` encoder, its parameters random, for which time is the same.
+what leaving it out changes. By the shipped model, or `--artefact=FILE`; and by a nearest centroid
+on the `small` encoder, its parameters random, for which time is the same.
 """
 
 import functools

@@ -101,7 +101,9 @@ def main(_) -> None:
     own = np.arange(len(part.rows))
     whole, rows = embed(model.predictor, library, part.rows), []
     for lost in LOST:
-        without = embed(model.predictor, part_without(library, part.rows, lost.split()), own)
+        without = whole
+        if lost:
+            without = embed(model.predictor, part_without(library, part.rows, lost.split()), own)
         both = np.concatenate([whole, without])
         rows += [_row(lost, "twelve", each) for each in measure(model, both, asked, part)]
     limb = embed(few.predictor, part_of_leads(library, part.rows, few.form.leads), own)

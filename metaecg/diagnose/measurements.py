@@ -124,7 +124,6 @@ def measure(signal: np.ndarray, hz: float, leads: Sequence[str]) -> Measured:
     t_end = _t(beat, begin, end)
     p_begin = _p(beat, begin, t_end)
     lasts = (end - begin) * 1000 / HZ
-    unclear = f"QRS would last {lasts:.0f} ms: where it begins or ends is not clear"
     found: dict[str, float | str] = {
         "rate": 60 / beat.gap,
         "PR": p_begin if isinstance(p_begin, str) else (begin - p_begin) * 1000 / HZ,
@@ -135,14 +134,14 @@ def measure(signal: np.ndarray, hz: float, leads: Sequence[str]) -> Measured:
     for name, power in (("Bazett", 1 / 2), ("Fridericia", 1 / 3)):
         found[f"QTc ({name})"] = qt if isinstance(qt, str) else qt / beat.gap**power
     found["axis"] = _axis(beat, begin, end, [leads[i].upper() for i in there])
+    rows = {"P": p_begin, "QRS": begin, "QRS end": end, "T end": t_end}
     if lasts > _LONGEST:
+        unclear = f"QRS would last {lasts:.0f} ms: where it begins or ends is not clear"
         found = {name: x if name == "rate" else unclear for name, x in found.items()}
+        rows = {}
     values = {name: None if isinstance(x, str) else float(x) for name, x in found.items()}
     why = {name: x for name, x in found.items() if isinstance(x, str)}
-    rows = {"P": p_begin, "QRS": begin, "QRS end": end, "T end": t_end}
     marks = {n: (row - BEFORE) / HZ for n, row in rows.items() if not isinstance(row, str)}
-    if lasts > _LONGEST:
-        marks = {}
     return Measured(values, why, len(beat.apart), beat.found, len(there), shown, marks)
 
 

@@ -232,7 +232,7 @@ def test_single_files_with_labels_of_a_csv_file(files, tmp_path, run):
 
 def test_sigterm_clears_up_and_exits_with_143(records, tmp_path):
     folder = tmp_path / "in"
-    for copy in range(600):
+    for copy in range(1500):
         shutil.copytree(records / "my class", folder / str(copy))
     output = tmp_path / "out" / "a"
     process = subprocess.Popen(
