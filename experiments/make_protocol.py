@@ -27,16 +27,29 @@ from metaecg.types import LibraryIndex
 FLAGS = flags.FLAGS
 
 
-def holdings(
-    library: Library, protocol: protocols.Protocol, *, way: int, query: int
-) -> dict[str, dict[str, int | None]]:
+Parts = dict[str, tuple[protocols.Split, LibraryIndex]]
+"""Each part of a protocol, by name, with the index that episodes are drawn from."""
+
+
+def divided(library: Library, protocol: protocols.Protocol) -> Parts:
+    """The parts of a library by a protocol, which share no class and no patient.
+
+    Raises:
+      MetaecgError: they do, or the library lacks a class.
+    """
+    splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
+    protocols.check_disjoint(splits, oracle=protocol.oracle)
+    return {part: (s, LibraryIndex(s.labels, s.patients)) for part, s in splits.items()}
+
+
+def holdings(parts: Parts, *, way: int, query: int) -> dict[str, dict[str, int | None]]:
     """What each part holds: classes, records, patients, and the largest shots.
 
     The largest shot of all class sets can be promised of any episode of `way` classes; that of some
     class sets is larger. A part that cannot fill such episodes has 0; None is not known.
     """
     held: dict[str, dict[str, int | None]] = {}
-    for part, (split, index) in _indexed(library, protocol).items():
+    for part, (split, index) in parts.items():
         shots = episodes.largest_shots(index, way=way, query=query)
         held[part] = {
             "classes": len(split.classes),
@@ -51,24 +64,16 @@ def holdings(
     return held
 
 
-def _indexed(
-    library: Library, protocol: protocols.Protocol
-) -> dict[str, tuple[protocols.Split, LibraryIndex]]:
-    splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
-    protocols.check_disjoint(splits, oracle=protocol.oracle)
-    return {part: (s, LibraryIndex(s.labels, s.patients)) for part, s in splits.items()}
-
-
-def check_filled(library: Library, protocol: protocols.Protocol, *, way: int, query: int) -> None:
+def check_filled(parts: Parts, *, way: int, query: int) -> None:
     """Asserts that each part that has classes can fill episodes of one example a class.
 
     Raises:
       MetaecgError: one cannot; names the flags that help.
     """
-    parts = [(part, i) for part, (s, i) in _indexed(library, protocol).items() if s.classes]
+    asked = [(part, index) for part, (split, index) in parts.items() if split.classes]
 
     def unfilled(way: int, query: int) -> list[str]:
-        return [part for part, index in parts if not _fills(index, way, query)]
+        return [part for part, index in asked if not _fills(index, way, query)]
 
     if not (short := unfilled(way, query)):
         return
@@ -144,8 +149,9 @@ def main(_) -> None:
     )
     split = protocols.Classes(*(tuple(fields[part]) for part in protocols.PARTS))
     protocol = protocols.Protocol(str(output), FLAGS.membership, (split,))
-    check_filled(library, protocol, way=FLAGS.way, query=FLAGS.query)
-    held = holdings(library, protocol, way=FLAGS.way, query=FLAGS.query)
+    parts = divided(library, protocol)
+    check_filled(parts, way=FLAGS.way, query=FLAGS.query)
+    held = holdings(parts, way=FLAGS.way, query=FLAGS.query)
     text = json.dumps({**fields, "held": held}, indent=1, ensure_ascii=False)
     output.write_text(text + "\n", encoding="utf-8")
     for part, numbers in held.items():

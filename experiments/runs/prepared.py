@@ -50,7 +50,7 @@ def _count(number: int, noun: str) -> str:
 
 def _other_form(library: Library, leads_asked: bool) -> Iterator[str]:
     """What keeps the models that come with the package from reading this library."""
-    wanted, reader = _leads(library.leads, leads_asked)
+    wanted = _leads(library.leads, leads_asked)
     if not wanted:
         yield "no model that comes with the package reads these leads; --config=few_leads makes one"
         return
@@ -60,22 +60,26 @@ def _other_form(library: Library, leads_asked: bool) -> Iterator[str]:
         f"--leads={','.join(wanted)}": library.leads != wanted,
     }
     if remedy := " ".join(flag for flag, differs in flags_of.items() if differs):
-        form = reader.format(f"{COMMON.hz:g} Hz, {COMMON.seconds:g} s")
-        yield f"{form}: {remedy} makes such a library"
+        form = f"{COMMON.hz:g} Hz, {COMMON.seconds:g} s"
+        if wanted == COMMON.leads:
+            reads = "the shipped model and the configurations for PTB-XL read"
+            form += " and the 12 standard leads"
+        else:
+            named = f"lead{'s' if len(wanted) > 1 else ''} {' and '.join(wanted)}"
+            reads = f"the model that comes with the package for {named} reads"
+        yield f"{reads} {form}: {remedy} makes such a library"
 
 
-def _leads(leads: tuple[str, ...], asked: bool) -> tuple[tuple[str, ...], str]:
-    """The leads that the model reads which suits a library best, () of none, and what reads them.
+def _leads(leads: tuple[str, ...], asked: bool) -> tuple[str, ...]:
+    """The leads that the model reads which suits a library best; () of none.
 
     Recordings of all twelve have them in the library unless other leads were asked for, so that
     leads are named that the recordings have.
     """
     models = [tuple(one for one in COMMON.leads if one in s) for s in few_leads.sets()]
-    few = [names for names in sorted(models, key=len, reverse=True) if {*names} <= {*leads}]
-    if leads in models or not (asked or set(COMMON.leads) <= set(leads)):
-        wanted = leads if leads in models else few[0] if few else ()
-        named = f"lead{'s' if len(wanted) > 1 else ''} {' and '.join(wanted)}"
-        return wanted, f"the model that comes with the package for {named} reads {{}}"
-    return COMMON.leads, (
-        "the shipped model and the configurations for PTB-XL read {} and the 12 standard leads"
-    )
+    if leads in models:
+        return leads
+    if asked or {*COMMON.leads} <= {*leads}:
+        return COMMON.leads
+    few = sorted((names for names in models if {*names} <= {*leads}), key=len, reverse=True)
+    return few[0] if few else ()
