@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from metaecg.figures.ecg_paper import MM, ecg, plain
 from metaecg.figures.method_plots import attention, episode, trajectory
@@ -211,8 +211,8 @@ def reading_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.plot(shares, shares, color="#555555", linestyle=":", linewidth=1, label="random order")
     axes.set_xscale("log")
     axes.set(xlabel="share of the archive that was read", ylabel="share of the cases found")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, None))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     axes.set_ylim(0, 1)
     figure.legend(loc="outside lower center", ncols=3)
     return figure

@@ -136,6 +136,12 @@ def test_reading_curves_draw_the_medians_and_random_order():
     np.testing.assert_allclose(area.get_paths()[0].get_extents().extents, [0.01, 0.21, 0.1, 0.6])
 
 
+def test_shares_below_a_hundredth_are_not_written_as_none():
+    axes = plots.reading_curves(read("review")).axes[0]
+    written = axes.xaxis.get_major_formatter()
+    assert [written(share) for share in (0.001, 0.01, 0.1, 1)] == ["0.1%", "1%", "10%", "100%"]
+
+
 def test_every_figure_is_drawn_labelled_and_leaves_nothing_behind(tmp_path):
     settings = dict(mpl.rcParams)
     for n, figure in enumerate(figures()):
