@@ -161,7 +161,7 @@ def main(_) -> None:
     print(markdown.table(["reader", *names], body))
     print(markdown.table(["stated", "recordings", "mean", "sought"], stated.reliability(of, asked)))
     if FLAGS.stopping:
-        found = stated.stopping(of, asked)
+        found = stated.stopping(archive, of, asked)
         head = list(found[0])
         cells = [[f"{v:.3g}" if isinstance(v, float) else v for v in row.values()] for row in found]
         print(markdown.table(head, cells))
@@ -177,7 +177,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("examples", 5, "positives that are given", lower_bound=1)
     flags.DEFINE_integer("draws", 5, "of the examples", lower_bound=1)
     flags.DEFINE_float("most", 0.25, "share of the archive that is read at most")
-    flags.DEFINE_bool("stopping", False, "measure the expectation of what is left as well")
+    flags.DEFINE_bool("stopping", False, "measure what a review says is left, too")
     flags.DEFINE_integer("seed", 0, "of the draws")
     flags.DEFINE_string("output", None, "CSV file of all rows")
     flags.DEFINE_string("curves", None, "CSV file of found against read")

@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
+from tqdm import tqdm
 
-from experiments.benchmarks.readers import Archived, first_ranking, left_out, review
-from metaecg.search import probability, remaining
-from metaecg.search.session import SOON
+from experiments.benchmarks.readers import Archived, first_ranking, left_out
+from metaecg.search import probability
+from metaecg.search.archive import Archive
+from metaecg.search.question import Example, Question
+from metaecg.search.session import SOON, Session
 
-AT = (100, 300, 1000)
-LONGEST = 2000
+AT = (100, 300)
+LONGEST = 600
 """Readings after which a simulated reader stops in any case."""
 
 Draws = Callable[[Archived], Iterator[tuple[np.ndarray, np.ndarray]]]
@@ -59,40 +62,48 @@ def reliability(of: Mapping[str, Archived], draws: Draws) -> list[tuple[str, int
     ]
 
 
-def stopping(of: Mapping[str, Archived], draws: Draws) -> list[dict[str, Any]]:
-    """What was expected to be left and what was, and what a reader finds who stops as told.
+def stopping(archive: Archive, of: Mapping[str, Archived], draws: Draws) -> list[dict[str, Any]]:
+    """What a review says is left, what is, and what a reader finds who stops as told.
+
+    Args:
+      archive: whose recordings are read.
+      of: by statement.
+      draws: of each statement's examples.
 
     Returns:
-      a row for each statement, means over the draws: at `AT` readings the number expected to be
-      left and the number left; the readings after which the page says that one may stop, or
-      `LONGEST`; and the share of the cases that was found by then.
+      a row for each statement, means over the draws: after `AT` readings the number expected to be
+      left, the number left, and how often the interval held it; the readings after which the page
+      says that one may stop, or `LONGEST`; and the share of the cases that was found by then.
     """
     rows = []
-    for code, one in of.items():
-        each = [expectation(one, examples, free) for examples, free in draws(one)]
+    for code, one in tqdm(of.items(), "stopping"):
+        each = [_until_told(archive, one, examples, free) for examples, free in draws(one)]
         means = {key: float(np.mean([row[key] for row in each])) for key in each[0]}
         rows.append({"statement": code, "cases": int(one.labels.sum())} | means)
     return rows
 
 
-def expectation(of: Archived, examples: np.ndarray, free: np.ndarray) -> dict[str, float]:
-    """As `stopping`, of one draw. Places are taken as read, 1, 2, 3 …."""
-    total, cases = int(free.sum()), int((of.labels & free).sum())
-    order = review(of, examples, free, min(LONGEST, total))
-    found, row = np.cumsum(of.labels[order]), dict[str, float]()
-    prior = remaining.prior(left_out(of, examples, free))
-
-    def expected(read: int, ahead: int) -> float:
-        at = np.arange(1, read + 1) / total
-        curve = remaining.curve(at, of.labels[order[:read]].astype(float), prior)
-        rest = np.arange(read + 1, min(read + ahead, total) + 1) / total
-        return float((1 / (1 + np.exp(-curve[0] - curve[1] * probability.log_place(rest)))).sum())
-
-    for read in AT:
-        if read <= len(order):
-            row[f"expected@{read}"] = expected(read, total)
-            row[f"left@{read}"] = float(cases - found[read - 1])
-    reads = range(SOON, len(order) + 1, 5)  # every fifth reading will do
-    row["read"] = float(next((r for r in reads if expected(r, SOON) < 1), len(order)))
-    row["share found"] = float(found[int(row["read"]) - 1] / cases)
+def _until_told(
+    archive: Archive, of: Archived, examples: np.ndarray, free: np.ndarray
+) -> dict[str, float]:
+    """As `stopping`, of one draw, by a session as a user has it."""
+    given = tuple(Example(str(row), True, np.zeros((0, 0), np.float32), row) for row in examples)
+    known = np.flatnonzero(~free)
+    none = np.zeros(len(known), int)
+    session = Session(archive, Question(given, of.placed[examples], known, none, none == 1))
+    cases, found, row = int((of.labels & free).sum()), 0, dict[str, float]()
+    for read in range(1, min(LONGEST, int(free.sum())) + 1):
+        asked = session.next()
+        assert asked is not None
+        sought = bool(of.labels[asked[0]])
+        session.answer(asked[0], "yes" if sought else "no")
+        found += sought
+        if read in AT:
+            left = session.remaining()
+            row[f"expected@{read}"] = left.expected
+            row[f"left@{read}"] = float(cases - found)
+            row[f"held@{read}"] = float(left.low <= cases - found <= left.high)
+        told = read >= SOON and read % 5 == 0 and session.remaining().soon < 1
+        if "read" not in row and (told or read == min(LONGEST, int(free.sum()))):
+            row |= {"read": float(read), "share found": found / cases}
     return row

@@ -13,12 +13,15 @@ from metaecg.search.session import Session
 
 
 @pytest.fixture(scope="module")
-def of():
+def archive():
+    signals = recordings.of_library(library()).signals(range(200))
+    return Archive.of(recordings.embed(model(), signals))
+
+
+@pytest.fixture(scope="module")
+def of(archive):
     opened = library()
-    signals = recordings.of_library(opened).signals(range(200))
-    placed = Archive.of(recordings.embed(model(), signals)).place(
-        recordings.embed(model(), signals)
-    )
+    placed = archive.placed_rows(np.arange(200))
     return readers.Archived(placed, opened.labels[:, 0], opened.patients)
 
 
@@ -43,10 +46,8 @@ def test_everything_is_read_once(of, mixed):
 
 
 @pytest.mark.parametrize("strategy", ["likeliest", "mixed"])
-def test_a_simulated_reader_reads_as_a_session_asks(of, strategy):
-    opened = library()
-    known = recordings.of_library(opened)
-    archive = Archive.of(recordings.embed(model(), known.signals(range(200))))
+def test_a_simulated_reader_reads_as_a_session_asks(archive, of, strategy):
+    known = recordings.of_library(library())
     (examples, _), *_ = drawn(of)
     ids = [f"r{row}" for row in examples]
     asked = question.ask(model(), archive, [*question.from_ids(ids, True, known)], known)
@@ -95,10 +96,11 @@ def test_probabilities_that_were_fitted_say_what_is_so(of, monkeypatch):
     assert said == pytest.approx(true, rel=0.05)
 
 
-def test_a_reader_who_stops_as_told_has_found_most(of):
-    (row,) = stated.stopping({"RARE": of}, drawn)
+def test_a_reader_who_stops_as_told_has_found_most(archive, of):
+    (row,) = stated.stopping(archive, {"RARE": of}, drawn)
     assert row["left@100"] == 0
     assert row["expected@100"] < 3
+    assert row["held@100"] == 1
     assert 50 <= row["read"] < 194
     assert row["share found"] > 0.9
 
