@@ -91,8 +91,9 @@ def _until_told(
     known = np.flatnonzero(~free)
     none = np.zeros(len(known), int)
     session = Session(archive, Question(given, of.placed[examples], known, none, none == 1))
-    cases, found, row = int((of.labels & free).sum()), 0, dict[str, float]()
-    for read in range(1, min(LONGEST, int(free.sum())) + 1):
+    cases, longest = int((of.labels & free).sum()), min(LONGEST, int(free.sum()))
+    found, told, row = 0, 0, dict[str, float]()
+    for read in range(1, longest + 1):
         asked = session.next()
         assert asked is not None
         sought = bool(of.labels[asked[0]])
@@ -103,7 +104,7 @@ def _until_told(
             row[f"expected@{read}"] = left.expected
             row[f"left@{read}"] = float(cases - found)
             row[f"held@{read}"] = float(left.low <= cases - found <= left.high)
-        told = read >= SOON and read % 5 == 0 and session.remaining().soon < 1
-        if "read" not in row and (told or read == min(LONGEST, int(free.sum()))):
-            row |= {"read": float(read), "share found": found / cases}
-    return row
+        soon = read >= SOON and read % 5 == 0 and session.remaining().soon < 1
+        if not told and (soon or read == longest):
+            told, found_by_then = read, found
+    return row | {"read": float(told), "share found": found_by_then / cases}
