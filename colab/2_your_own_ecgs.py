@@ -17,8 +17,9 @@
 # in the first cell.*
 #
 # **What it does.** Takes a folder of recordings to a diagnosis that can be checked: import, freeze a
-# protocol, look for leaks, train, diagnose, read the report. Without a folder of yours it writes one
-# of synthetic ECGs in WFDB format and goes on with that.
+# protocol, look for leaks, train, diagnose, read the report; then finds the other recordings of a
+# diagnosis. Without a folder of yours it writes one of synthetic ECGs in WFDB format and goes on with
+# that.
 #
 # **How long it takes.** About ten minutes on two CPU cores with the synthetic folder, most of it
 # training.
@@ -53,11 +54,13 @@ from IPython.display import HTML
 
 from experiments import train
 from experiments.configs import quickstart
-from experiments.runs import trained
+from experiments.runs import models, trained
 from experiments.tables import markdown, measure
+from metaecg import search
 from metaecg.data import protocols, synthetic
 from metaecg.data.library import open_library
 from metaecg.figures import plots
+from metaecg.search import cache, question, recordings
 
 SMOKE = os.environ.get("METAECG_SMOKE") == "1"  # the tests run everything on a very small scale
 work = Path("workdirs/colab_own")
@@ -278,3 +281,49 @@ HTML(f'<div><iframe srcdoc="{page}" width="100%" height="700"></iframe></div>')
 
 # %% [markdown]
 # The page needs no other file and no network; print it on A4 and its ECGs are true to scale.
+
+# %% [markdown]
+# ## Find the others
+# The examples of one diagnosis lead to the other recordings of it in the folder, most of which would
+# have no label there. No other diagnosis is needed: the folder as a whole is the background. The
+# embeddings are kept beside the library, so that the next question takes a second.
+
+# %%
+sought = candidates[0]
+command(
+    f"experiments.find --workdir={work / 'run'} --library={library_folder} "
+    f"--support={work / 'support' / sought} --output={work / 'ranked.csv'} "
+    f"--report={work / 'found.html'}"
+)
+carried = library.labels[:, library.vocabulary.index(sought)]
+row_of = {id: row for row, id in enumerate(library.ids)}
+with open(work / "ranked.csv", newline="") as file:
+    ranked = [line for line in csv.DictReader(file) if line["place"]]  # others are the examples
+hits = [bool(carried[row_of[line["id"]]]) for line in ranked[:20]]
+print(f"of the first 20, {sum(hits)} carry {sought}; of all {len(ranked)}, {carried.mean():.1%} do")
+
+# %% [markdown]
+# ## Review them
+# `metaecg review --library=… --support=… --session=…` shows one recording after the other on ECG
+# paper, the one most worth reading first. You answer by Y, N or ?, and each answer changes the
+# order. Here the labels answer, by the same session that the page has. One reading in ten is drawn
+# at random, so that the interval for what is left needs no model.
+
+# %%
+model = models.load(work / "run").model
+known = recordings.of_library(library)
+archive = search.Archive.of(*cache.embeddings(model, library, library_folder))
+files = {file.stem for file in (work / "support" / sought).glob("*.hea")}
+ids = [id for id, source in zip(library.ids, library.sources) if Path(source).stem in files]
+examples = [*question.from_ids(ids, True, known)]
+session = search.Session(archive, question.ask(model, archive, examples, known))
+for read in range(1, 61):
+    row, _ = session.next()
+    session.answer(row, "yes" if carried[row] else "no")
+    if read % 20 == 0:
+        left = session.remaining()
+        print(
+            f"{read} read, {len(session.found)} found; about {left.expected:.0f} are left, "
+            f"{left.low} to {left.high} at 95 %"
+        )
+print(f"the labels say that {carried.sum() - len(examples) - len(session.found)} are left")
