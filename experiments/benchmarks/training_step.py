@@ -92,7 +92,8 @@ def cell(
     own = networks.encoder(encoder, **options)
     theirs = peers.ENCODERS[encoder](leads)
     if kind == "snail":
-        learner = learners.snail(own, way=WAY, length=length)
+        # The plain network of the paper, as the ports have it.
+        learner = learners.snail(own, way=WAY, length=length, closed_form="none")
         peer = peers.Snail(theirs, features, way=WAY, length=length)
     elif kind == "protonet":
         learner, peer = learners.protonet(own), peers.ProtoNet(theirs)

@@ -230,8 +230,8 @@ class Diagnoser:
         counts, row = np.bincount(support.slots), support.row
         embedded, queries = model.predictor.embed_windows(windows), _first(windows)
         fill = np.repeat(embedded[:1], size - len(embedded), axis=0)
-        both = np.concatenate([support.embeddings, embedded, fill])[None]
-        said = log_probs(model.predictor, both, support.slots[None], support.reading)
+        both = model.predictor.coordinates(np.concatenate([support.embeddings, embedded, fill]))
+        said = log_probs(model.predictor, both[None], support.slots[None], support.reading)
         said = said[:, : len(embedded)]
         by_order = calibrated(said[: support.orders], row.temperature)  # [P, Q, way]
         probs = mean_over_orders(by_order, axis=0)
