@@ -284,9 +284,9 @@ HTML(f'<div><iframe srcdoc="{page}" width="100%" height="700"></iframe></div>')
 
 # %% [markdown]
 # ## Find the others
-# The examples of one diagnosis lead to the other recordings of it in the folder, most of which would
-# have no label there. No other diagnosis is needed: the folder as a whole is the background. The
-# embeddings are kept beside the library, so that the next question takes a second.
+# The examples of one diagnosis lead to the other recordings of it in the folder, which in an archive
+# mostly have no label. No example of another diagnosis is needed: the folder as a whole is the
+# background. The embeddings are kept beside the library, so that the next question takes a second.
 
 # %%
 sought = candidates[0]
@@ -296,11 +296,11 @@ command(
     f"--report={work / 'found.html'}"
 )
 carried = library.labels[:, library.vocabulary.index(sought)]
-row_of = {id: row for row, id in enumerate(library.ids)}
+cases = {id for id, case in zip(library.ids, carried) if case}
 with open(work / "ranked.csv", newline="") as file:
-    ranked = [line for line in csv.DictReader(file) if line["place"]]  # others are the examples
-hits = [bool(carried[row_of[line["id"]]]) for line in ranked[:20]]
-print(f"of the first 20, {sum(hits)} carry {sought}; of all {len(ranked)}, {carried.mean():.1%} do")
+    ranked = [line["id"] for line in csv.DictReader(file) if line["place"]]  # but the examples
+print(f"of the first 20, {len(cases.intersection(ranked[:20]))} carry {sought}", end="; ")
+print(f"of all {len(ranked)}, {len(cases.intersection(ranked))} do")
 
 # %% [markdown]
 # ## Review them

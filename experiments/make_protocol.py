@@ -31,15 +31,10 @@ Parts = dict[str, tuple[protocols.Split, LibraryIndex]]
 """Each part of a protocol, by name, with the index that episodes are drawn from."""
 
 
-def divided(library: Library, protocol: protocols.Protocol) -> Parts:
-    """The parts of a library by a protocol, which share no class and no patient.
-
-    Raises:
-      MetaecgError: they do, or the library lacks a class.
-    """
-    splits = {part: protocols.split(library, protocol, part) for part in protocols.PARTS}
-    protocols.check_disjoint(splits, oracle=protocol.oracle)
-    return {part: (s, LibraryIndex(s.labels, s.patients)) for part, s in splits.items()}
+def indexed(library: Library, protocol: protocols.Protocol) -> Parts:
+    """The parts of a library, see `protocols.disjoint_parts`, each with its index."""
+    parts = protocols.disjoint_parts(library, protocol)
+    return {part: (s, LibraryIndex(s.labels, s.patients)) for part, s in parts.items()}
 
 
 def holdings(parts: Parts, *, way: int, query: int) -> dict[str, dict[str, int | None]]:
@@ -149,7 +144,7 @@ def main(_) -> None:
     )
     split = protocols.Classes(*(tuple(fields[part]) for part in protocols.PARTS))
     protocol = protocols.Protocol(str(output), FLAGS.membership, (split,))
-    parts = divided(library, protocol)
+    parts = indexed(library, protocol)
     check_filled(parts, way=FLAGS.way, query=FLAGS.query)
     held = holdings(parts, way=FLAGS.way, query=FLAGS.query)
     text = json.dumps({**fields, "held": held}, indent=1, ensure_ascii=False)

@@ -89,22 +89,25 @@ def _until_told(
     """As `stopping`, of one draw, by a session as a user has it."""
     given = tuple(Example(str(row), True, np.zeros((0, 0), np.float32), row) for row in examples)
     known = np.flatnonzero(~free)
-    none = np.zeros(len(known), int)
-    session = Session(archive, Question(given, of.placed[examples], known, none, none == 1))
+    known_as, copies = np.zeros(len(known), int), np.zeros(len(known), bool)
+    session = Session(archive, Question(given, of.placed[examples], known, known_as, copies))
     cases, longest = int((of.labels & free).sum()), min(LONGEST, int(free.sum()))
-    found, told, row = 0, 0, dict[str, float]()
+    row, stopped = dict[str, float](), dict[str, float]()
     for read in range(1, longest + 1):
         asked = session.next()
         assert asked is not None
-        sought = bool(of.labels[asked[0]])
-        session.answer(asked[0], "yes" if sought else "no")
-        found += sought
+        session.answer(asked[0], "yes" if of.labels[asked[0]] else "no")
+        found = len(session.found)
         if read in AT:
             left = session.remaining()
             row[f"expected@{read}"] = left.expected
             row[f"left@{read}"] = float(cases - found)
             row[f"held@{read}"] = float(left.low <= cases - found <= left.high)
-        soon = read >= SOON and read % 5 == 0 and session.remaining().soon < 1
-        if not told and (soon or read == longest):
-            told, found_by_then = read, found
-    return row | {"read": float(told), "share found": found_by_then / cases}
+        if not stopped and (read == longest or _may_stop(session, read)):
+            stopped = {"read": float(read), "share found": found / cases}
+    return row | stopped
+
+
+def _may_stop(session: Session, read: int) -> bool:
+    """Whether the page of a review says so; every fifth reading will do."""
+    return read >= SOON and read % 5 == 0 and session.remaining().soon < 1

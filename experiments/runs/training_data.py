@@ -53,8 +53,7 @@ def open_parts(config) -> Opened:
     """Opens the configured library and protocol."""
     library = build.library(config)
     protocol = protocols.load(config.protocol)
-    splits = {p: protocols.split(library, protocol, p) for p in protocols.PARTS}
-    protocols.check_disjoint(splits, oracle=protocol.oracle)
+    splits = protocols.disjoint_parts(library, protocol)
     if not splits["train"].classes:
         raise MetaecgError(f"protocol {protocol.name} has no train codes, and serves tests alone")
     size = len(splits["train"].rows) * library.signals[0].nbytes

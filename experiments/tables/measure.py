@@ -72,8 +72,7 @@ def measure(
       ensemble: runs whose whitened embeddings probes read as one, beside the others.
     """
     part, way, shots, seed = wanted.part, wanted.way, wanted.shots, wanted.seed
-    splits = {name: protocols.split(library, protocol, name) for name in protocols.PARTS}
-    protocols.check_disjoint(splits, oracle=protocol.oracle)
+    splits = protocols.disjoint_parts(library, protocol)
     if not splits[part].classes:
         raise MetaecgError(f"protocol {protocol.name} has no {part} part: choose another --part")
     unchecked: list[str] = []

@@ -166,7 +166,7 @@ class Diagnoser:
         if unstated:
             warnings = (remarks.no_rate(unstated), *warnings)
         embeddings, row = predictor.embed_windows(windows), calibration.at(len(labels), shot)
-        left_out = of_examples(predictor, embeddings[None], slots[None])
+        left_out = of_examples(predictor, predictor.coordinates(embeddings)[None], slots[None])
         fitted = _Support(
             tuple(names),
             labels,

@@ -1,5 +1,6 @@
 """Protocols: frozen splits of classes and patients into training, validation and test."""
 
+from metaecg.data.protocols.disjoint import check_disjoint, disjoint_parts
 from metaecg.data.protocols.protocol import (
     NAMES,
     ORACLE,
@@ -8,7 +9,6 @@ from metaecg.data.protocols.protocol import (
     Protocol,
     ProtocolError,
     Split,
-    check_disjoint,
     load,
     merge_equivalent,
     split,
@@ -23,6 +23,7 @@ __all__ = [
     "ProtocolError",
     "Split",
     "check_disjoint",
+    "disjoint_parts",
     "load",
     "merge_equivalent",
     "split",

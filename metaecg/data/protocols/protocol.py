@@ -11,9 +11,8 @@ statements splits a library of SNOMED CT codes as well.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from importlib import resources
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -266,27 +265,3 @@ def split(library: Library, protocol: Protocol, part: str) -> Split:
         library.patients[rows],
         classes,
     )
-
-
-def check_disjoint(splits: Mapping[str, Split], *, oracle: bool = False) -> None:
-    """Asserts that no two parts share a patient, a class or two equivalent classes.
-
-    Args:
-      splits: the parts by name.
-      oracle: a yardstick, whose parts share classes and not patients.
-
-    Raises:
-      ProtocolError: they do; with the numbers and an example.
-    """
-    for (one, a), (other, b) in combinations(splits.items(), 2):
-        theirs = {canonical(code): code for code in b.classes}
-        same = sorted(
-            (code, theirs[canonical(code)]) for code in a.classes if canonical(code) in theirs
-        )
-        classes = [code if code == twin else f"{code}, which is {twin}" for code, twin in same]
-        patients = np.intersect1d(a.patients, b.patients)
-        for what, shared in (("classes", classes), ("patients", patients)):
-            if len(shared) and not (oracle and what == "classes"):
-                raise ProtocolError(
-                    f"{one} and {other} share {len(shared)} {what}, such as {shared[0]}"
-                )

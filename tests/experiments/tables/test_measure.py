@@ -228,7 +228,7 @@ def test_protocols_without_validation_can_be_tested_on(runs, places):
 
 def test_a_protocol_says_what_its_parts_hold(places):
     library, rules = places
-    held = make_protocol.holdings(make_protocol.divided(library, rules), way=3, query=5)
+    held = make_protocol.holdings(make_protocol.indexed(library, rules), way=3, query=5)
     assert held["test"] == {
         "classes": 3,
         "records": 36,
@@ -237,7 +237,7 @@ def test_a_protocol_says_what_its_parts_hold(places):
         "largest shot of all class sets": 7,
         "largest shot of some class sets": 7,
     }
-    none = make_protocol.holdings(make_protocol.divided(library, rules), way=4, query=5)["test"]
+    none = make_protocol.holdings(make_protocol.indexed(library, rules), way=4, query=5)["test"]
     assert none["largest shot of all class sets"] == none["largest shot of some class sets"] == 0
 
 
@@ -253,7 +253,7 @@ def test_a_protocol_promises_what_every_class_set_can_fill():
     )
     split = protocols.Classes(("a", "b", "c", "d"), (), ("e", "f"))
     rules = protocols.Protocol("p", "any", (split,))
-    held = make_protocol.holdings(make_protocol.divided(library, rules), way=2, query=2)
+    held = make_protocol.holdings(make_protocol.indexed(library, rules), way=2, query=2)
     shots = [
         [held[part][f"largest shot of {which} class sets"] for which in ("all", "some")]
         for part in ("train", "validation", "test")
