@@ -108,6 +108,22 @@ def test_commands_flags_and_configurations_that_a_page_names_exist():
     assert wrong == []
 
 
+def test_trainings_that_a_page_names_pass_every_rule_of_settings():
+    checked = 0
+    for page in PAGES:
+        for name, arguments in commands(page.read_text("utf-8")):
+            given = dict(re.findall(r"--config(\.[\w.]+)?=(\S+)", arguments))
+            if name != "train" or not re.match(r"\w", given.pop("", "")):
+                continue
+            text = re.search(r"--config=(\S+)", arguments)[1]
+            config = settings.load(text)
+            for key, value in given.items():
+                settings.change(config, key[1:], value)
+            settings.validate(config)
+            checked += 1
+    assert checked > 20
+
+
 def test_files_and_links_that_a_page_names_exist():
     missing = []
     for page in PAGES:

@@ -121,6 +121,7 @@ DIAGNOSIS = (
     "model",
     "remarks",
     "diagnoser",
+    "diagnosis",
     "artefact",
     "sealed_file",
     "plain",

@@ -69,8 +69,8 @@ def main(argv) -> None:
 
 
 DEFAULT = (
-    "experiments/configs/quickstart.py:pretrain.steps=0,head.steps=0,steps=60,batch=4,log_every=5,"
-    "validate_every=1000,checkpoint_every=1000"
+    "experiments/configs/quickstart.py:pretrain.steps=0,head.steps=0,whiten=False,steps=60,batch=4,"
+    "log_every=5,validate_every=1000,checkpoint_every=1000"
 )
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main(_) -> None:
         "of diagnose: all modules": ("-c", "from metaecg.diagnose import answers, artefact"),
         "of diagnose: the model, too": (
             "-c",
-            f"from metaecg.diagnose import artefact; artefact.read({str(file)!r})",
+            f"from metaecg.diagnose import answers, artefact; artefact.read({str(file)!r})",
         ),
         "metaecg diagnose": diagnose,
         "metaecg diagnose --report": (*diagnose, f"--report={os.devnull}"),

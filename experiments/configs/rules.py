@@ -119,21 +119,21 @@ def whitening(config, entry) -> str | None:
 
 
 def views_fit(config, entry) -> str | None:
-    if not config.views:
+    names = view_names(config.views) if config.views else ()
+    if config.beat_from and "beat_network" not in names:
         return (
             f"config.beat_from = {config.beat_from!r} is of the view beat_network: name it in "
-            "config.views, or leave this setting out"
-            if config.beat_from
-            else None
+            "config.views, or give --config.beat_from= (empty)"
         )
-    names = view_names(config.views)
+    if not names:
+        return None
     if config.whiten:
         return "config.whiten: views are whitened already, each by itself; give whiten=false"
     if entry.adapts_encoder:
         return f"config.views are fixed, and {config.learner} adapts its encoder to each support"
     if "raw" in names and not config.start_from:
         return "config.views names raw: give the run of its encoder as start_from=DIR"
-    if ("beat_network" in names) != bool(config.beat_from):
+    if "beat_network" in names and not config.beat_from:
         return "config.views with beat_network needs beat_from=DIR, a run of encoder=beat"
     if not (config.freeze_encoder or config.learner == "supervised"):
         return (

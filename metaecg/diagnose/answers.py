@@ -15,7 +15,8 @@ from metaecg.data.readers.given_by_user import Given
 from metaecg.data.readers.lead_names import STANDARD_LEADS
 from metaecg.diagnose import few_leads, measurements
 from metaecg.diagnose import support as files
-from metaecg.diagnose.diagnoser import Diagnoser, Diagnosis
+from metaecg.diagnose.diagnoser import Diagnoser
+from metaecg.diagnose.diagnosis import Diagnosis
 from metaecg.diagnose.measurements import Measured
 from metaecg.diagnose.model import Model
 from metaecg.diagnose.support import Example, Read

@@ -29,10 +29,10 @@ FALSE_ALARMS = 0.1
 
 
 class Background(NamedTuple):
-    """The space in which the background varies by 1, in about a quarter of the bytes of floats.
+    """The space in which the background varies by 1.
 
     Attributes:
-      directions: int8 [D, K].
+      directions: float32 [D, K], whole numbers from −127 to 127, as which files hold them.
       scale: float32 [K], by which products with the directions are multiplied.
       offset: float32 [K], what is then subtracted, so that the background's mean is 0.
     """
@@ -51,21 +51,25 @@ class Background(NamedTuple):
         principal = centred.T @ vectors[:, kept] / np.sqrt(variances * len(centred))
         whitened = principal / np.sqrt(variances + SHRINKAGE * variances.mean())
         steps = np.abs(whitened).max(0) / 127
-        directions = np.rint(whitened / steps).astype(np.int8)
+        directions = np.rint(whitened / steps)
         # One factor for all directions: their mean variance is 1, shrunk ones keep having less.
         seen = centred @ directions * steps
         scale = steps * np.sqrt(seen.shape[1] / (seen**2).sum(1).mean())
         offset = embeddings.mean(0, dtype=np.float64) @ directions * scale
-        return cls(directions, scale.astype(np.float32), offset.astype(np.float32))
+        return cls(*(part.astype(np.float32) for part in (directions, scale, offset)))
 
     def place(self, embeddings: np.ndarray) -> np.ndarray:
         """Embeddings [..., D] in this space: float32 [..., K]."""
-        return embeddings @ self.directions.astype(np.float32) * self.scale - self.offset
+        return embeddings @ self.directions * self.scale - self.offset
+
+    def packed(self) -> "Background":
+        """The same with directions as int8, a quarter of the bytes, for files."""
+        return self._replace(directions=self.directions.astype(np.int8))
 
 
 def to_members(background: Background | None) -> dict[str, bytes]:
     """The files that a background is in an artefact, by their names."""
-    fields = {} if background is None else background._asdict()
+    fields = {} if background is None else background.packed()._asdict()
     return {f"background/{name}.npy": arrays.to_bytes(array) for name, array in fields.items()}
 
 
@@ -74,7 +78,7 @@ def of_members(members: Mapping[str, bytes]) -> Background | None:
     names = [f"background/{name}.npy" for name in Background._fields]
     if names[0] not in members:
         return None
-    return Background(*(arrays.of_bytes(members[name]) for name in names))
+    return Background(*(arrays.of_bytes(members[name]).astype(np.float32) for name in names))
 
 
 def unlikeness(queries: np.ndarray, examples: np.ndarray, slots: np.ndarray) -> np.ndarray:

@@ -11,9 +11,25 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from metaecg.diagnose import remarks
-from metaecg.diagnose.calibration import Row, calibrated, closeness, plausible, recognition, sure
+from metaecg.diagnose.calibration import (
+    Row,
+    calibrated,
+    closeness,
+    distances,
+    plausible,
+    recognition,
+    sure,
+)
+from metaecg.diagnose.diagnosis import Diagnosis, Evidence
 from metaecg.diagnose.model import Model
-from metaecg.diagnose.predictor import Reading, log_probs, of_examples, readings, without_each
+from metaecg.diagnose.predictor import (
+    Reading,
+    along,
+    log_probs,
+    of_examples,
+    readings,
+    without_each,
+)
 from metaecg.episodes.support_orders import mean_over_orders
 from metaecg.errors import MetaecgError
 
@@ -24,63 +40,15 @@ _BLOCK = 16  # queries answered at a time, where there are several
 _ORDERS_LEFT_OUT = 2  # orders in which examples are left out
 
 
-class Evidence(NamedTuple):
-    """What one labelled example has to do with the answer.
-
-    Attributes:
-      example: its row in the support.
-      weight: its share, 1 in all: the probability of its label, divided among the label's examples
-        by closeness to the query, softmax(−d²/h) of distances between embeddings. It says which
-        examples are like the query, not how the learner computed its answer; `effect` tests that.
-      effect: probability of the likeliest label minus what it is without this example. A label
-        without any example left has probability 0.
-    """
-
-    example: int
-    weight: float
-    effect: float
-
-
-class Diagnosis(NamedTuple):
-    """The answer to one query.
-
-    Attributes:
-      labels: the candidates, in the order of the support.
-      probs: float32 [way], calibrated, mean over orders of the support.
-      low: float32 [way], least over these orders and with any one example left out, of those whose
-        label has others.
-      high: float32 [way], greatest.
-      answer: the likeliest label, or None: unsure. An answer is given where no other label is
-        plausible, and answers as certain were wrong at most at `error_rate` in validation.
-      plausible: conformal set, likeliest first; of nine in ten diagnoses it misses `error_rate` at
-        most, of version 0.1 of all recordings together. All labels where no rate can be stated.
-      error_rate: of queries whose diagnosis is among `labels`, if unseen diagnoses behave as those
-        of the validation did; None where no rate can be stated.
-      evidence: one for each example, the largest weight first.
-      warnings: sentences about this query; those of the `Diagnoser` are about the examples.
-      likeness: share of validation recordings with a candidate's diagnosis that were as little like
-        any candidate as this one; None where no rate can be stated or no background is known.
-    """
-
-    labels: tuple[str, ...]
-    probs: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    answer: str | None
-    plausible: tuple[str, ...]
-    error_rate: float | None
-    evidence: tuple[Evidence, ...]
-    warnings: tuple[str, ...]
-    likeness: float | None = None
-
-
 class _Support(NamedTuple):
     """What is computed once of the examples; `slots` int [S], their labels as numbers."""
 
     names: tuple[str, ...]
     labels: tuple[str, ...]
     slots: np.ndarray
-    embeddings: np.ndarray
+    basis: np.ndarray | None  # of what their embeddings span
+    read: np.ndarray  # the embeddings, `along` it
+    scaled: np.ndarray
     placed: np.ndarray | None
     outlines: np.ndarray
     reading: Reading  # the orders, then the first of these with each example left out
@@ -166,12 +134,16 @@ class Diagnoser:
         if unstated:
             warnings = (remarks.no_rate(unstated), *warnings)
         embeddings, row = predictor.embed_windows(windows), calibration.at(len(labels), shot)
-        left_out = of_examples(predictor, predictor.coordinates(embeddings)[None], slots[None])
+        basis = predictor.basis(embeddings)
+        read = along(basis, embeddings)
+        left_out = of_examples(predictor, read[None], slots[None])
         fitted = _Support(
             tuple(names),
             labels,
             slots,
-            embeddings,
+            basis,
+            read,
+            calibration.scaled(embeddings),
             self.model.placed(embeddings),
             outlined,
             every,
@@ -229,8 +201,8 @@ class Diagnoser:
         way, count = len(support.labels), len(support.slots)
         counts, row = np.bincount(support.slots), support.row
         embedded, queries = model.predictor.embed_windows(windows), _first(windows)
-        fill = np.repeat(embedded[:1], size - len(embedded), axis=0)
-        both = model.predictor.coordinates(np.concatenate([support.embeddings, embedded, fill]))
+        read = np.resize(along(support.basis, embedded), (size, support.read.shape[1]))
+        both = np.concatenate([support.read, read])
         said = log_probs(model.predictor, both[None], support.slots[None], support.reading)
         said = said[:, : len(embedded)]
         by_order = calibrated(said[: support.orders], row.temperature)  # [P, Q, way]
@@ -246,16 +218,17 @@ class Diagnoser:
         variants = np.concatenate([by_order, less.mean(0)[others]])
         low, high = variants.min(0), variants.max(0)
         effects = np.take_along_axis(change, top[None, :, None], -1)[..., 0].T
-        distances = model.calibration.distances(embedded, support.embeddings)
-        near = np.zeros_like(distances)
+        scaled = model.calibration.scaled(embedded)
+        apart = distances(scaled, support.scaled)
+        near = np.zeros_like(apart)
         for label in range(way):
             mine = support.slots == label
-            near[:, mine] = closeness(distances[:, mine], row.bandwidth)
+            near[:, mine] = closeness(apart[:, mine], row.bandwidth)
         weights = near * probs[:, support.slots]
 
         inside = plausible(probs, row, self.error_rate, support.recognised)
         answered = sure(probs, row, self.error_rate, support.recognised)
-        strange = model.calibration.strangeness(embedded) > model.calibration.strange
+        strange = model.calibration.strangeness(scaled) > model.calibration.strange
         alike = remarks.outlines(queries) @ support.outlines.T
         given = [support.labels[s] for s in support.slots]
         likeness = model.likeness(row, embedded, support.placed, support.slots)

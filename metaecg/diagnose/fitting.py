@@ -21,6 +21,7 @@ from metaecg.diagnose.calibration import (
     adjusted,
     calibrated,
     closeness,
+    distances,
     of_label,
     plausible,
     recognition,
@@ -172,16 +173,15 @@ def fit_rows(
     seed: int = 0,
 ) -> Calibration:
     """As `fit_calibration`; `partial` says what the model was trained on."""
-    strange = float(np.quantile(partial.strangeness(embeddings), FAR))
+    scaled = partial.scaled(embeddings)
+    strange = float(np.quantile(partial.strangeness(scaled), FAR))
     read = predictor.coordinates(embeddings)
     # The episodes ask for the same pairs again and again; in blocks, which need less memory.
-    blocks = np.array_split(embeddings, -(-len(embeddings) // 1024))
-    distances = np.concatenate(
-        [partial.distances(some, embeddings).astype(np.float32) for some in blocks]
-    )
+    blocks = np.array_split(scaled, -(-len(scaled) // 1024))
+    apart = np.concatenate([distances(some, scaled).astype(np.float32) for some in blocks])
     rows = tuple(
         _fit_row(
-            distances,
+            apart,
             drawn,
             over_orders(predictor, read, drawn, orders, seed),
             of_supports(predictor, read, drawn),
@@ -198,11 +198,9 @@ def _fit_row(apart: np.ndarray, drawn: Episode, said: np.ndarray, examples: np.n
         lambda t: surprise(mean_over_orders(calibrated(said, t), axis=1), truth)
     )
     probs = mean_over_orders(calibrated(said, temperature), axis=1)
-    distances = apart[drawn.query[:, :, None], drawn.support[:, None, :]]
+    away = apart[drawn.query[:, :, None], drawn.support[:, None, :]]
     belongs = drawn.support_slots[:, None, :] == truth[:, :, None]
-    bandwidth = _minimise(
-        lambda h: -np.log((closeness(distances, h) * belongs).sum(-1) + 1e-12).mean()
-    )
+    bandwidth = _minimise(lambda h: -np.log((closeness(away, h) * belongs).sum(-1) + 1e-12).mean())
     recognised = recognition(examples, drawn.support_slots, temperature)
     known = recognised[np.isfinite(recognised)]
     usual = float(known.mean()) if len(known) else 0.0

@@ -44,6 +44,15 @@ class Predictor(NamedTuple):
         triangle: Any = np.linalg.qr(embeddings.T, mode="r")
         return np.ascontiguousarray(triangle.T)
 
+    def basis(self, embeddings: np.ndarray) -> np.ndarray | None:
+        """An orthonormal basis [D, S] of what embeddings [S, D] span, for `along`.
+
+        None where `classify` may read more than inner products, or the basis would save nothing.
+        """
+        if not self.limits.inner_products or len(embeddings) >= embeddings.shape[1]:
+            return None
+        return np.linalg.qr(embeddings.T)[0]
+
     @classmethod
     def of(cls, learner: "Learner", variables: "Variables") -> "Predictor":
         """A learner that embeds records by themselves, ready to run.
@@ -67,6 +76,22 @@ class Predictor(NamedTuple):
             lambda tasks: run_classify(variables, tasks),
             learner.limits,
         )
+
+
+def along(basis: np.ndarray | None, embeddings: np.ndarray) -> np.ndarray:
+    """Embeddings [N, D] by their coordinates in a basis [D, S], and how far they are from its span.
+
+    Inner products of what is in the span with all others stay as they are, and so do lengths: what
+    a learner of inner products reads of examples in the span and of each query by itself.
+
+    Returns:
+      float [N, S + 1]; without a basis, the embeddings.
+    """
+    if basis is None:
+        return embeddings
+    inside = embeddings @ basis
+    beyond = np.linalg.norm(embeddings - inside @ basis.T, axis=1, keepdims=True)
+    return np.concatenate([inside, beyond], axis=1)
 
 
 class Reading(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from metaecg.diagnose.answers import Answers
-from metaecg.diagnose.diagnoser import Diagnosis, Evidence
+from metaecg.diagnose.diagnosis import Diagnosis, Evidence
 from metaecg.diagnose.measurements import Measured, measure
 from metaecg.diagnose.model import Form
 from metaecg.diagnose.support import Example, Read

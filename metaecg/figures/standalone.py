@@ -97,7 +97,7 @@ def page(
 def packed_background(background: Background) -> dict[str, Any]:
     """A background as the page reads it, its directions in base64."""
     return {
-        "directions": base64.b64encode(background.directions.tobytes()).decode(),
+        "directions": base64.b64encode(background.packed().directions.tobytes()).decode(),
         "scale": background.scale.tolist(),
         "offset": background.offset.tolist(),
         "shared": SHARED,

@@ -16,13 +16,14 @@ from metaecg.diagnose.calibration import (
     adjusted,
     calibrated,
     closeness,
+    distances,
     plausible,
     recognition,
     sure,
 )
 from metaecg.diagnose.fitting import fit_calibration, over_orders
 from metaecg.diagnose.model import Form, Model
-from metaecg.diagnose.predictor import Predictor, Reading, of_examples, without_each
+from metaecg.diagnose.predictor import Predictor, Reading, along, of_examples, without_each
 from metaecg.diagnose.stated_rates import measure
 from metaecg.errors import MetaecgError
 from metaecg.types import Episode, Limits, Task, Variables
@@ -79,15 +80,17 @@ def test_stated_rates_hold_on_new_episodes(fitted):
 
 def test_one_percent_of_the_validation_is_unusual(fitted):
     embeddings, _ = world(0, episodes=1600)
-    assert (fitted.strangeness(embeddings) > fitted.strange).mean() == pytest.approx(0.01, abs=2e-3)
-    assert (fitted.strangeness(10 * embeddings[:50]) > fitted.strange).mean() > 0.5
+    strange = [fitted.strangeness(fitted.scaled(e)) for e in (embeddings, 10 * embeddings[:50])]
+    assert (strange[0] > fitted.strange).mean() == pytest.approx(0.01, abs=2e-3)
+    assert (strange[1] > fitted.strange).mean() > 0.5
 
 
 def test_distances_are_in_units_of_the_spread():
     made = Calibration((), (1.0, 0.0), (1.0, 2.0), 0.0)
-    far = made.distances(np.array([[0.0, 0.0]]), np.array([[3.0, 8.0], [0.0, 0.0]]))
-    np.testing.assert_allclose(far, [[np.sqrt((9 + 16) / 2), 0]], atol=1e-6)
-    np.testing.assert_allclose(made.strangeness(np.array([[4.0, 8.0]])), [np.sqrt(12.5)])
+    scaled = made.scaled(np.array([[0.0, 0.0], [3.0, 8.0], [4.0, 8.0]]))
+    far = distances(scaled[:1], scaled[:2])
+    np.testing.assert_allclose(far, [[0, np.sqrt((9 + 16) / 2)]], atol=1e-6)
+    np.testing.assert_allclose(made.strangeness(scaled[2:]), [np.sqrt(12.5)])
 
 
 ROW = Row(
@@ -321,6 +324,24 @@ def test_coordinates_in_the_span_are_read_as_the_embeddings_are(name):
         np.testing.assert_allclose(said(fewer), said(embeddings), atol=1e-4)
     other = predictor._replace(limits=Limits())
     assert other.coordinates(embeddings) is embeddings
+    assert other.basis(embeddings) is None
+    assert along(None, embeddings) is embeddings
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_inner_products_with_what_a_basis_spans_stay_as_they_are(twice):
+    embeddings = np.random.default_rng(0).normal(size=(9, 50)).astype(np.float32)
+    if twice:  # an example that is given twice spans nothing new
+        embeddings[1] = embeddings[0]
+    examples, queries = embeddings[:5], embeddings[4:]
+    predictor = Predictor(np.asarray, np.asarray, Limits(inner_products=True))
+    basis = predictor.basis(examples)
+    read, asked = along(basis, examples), along(basis, queries)
+    assert read.shape == (5, 6)
+    np.testing.assert_allclose(read @ read.T, examples @ examples.T, atol=1e-4)
+    np.testing.assert_allclose(asked @ read.T, queries @ examples.T, atol=1e-4)
+    np.testing.assert_allclose((asked**2).sum(1), (queries**2).sum(1), rtol=1e-5)
+    assert predictor.basis(embeddings[:, :9]) is None
 
 
 def test_leaving_out_pads_on_the_left():

@@ -188,7 +188,8 @@ def test_weights_share_each_labels_probability_by_closeness(built):
         assert sum(weights) == pytest.approx(1)
         assert [e.weight for e in diagnosis.evidence] == sorted(weights, reverse=True)
         mine = [0, 3, 4]
-        share = closeness(CALIBRATION.distances(query[None], embedded[mine]), ROW.bandwidth)[0]
+        apart = np.sqrt(((embedded[mine] - query) ** 2).mean(1))  # the spread is 1
+        share = closeness(apart, ROW.bandwidth)
         np.testing.assert_allclose(np.array(weights)[mine], diagnosis.probs[0] * share, atol=1e-5)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.benchmarks import (
     diagnosis,
+    end_to_end,
     library_growth,
     machine_limit,
     sampler,
@@ -15,6 +16,7 @@ from experiments.benchmarks import (
     timing,
     training_step,
 )
+from experiments.configs import settings
 
 
 def test_contenders_take_turns_and_warming_up_does_not_count():
@@ -90,6 +92,10 @@ def test_operations_of_a_matrix_product_are_two_a_term():
     program, run = machine_limit.compiled(lambda x: x @ x, np.ones((64, 64), np.float32))
     assert machine_limit.flops(program) == pytest.approx(2 * 64**3, rel=0.01)
     assert run().shape == (64, 64)
+
+
+def test_the_whole_training_that_is_timed_may_be_started():
+    settings.validate(settings.load(end_to_end.DEFAULT))
 
 
 def test_latency_is_of_whole_diagnoses():

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from metaecg.data.readers.notes import Note
 from metaecg.diagnose.answers import Answers
 from metaecg.diagnose.calibration import Calibration
-from metaecg.diagnose.diagnoser import Diagnosis, Evidence
+from metaecg.diagnose.diagnosis import Diagnosis, Evidence
 from metaecg.diagnose.measurements import measure
 from metaecg.diagnose.model import Form, Model
 from metaecg.diagnose.predictor import Predictor

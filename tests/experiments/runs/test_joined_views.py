@@ -31,6 +31,7 @@ def changed(arguments):
         ("views=beat,learner=maml,pretrain.steps=1", "maml adapts its encoder"),
         ("views=beat", "freeze_encoder=true"),
         ("beat_from=workdirs/beat", "name it in config.views"),
+        ("views=kernels,beat_from=workdirs/beat", "name it in config.views"),
     ],
 )
 def test_settings_that_do_not_go_with_views_are_refused_in_one_line(arguments, message):
