@@ -113,10 +113,10 @@ def test_trainings_that_a_page_names_pass_every_rule_of_settings():
     for page in PAGES:
         for name, arguments in commands(page.read_text("utf-8")):
             given = dict(re.findall(r"--config(\.[\w.]+)?=(\S+)", arguments))
-            if name != "train" or not re.match(r"\w", given.pop("", "")):
+            named = given.pop("", "")
+            if name != "train" or not re.match(r"\w", named):
                 continue
-            text = re.search(r"--config=(\S+)", arguments)[1]
-            config = settings.load(text)
+            config = settings.load(named)
             for key, value in given.items():
                 settings.change(config, key[1:], value)
             settings.validate(config)

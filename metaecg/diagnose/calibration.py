@@ -193,7 +193,8 @@ class Calibration(NamedTuple):
         return np.sqrt((scaled**2).mean(-1))
 
 
-_array = functools.lru_cache(maxsize=16)(np.array)  # a millisecond of each diagnosis else
+# Made once, for it would take about a millisecond in every diagnosis.
+_array = functools.lru_cache(maxsize=16)(np.array)
 
 
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

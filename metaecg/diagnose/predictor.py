@@ -39,7 +39,7 @@ class Predictor(NamedTuple):
         Where it depends on inner products alone, R vectors are said by their coordinates in a basis
         of what they span.
         """
-        if not self.limits.inner_products or len(embeddings) >= embeddings.shape[1]:
+        if not self._span_suffices(embeddings):
             return embeddings
         triangle: Any = np.linalg.qr(embeddings.T, mode="r")
         return np.ascontiguousarray(triangle.T)
@@ -49,9 +49,11 @@ class Predictor(NamedTuple):
 
         None where `classify` may read more than inner products, or the basis would save nothing.
         """
-        if not self.limits.inner_products or len(embeddings) >= embeddings.shape[1]:
-            return None
-        return np.linalg.qr(embeddings.T)[0]
+        return np.linalg.qr(embeddings.T)[0] if self._span_suffices(embeddings) else None
+
+    def _span_suffices(self, embeddings: np.ndarray) -> bool:
+        """Whether coordinates in what they span tell `classify` all, and are fewer numbers."""
+        return self.limits.inner_products and len(embeddings) < embeddings.shape[1]
 
     @classmethod
     def of(cls, learner: "Learner", variables: "Variables") -> "Predictor":
@@ -81,8 +83,8 @@ class Predictor(NamedTuple):
 def along(basis: np.ndarray | None, embeddings: np.ndarray) -> np.ndarray:
     """Embeddings [N, D] by their coordinates in a basis [D, S], and how far they are from its span.
 
-    Inner products of what is in the span with all others stay as they are, and so do lengths: what
-    a learner of inner products reads of examples in the span and of each query by itself.
+    Lengths stay as they are, and so do inner products with whatever is in the span. A learner of
+    inner products reads no more than these of examples that are in the span and of a single query.
 
     Returns:
       float [N, S + 1]; without a basis, the embeddings.
