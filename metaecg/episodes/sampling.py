@@ -74,11 +74,17 @@ def sample_episodes(
       ValueError: as `sample_episode`.
     """
     _check(index, way, shot, query)
-    numbers = first + jnp.arange(count, dtype=jnp.int32)
+    # Nobody waits for the slowest but those of the same chunk. All chunks are of one size, for a
+    # program for those left over would take as long to compile again.
+    chunks = -(-count // _CHUNK)
+    size = -(-count // max(chunks, 1))
+    numbers = first + jnp.arange(chunks * size, dtype=jnp.int32)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
     sample = functools.partial(_sample, index=index, way=way, shot=shot, query=query)
-    # Nobody waits for the slowest but those of the same chunk.
-    return jax.vmap(sample)(keys) if count <= _CHUNK else lax.map(sample, keys, batch_size=_CHUNK)
+    if chunks <= 1:
+        return jax.vmap(sample)(keys)
+    drawn = lax.map(sample, keys, batch_size=size)
+    return jax.tree.map(lambda leaf: leaf[:count], drawn)
 
 
 def _check(index: LibraryIndex, way: int, shot: int, query: int) -> None:
