@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -122,19 +122,32 @@ def draw(library: Library, part: protocols.Split, limits: Limits, plan: Plan) ->
     """
     index = LibraryIndex(labels=part.labels, patients=part.patients)
     data = Data(library.signals[:0], jnp.float32(library.scale), index)
-    key, found, refused = jax.random.key(plan.seed), 0, None
-    for way, shot in plan.progress([*product(plan.ways or WAYS, plan.shots or SHOTS)]):
-        if way > (limits.slots or way) or way * shot > (limits.longest or way * shot):
-            continue
+    key = jax.random.key(plan.seed)
+    kinds = [
+        (way, shot)
+        for way, shot in product(plan.ways or WAYS, plan.shots or SHOTS)
+        if way <= (limits.slots or way) and way * shot <= (limits.longest or way * shot)
+    ]
+
+    def of_kind(kind: tuple[int, int]) -> Episode | MetaecgError:
+        size = {"way": kind[0], "shot": kind[1], "query": plan.query}
         try:
-            kind: dict[str, Any] = {"way": way, "shot": shot, "query": plan.query}
-            kind["names"] = part.classes
-            episodes = evaluate.draw_episodes(data, key, plan.episodes, **kind)
+            return evaluate.draw_episodes(data, key, plan.episodes, **size, names=part.classes)
         except MetaecgError as error:
-            refused = error
-            continue
-        found += 1
-        yield episodes
+            return error
+
+    found, refused = False, None
+    # Each kind has a program of its own, which is compiled while those before are answered.
+    pool = ThreadPoolExecutor(2)
+    try:
+        for _, drawn in zip(plan.progress(kinds), pool.map(of_kind, kinds)):
+            if isinstance(drawn, MetaecgError):
+                refused = drawn
+            else:
+                found = True
+                yield drawn
+    finally:
+        pool.shutdown(cancel_futures=True)
     if not found:
         raise MetaecgError(f"no episode can be drawn: {refused or 'the model reads too few'}")
 
