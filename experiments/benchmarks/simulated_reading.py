@@ -15,7 +15,6 @@ With --archive=part the archive is that part's own recordings, on none of which 
 trained. `--part=validation` fits the coefficients of `metaecg.search.probability` as well.
 """
 
-import csv
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ from absl import flags
 from experiments.benchmarks import stated
 from experiments.benchmarks.readers import READERS, Archived, draws, orders
 from experiments.runs import archives, command_line
-from experiments.tables import markdown
+from experiments.tables import csv_table, markdown
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
 from metaecg.figures import plots
@@ -97,18 +96,6 @@ def asked(of: Archived) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     return draws(of, FLAGS.examples, FLAGS.draws, FLAGS.seed)
 
 
-def write(rows: list[dict[str, Any]], path: str | None) -> None:
-    """Writes rows as a CSV file, if one was asked for."""
-    if path:
-        with open(Path(path).expanduser(), "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(
-                {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()}
-                for row in rows
-            )
-
-
 def quartiles(curves: dict[str, list[np.ndarray]]) -> list[dict[str, Any]]:
     """Of each reader at each share that was read: median and quartiles over the statements."""
     return [
@@ -145,8 +132,8 @@ def main(_) -> None:
         measured += measure(one, code, curves)
         at80 = (f"{row['read@80']:.3f}" for row in measured[-len(READERS) :])
         print(code, *at80, file=sys.stderr)
-        write(measured, FLAGS.output)
-        write(quartiles(curves), FLAGS.curves)
+        csv_table.write(measured, FLAGS.output)
+        csv_table.write(quartiles(curves), FLAGS.curves)
     if FLAGS.figure:
         plots.reading_curves(quartiles(curves)).savefig(Path(FLAGS.figure).expanduser())
     names = ("precision@20", *(f"found@{at}" for at in AT), "read@80", "read@95")

@@ -7,7 +7,6 @@ what is lost, and states the rates of its calibration, which is of whole recordi
 the same episodes, stands the model of leads I and II, which reads these of examples and recordings.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from experiments.runs import command_line
-from experiments.tables import markdown
+from experiments.tables import csv_table, markdown
 from metaecg.data import protocols
 from metaecg.data.library import Library, open_library
 from metaecg.diagnose import artefact, few_leads, stated_rates
@@ -65,8 +64,10 @@ def measure(
 
 def _row(lost: str, by: str, rates: dict[str, Any]) -> dict[str, Any]:
     low, high = rates["accuracy95"]
-    numbers = ("accuracy", "coverage", "worst_coverage", "answered", "wrong_answers")
-    accuracy, covered, least, answered, wrong = (f"{rates[name]:.3f}" for name in numbers)
+    accuracy, covered, least = (
+        f"{rates[name]:.3f}" for name in ("accuracy", "coverage", "worst_coverage")
+    )
+    answered, wrong = (f"{rates[name]:.1%}" for name in ("answered", "wrong_answers"))
     return {
         "way": rates["way"],
         "shot": rates["shot"],
@@ -77,7 +78,7 @@ def _row(lost: str, by: str, rates: dict[str, Any]) -> dict[str, Any]:
         "coverage": covered,
         "least of a statement": least,
         "answered": answered,
-        "wrong among these": wrong if rates["answered"] else "",
+        "wrong among these": wrong if rates["answered"] else "none given",
     }
 
 
@@ -110,11 +111,7 @@ def main(_) -> None:
     rows += [_row(LOST[-1], "I and II", each) for each in measure(few, limb, drawn, part)]
     rows.sort(key=lambda row: (row["way"], row["shot"]))
     print(markdown.table([*rows[0]], [list(row.values()) for row in rows]))
-    if FLAGS.output:
-        with open(Path(FLAGS.output).expanduser(), "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    csv_table.write(rows, FLAGS.output)
 
 
 if __name__ == "__main__":

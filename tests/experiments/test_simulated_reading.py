@@ -7,6 +7,7 @@ import pytest
 from searched import library, model
 
 from experiments.benchmarks import readers, simulated_reading, stated
+from experiments.tables import csv_table
 from metaecg.search import probability, question, recordings
 from metaecg.search.archive import Archive
 from metaecg.search.session import Session
@@ -108,7 +109,7 @@ def test_a_reader_who_stops_as_told_has_found_most(archive, of):
 def test_curves_are_written_as_quartiles_over_the_statements(tmp_path):
     curves = {"review": [simulated_reading.GRID ** (1 / power) for power in (1, 2, 3)]}
     curves["review"][0] = np.where(simulated_reading.GRID > 0.5, np.nan, curves["review"][0])
-    simulated_reading.write(simulated_reading.quartiles(curves), str(tmp_path / "curves.csv"))
+    csv_table.write(simulated_reading.quartiles(curves), str(tmp_path / "curves.csv"))
     with open(tmp_path / "curves.csv", encoding="utf-8", newline="") as file:
         rows = [*csv.DictReader(file)]
     assert max(float(row["read"]) for row in rows) <= 0.5  # beyond it one statement was not read
