@@ -12,7 +12,7 @@ from experiments.configs import settings, untrained
 def get_config(arguments: str | None = None):
     config = untrained.get_config()
     config.encoder = "deep"
-    config.views = "raw+beat_network+kernels+beat_kernels+rhythm"
+    config.views = "raw+beat_network+kernels+beat_kernels+rhythm+waves"
     config.start_from = "workdirs/deep"
     config.beat_from = "workdirs/beat"
     return settings.with_arguments(config, arguments)

@@ -10,6 +10,7 @@ from metaecg.errors import MetaecgError
 from metaecg.networks.beat_network import Beat
 from metaecg.networks.random_kernels import FITTED, RandomKernels
 from metaecg.networks.rhythm import rhythm
+from metaecg.networks.waves import waves
 from metaecg.signals import beats
 from metaecg.types import Array
 
@@ -35,11 +36,12 @@ VIEWS: dict[str, View] = {
     "beat_kernels": View(0.9, 1.1),
     "spread_kernels": View(0.9, 0.6),
     "rhythm": View(0.5, 0.5),
+    "waves": View(0.5, 0.7),
 }
 """raw: a trained encoder of the signals. beat_network: a trained network on the median beat.
 kernels, differences: random kernels on the signals and on their first differences. beat: the median
 beat itself. beat_kernels: random kernels on it. spread_kernels: random kernels on how far the beats
-are from it. rhythm: numbers of the rhythm."""
+are from it. rhythm: numbers of the rhythm. waves: heights of the median beat's waves."""
 
 
 class Whitening(nn.Module):
@@ -122,7 +124,7 @@ class Views(nn.Module):
             found["kernels"] = self.kernels(x, fit=fit)
         if "differences" in self.names:
             found["differences"] = self.differences(jnp.diff(x, axis=1), fit=fit)
-        if {"beat_network", "beat", "beat_kernels", "spread_kernels", "rhythm"} & {*self.names}:
+        if {*self.names} - {"raw", "kernels", "differences"}:
             seen = beats.find_beats(x)
         if self.beat_network is not None:
             found["beat_network"] = self.beat_network.of_beats(seen.median, inner=True)
@@ -136,6 +138,8 @@ class Views(nn.Module):
         if "rhythm" in self.names:
             numbers = rhythm(seen)
             found["rhythm"] = jnp.sign(numbers) * jnp.log1p(5 * jnp.abs(numbers))
+        if "waves" in self.names:
+            found["waves"] = waves(seen)
         return found
 
 

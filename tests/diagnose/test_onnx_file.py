@@ -101,7 +101,7 @@ def test_joined_views_are_converted_to_the_same_counts():
     library = generator.library(patients=6, seconds=6.0)
     signals = library.signals[..., [0, 1, 6]]
     module = networks.views(
-        "raw+beat_network+kernels+differences+rhythm+beat_kernels",
+        "raw+beat_network+kernels+differences+rhythm+waves+beat_kernels",
         hz=100.0,
         encoder=networks.encoder("deep"),
         beat_network=networks.encoder("beat"),

@@ -12,10 +12,11 @@ from metaecg.errors import MetaecgError
 from metaecg.learners import whitening
 from metaecg.networks import rhythm
 from metaecg.networks.views import VIEWS, views
+from metaecg.networks.waves import waves
 from metaecg.signals.beats import Beats, Peaks, find_beats
 
 pytestmark = pytest.mark.usefixtures("one_device")
-UNTRAINED = "kernels+differences+beat+beat_kernels+spread_kernels+rhythm"
+UNTRAINED = "kernels+differences+beat+beat_kernels+spread_kernels+rhythm+waves"
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +136,34 @@ def test_rhythm_of_known_beats():
     assert found["size of the median beat"] == pytest.approx(0.7)
 
 
+def test_waves_of_a_known_beat():
+    """A beat drawn by hand, on a level of 0.3 mV, which counts for nothing."""
+    heights = np.zeros((90, 2))
+    heights[17, 0] = 0.15  # P, 0.18 s before the R peak
+    heights[[33, 35, 38], 0] = -0.1, 1.2, -0.4  # Q, R and S
+    heights[[45, 49], 0] = 0.05, 0.1  # ST
+    heights[61, 0] = -0.3  # T, 0.26 s after it, negative
+    heights[35, 1] = -0.8
+    spread = np.zeros((1, 90, 2))
+    spread[:, 5:28] = 0.02
+    nothing = jnp.zeros((1, 1))
+    beats = Beats(
+        Peaks(nothing, nothing), jnp.asarray(heights[None] + 0.3), spread, nothing, nothing
+    )
+    found = np.asarray(waves(beats))[0].astype(float)
+    assert found.shape == (8 * 2 + 3,)
+    mv = np.sign(found[:16]) * np.expm1(np.abs(found[:16])) / 5
+    names = ["P", "P low", "R", "S", "T", "T low", "J", "ST"]
+    read = dict(zip(names, mv.reshape(8, 2).round(5).tolist()))
+    assert read == {
+        "P": [0.15, 0], "P low": [0, 0], "R": [1.2, 0], "S": [-0.4, -0.8],
+        "T": [0.1, 0], "T low": [-0.3, 0], "J": [0.05, 0], "ST": [0.1, 0],
+    }  # fmt: skip
+    np.testing.assert_allclose(np.exp(found[16:]), [0.025, 0.005, 0.005], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["zero", "noise", "one beat", "two beats", "three beats"])
-def test_rhythm_is_finite_whatever_is_found(kind):
+def test_rhythm_and_waves_are_finite_whatever_is_found(kind):
     signals = np.zeros((2, 500, 1), np.float32)
     if kind == "noise":
         signals += np.random.default_rng(0).normal(size=signals.shape).astype(np.float32)
@@ -144,8 +171,11 @@ def test_rhythm_is_finite_whatever_is_found(kind):
         kind, ()
     ):
         signals[:, place - 2 : place + 3, 0] = (0.3, 0.8, 1, 0.8, 0.3)
-    numbers = np.asarray(jax.jit(lambda x: rhythm.rhythm(find_beats(x)))(signals))
+    beats = jax.jit(find_beats)(signals)
+    numbers, heights = np.asarray(rhythm.rhythm(beats)), np.asarray(waves(beats))
     assert numbers.shape == (2, len(rhythm.NAMES))
+    assert heights.shape == (2, 8 * 1 + 3)
+    assert np.isfinite(heights).all()
     assert np.isfinite(numbers).all()
     # Beats in fewer than half of the stretches of 1.5 s are too few to know one by.
     assert (numbers == 0).all() == (kind in ("zero", "noise", "one beat"))
