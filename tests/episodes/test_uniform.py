@@ -120,6 +120,7 @@ LIBRARIES = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_all_episodes_of_a_class_set_and_all_class_sets_are_equally_likely(name):
     index = LIBRARIES[name]
@@ -131,6 +132,7 @@ def test_all_episodes_of_a_class_set_and_all_class_sets_are_equally_likely(name)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimised")
 def test_three_slots_of_unequal_examples_are_equally_likely():
     index = library(*of("a", 0, 1, 2, 3), *of("b", 2, 3, 4, 4, 5), *of("c", 0, 5, 6, 7, 8))
     whole = all_episodes(index, 3, 2, 1)
