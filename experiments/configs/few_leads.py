@@ -11,5 +11,5 @@ from experiments.configs import settings, untrained
 
 def get_config(arguments: str | None = None):
     config = untrained.get_config()
-    config.views = "kernels+beat_kernels+rhythm+waves"
+    config.views = "kernels+beat_kernels+rhythm"
     return settings.with_arguments(config, arguments)
