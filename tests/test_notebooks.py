@@ -86,7 +86,11 @@ def test_what_it_imports_is_there(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [TEXTS[0], *(pytest.param(path, marks=pytest.mark.long) for path in TEXTS[1:])],
+    ids=[path.stem for path in TEXTS],
+)
 def test_it_runs_from_end_to_end(path, cache, tmp_path):
     quickly = {
         "METAECG_SMOKE": "1",

@@ -135,6 +135,7 @@ def assert_as_stated(found, truth, least):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shot", [1, 5, 10])
 def test_intervals_of_accuracy_hold_a_known_truth_as_often_as_stated(world, shot):
     found = [
@@ -145,6 +146,7 @@ def test_intervals_of_accuracy_hold_a_known_truth_as_often_as_stated(world, shot
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shot", [1, 5, 10])
 def test_intervals_of_detection_hold_a_known_truth_as_often_as_stated(world, shot):
     found = [

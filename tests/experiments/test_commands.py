@@ -157,6 +157,7 @@ def test_evaluate_refuses_before_it_measures(run):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_classes_of_the_run_that_a_run_started_from_are_not_measured_in_another_library(tmp_path):
     """A knows ABC; B starts from A and knows DEF, C from B and knows GH: ABC are new to none."""
     plain = toy.write(tmp_path) + ",learner=protonet,pretrain.steps=0,head.steps=0,steps=2"

@@ -98,6 +98,7 @@ def test_every_learner_of_the_table_can_be_built(name):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
     toy.write(tmp_path)
     protocol = json.loads((tmp_path / "protocol.json").read_text())

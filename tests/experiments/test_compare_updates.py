@@ -26,6 +26,7 @@ def test_the_table_has_a_row_a_rule_with_the_interval_over_its_seeds():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_rule_trains_a_head_and_the_trajectory_is_drawn(tmp_path):
     settings = toy.write(tmp_path)
     quick = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling is most of the time

@@ -63,6 +63,7 @@ def log(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_checkpoint_and_resume_as_one(tmp_path):
     settings = toy.write(tmp_path)
     both, one = tmp_path / "both", tmp_path / "one"

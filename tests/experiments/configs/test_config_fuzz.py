@@ -144,5 +144,6 @@ def test_random_settings_train_or_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_more_random_settings_train_or_are_refused():
     assert sum(attempt(seed) for seed in range(160, 300)) > 11

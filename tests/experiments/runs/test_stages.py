@@ -218,6 +218,7 @@ def test_a_gradient_that_is_not_clipped_trains(settings, tmp_path, rule):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rule", ["", ",update_rule=trajectory"])
 def test_training_runs_where_numbers_have_64_bits(settings, tmp_path, rule):
     arguments = f"--config=quickstart:{settings}{rule},steps=2"
