@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from metaecg.errors import MetaecgError
 from metaecg.networks.beat_network import Beat
+from metaecg.networks.layers import compressed
 from metaecg.networks.random_kernels import FITTED, RandomKernels
 from metaecg.networks.rhythm import rhythm
 from metaecg.networks.waves import waves
@@ -136,8 +137,7 @@ class Views(nn.Module):
         if "spread_kernels" in self.names:
             found["spread_kernels"] = self.spread_kernels(seen.spread, fit=fit)
         if "rhythm" in self.names:
-            numbers = rhythm(seen)
-            found["rhythm"] = jnp.sign(numbers) * jnp.log1p(5 * jnp.abs(numbers))
+            found["rhythm"] = compressed(rhythm(seen))
         if "waves" in self.names:
             found["waves"] = waves(seen)
         return found

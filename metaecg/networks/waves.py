@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from metaecg.networks.layers import compressed
 from metaecg.signals.beats import BEFORE, HZ, Beats
 from metaecg.types import Array
 
@@ -20,7 +21,7 @@ _WAVES = (P, QRS, T)
 def waves(beats: Beats) -> Array:
     """Of each lead the highest and the lowest of P, QRS and T, and ST; and how alike beats are.
 
-    Heights h are in mV from the level before QRS, as sign(h) log(1 + 5|h|). At the end, for each
+    Heights are in mV from the level before QRS, `compressed`. At the end, for each
     wave, is the logarithm of how far the beats are from the median one there: of P it is large in
     atrial fibrillation.
 
@@ -33,14 +34,10 @@ def waves(beats: Beats) -> Array:
     beat = beats.median - _during(beats.median, LEVEL).mean(axis=1, keepdims=True)
     heights = [x for at in _WAVES for x in (_during(beat, at).max(1), _during(beat, at).min(1))]
     heights += [beat[:, _row(at)] for at in ST]
-    found = jnp.concatenate(heights, axis=-1)
     apart = [_during(beats.spread, at).mean(axis=(1, 2))[:, None] for at in _WAVES]
     return jnp.concatenate(
-        [
-            jnp.sign(found) * jnp.log1p(5 * jnp.abs(found)),
-            jnp.log(jnp.concatenate(apart, 1) + 5e-3),
-        ],
-        axis=-1,
+        [compressed(jnp.concatenate(heights, 1)), jnp.log(jnp.concatenate(apart, 1) + 5e-3)],
+        axis=1,
     )
 
 
