@@ -12,11 +12,15 @@ READERS = ("review", "mixed", "fixed ranking", "nearest neighbour", "oracle")
 
 
 class Archived(NamedTuple):
-    """An archive in its space: [N, D], who carries the statement: bool [N], patients: int [N]."""
+    """An archive in its space: [N, D], who carries the statement: bool [N], patients: int [N].
+
+    `lengths` are those of `Archive.lengths`: float32 [N].
+    """
 
     placed: np.ndarray
     labels: np.ndarray
     patients: np.ndarray
+    lengths: np.ndarray
 
 
 def draws(
@@ -62,7 +66,7 @@ def review(
         else:
             matrix = positive + weight * negative + ranking.NOISE * np.eye(size)
             direction = np.linalg.solve(matrix, sums[0] + weight * ranking.NOT_SOUGHT * sums[1])
-        scores = of.placed @ direction.astype(np.float32)
+        scores = ranking.scores(of.placed @ direction.astype(np.float32), of.lengths)
         step = min(block(len(order)), int(unread.sum()))
         others = mixed * ((len(order) + step) // 4 - len(order) // 4)
         best = highest(np.where(unread, scores, -np.inf), step - others)
@@ -84,24 +88,30 @@ def review(
     return np.array(order)
 
 
-def by_direction(of: Archived, direction: np.ndarray, free: np.ndarray) -> np.ndarray:
+def by_scores(scores: np.ndarray, free: np.ndarray) -> np.ndarray:
     """The order of a ranking that no answer changes."""
-    scores = np.where(free, of.placed @ direction.astype(np.float32), -np.inf)
-    return np.argsort(-scores, kind="stable")[: int(free.sum())]
+    return np.argsort(-np.where(free, scores, -np.inf), kind="stable")[: int(free.sum())]
+
+
+def ranked(of: Archived, rows: np.ndarray, sought: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The order by some rows, of which it is known whether they are sought."""
+    direction = ranking.direction(of.placed[rows], sought).astype(np.float32)
+    return by_scores(ranking.scores(of.placed @ direction, of.lengths), free)
 
 
 def first_ranking(of: Archived, examples: np.ndarray, free: np.ndarray) -> np.ndarray:
     """The order by the examples alone, before any answer."""
-    sought = np.ones(len(examples), bool)
-    return by_direction(of, ranking.direction(of.placed[examples], sought), free)
+    return ranked(of, examples, np.ones(len(examples), bool), free)
 
 
 def left_out(of: Archived, examples: np.ndarray, free: np.ndarray) -> np.ndarray:
     """The place of each example in the ranking by the others."""
     placed = of.placed[examples]
     others = ranking.without_each(placed)
+    along = of.placed @ others.astype(np.float32)
     own = np.einsum("pd,dp->p", placed, others)
-    above = (of.placed[free] @ others.astype(np.float32) > own).sum(0)
+    own = own + np.diagonal(ranking.gains(along, of.lengths, of.lengths[examples]))
+    above = (ranking.scores(along, of.lengths)[free] > own).sum(0)
     return (above + 1) / (free.sum() + 1)
 
 
@@ -114,8 +124,6 @@ def orders(
         "review": review(of, examples, free, most),
         "mixed": review(of, examples, free, most, mixed=True),
         "fixed ranking": first_ranking(of, examples, free),
-        "nearest neighbour": by_direction(of, of.placed[examples[0]], free),
-        "oracle": by_direction(
-            of, ranking.direction(of.placed[everything], of.labels[everything]), free
-        ),
+        "nearest neighbour": by_scores(of.placed @ of.placed[examples[0]], free),
+        "oracle": ranked(of, everything, of.labels[everything], free),
     }

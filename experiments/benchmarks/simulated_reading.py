@@ -121,7 +121,7 @@ def main(_) -> None:
     for code in part.classes:
         labels = library.labels[rows, library.vocabulary.index(code)]
         if len(np.unique(library.patients[rows][labels])) > FLAGS.examples:
-            of[code] = Archived(placed, labels, library.patients[rows])
+            of[code] = Archived(placed, labels, library.patients[rows], archive.lengths)
     if FLAGS.part == "validation":
         coefficients, usual = stated.fit(of, asked)
         print("COEFFICIENTS", np.round(coefficients, 3).tolist(), "USUAL", round(usual, 3))

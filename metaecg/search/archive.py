@@ -40,12 +40,14 @@ class Archive(NamedTuple):
       basis: float32 [E, D], by which an embedding of the model, E numbers, becomes one of D.
       mean: float32 [D], of the embeddings.
       root: float32 [D, D]; root rootᵀ is the inverse of the shrunk covariance.
+      lengths: float32 [N], of the recordings in the archive's space: how unusual each is.
     """
 
     embeddings: np.ndarray
     basis: np.ndarray
     mean: np.ndarray
     root: np.ndarray
+    lengths: np.ndarray
 
     @classmethod
     def of(
@@ -77,7 +79,9 @@ class Archive(NamedTuple):
         # So that an archive's recording has a mean squared length of about one.
         root *= np.sqrt(1 / max(float((np.maximum(values, 0) / (values + level)).sum()), 1e-12))
         basis = np.eye(size, dtype=np.float32) if basis is None else basis
-        return cls(embeddings, basis, mean, root.astype(np.float32))
+        found = cls(embeddings, basis, mean, root.astype(np.float32), np.empty(0, np.float32))
+        lengths = [np.linalg.norm(block, axis=1) for _, block in found.placed()]
+        return found._replace(lengths=np.concatenate(lengths))
 
     def place(self, embeddings: np.ndarray) -> np.ndarray:
         """The model's embeddings [n, E] in the archive's space: float32 [n, D]."""

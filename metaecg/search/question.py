@@ -152,12 +152,17 @@ def ask(
 def left_out_places(archive: Archive, question: Question) -> np.ndarray:
     """The place of each sought example in the ranking by the others, in (0, 1]: float [P]."""
     of = question.placed[question.sought][:_LEFT_OUT]
-    return _places(archive.along(ranking.without_each(of)), of, question)
+    return _places(archive, archive.along(ranking.without_each(of)), of, question)
 
 
-def _places(without: np.ndarray, of: np.ndarray, question: Question) -> np.ndarray:
-    own = np.einsum("pd,dp->p", of[: without.shape[1]], ranking.without_each(of))
-    above = (np.delete(without, question.known, axis=0) > own).sum(0)
+def _places(
+    archive: Archive, without: np.ndarray, of: np.ndarray, question: Question
+) -> np.ndarray:
+    of = of[: without.shape[1]]
+    gains = ranking.gains(without, archive.lengths, np.linalg.norm(of, axis=1))
+    own = np.einsum("pd,dp->p", of, ranking.without_each(of)) + np.diagonal(gains)
+    scores = ranking.scores(without, archive.lengths)
+    above = (np.delete(scores, question.known, axis=0) > own).sum(0)
     return (above + 1) / (len(without) - len(question.known) + 1)
 
 
@@ -184,11 +189,11 @@ def answer(archive: Archive, question: Question) -> Found:
     others = ranking.without_each(of[:_LEFT_OUT])
     products = archive.along(np.concatenate([first, unit(of).T, others], axis=1))
     scores, likeness, without = np.split(products, [1, 1 + len(of)], axis=1)
-    scores = scores[:, 0]
+    scores = ranking.scores(scores[:, 0], archive.lengths)
     order = np.argsort(-scores, kind="stable")
     order = order[np.isin(order, question.known, invert=True)]
     chances = np.ones(len(scores))
-    left_out = _places(without, of[:_LEFT_OUT], question)
+    left_out = _places(archive, without, of[:_LEFT_OUT], question)
     chances[order] = probabilities(len(order), left_out)
     chances[question.known] = sought[question.known_as]
     nearest = np.flatnonzero(sought)[likeness.argmax(1)]

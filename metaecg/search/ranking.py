@@ -19,6 +19,9 @@ NOISE = 10.0
 NOT_SOUGHT = -0.3
 """The value of a recording that was read and is not sought; chosen on the same."""
 
+UNUSUAL = 0.3
+"""What a recording gains where it is unusual; chosen on the same. See `scores`."""
+
 
 def rank(
     model: Model, archive: Archive, positives: np.ndarray, negatives: np.ndarray | None = None
@@ -37,7 +40,36 @@ def rank(
     signals = positives if negatives is None else np.concatenate([positives, negatives])
     placed = archive.place(embed(model, np.asarray(signals, np.float32)))
     sought = np.arange(len(signals)) < len(positives)
-    return archive.along(direction(placed, sought))
+    return scores(archive.along(direction(placed, sought)), archive.lengths)
+
+
+def scores(along: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Products with a direction, and what is likely before any example: what is rare is unusual.
+
+    Args:
+      along: float32 [N] or [N, n], products of all recordings with one direction or n.
+      lengths: float32 [N], `Archive.lengths`.
+
+    Returns:
+      float32, of the shape of `along`.
+    """
+    return along + gains(along, lengths, lengths)
+
+
+def gains(along: np.ndarray, lengths: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """What recordings gain by being unusual, in the archive of `scores`.
+
+    It is `UNUSUAL` of the products' spread for each spread by which the length is above the mean.
+
+    Args:
+      along, lengths: as of `scores`.
+      of: float [M], lengths of the recordings that gain.
+
+    Returns:
+      float [M] or [M, n].
+    """
+    unusual = (of - lengths.mean()) / max(float(lengths.std()), 1e-6)
+    return UNUSUAL * np.multiply.outer(unusual, along.std(axis=0))
 
 
 def weights(sought: np.ndarray) -> np.ndarray:

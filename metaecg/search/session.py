@@ -72,6 +72,7 @@ class Session:
             raise MetaecgError(f"control {control:g}: is a share, from 0 to 1")
         self.question, self.strategy, self.control = question, strategy, control
         self._placed = np.concatenate([block for _, block in archive.placed()])
+        self._lengths = archive.lengths
         self._free = np.ones(len(self._placed), bool)
         self._free[question.known] = False
         if not self._free.any():
@@ -86,7 +87,8 @@ class Session:
         placed = np.concatenate([self.question.placed, self._placed[yes + no]])
         said = np.repeat([True, False], [len(yes), len(no)])
         sought = np.concatenate([self.question.sought, said])
-        self.scores = self._placed @ ranking.direction(placed, sought).astype(np.float32)
+        along = self._placed @ ranking.direction(placed, sought).astype(np.float32)
+        self.scores = ranking.scores(along, self._lengths)
         self._unread = self._free.copy()
         self._unread[self._read_rows()] = False
 

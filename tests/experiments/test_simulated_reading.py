@@ -23,7 +23,9 @@ def archive():
 def of(archive):
     opened = library()
     placed = archive.placed_rows(np.arange(200))
-    return readers.Archived(placed, opened.labels[:, 0], opened.patients)
+    return readers.Archived(
+        placed, opened.labels[:, 0], opened.patients, np.linalg.norm(placed, axis=1)
+    )
 
 
 def drawn(of, times=2):

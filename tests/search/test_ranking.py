@@ -26,6 +26,18 @@ def test_the_archives_space_has_its_shrunk_covariance_whitened():
     np.testing.assert_allclose(placed.T @ placed / 9000, np.eye(6) / 6, atol=1e-3)
     direction = rng.normal(size=6).astype(np.float32)
     np.testing.assert_allclose(found.along(direction), placed @ direction, atol=1e-4)
+    np.testing.assert_allclose(found.lengths, np.linalg.norm(placed, axis=1), rtol=1e-6)
+
+
+def test_an_unusual_recording_gains_in_proportion_to_the_spread():
+    lengths = np.array([1.0, 3.0], np.float32)  # mean 2, spread 1
+    along = np.array([[0.0, 0.0], [2.0, 4.0]], np.float32)  # spreads 1 and 2
+    found = ranking.scores(along, lengths)
+    np.testing.assert_allclose(found, [[-0.3, -0.6], [2.3, 4.6]], rtol=1e-6)
+    np.testing.assert_array_equal(ranking.scores(along[:, 1], lengths), found[:, 1])
+    gains = ranking.gains(along, lengths, np.array([2.0, 4.0]))
+    np.testing.assert_allclose(gains, [[0, 0], [0.6, 1.2]], rtol=1e-6)
+    assert ranking.scores(np.array([0.5]), np.array([7.0])) == 0.5  # an archive of one
 
 
 @pytest.mark.parametrize("count", [4, 40])  # fewer and more examples than features
