@@ -26,7 +26,7 @@ from absl import flags
 from experiments.benchmarks import stated
 from experiments.benchmarks.readers import READERS, Archived, draws, orders
 from experiments.runs import archives, command_line
-from experiments.tables import csv_table, markdown
+from experiments.tables import csv_table, markdown, searches
 from metaecg.data import protocols
 from metaecg.errors import MetaecgError
 from metaecg.figures import plots
@@ -136,22 +136,12 @@ def main(_) -> None:
         csv_table.write(quartiles(curves), FLAGS.curves)
     if FLAGS.figure:
         plots.reading_curves(quartiles(curves)).savefig(Path(FLAGS.figure).expanduser())
-    names = ("precision@20", *(f"found@{at}" for at in AT), "read@80", "read@95")
-    body = []
-    for reader in READERS:  # means over the statements, medians of read@…
-        mine = [row for row in measured if row["reader"] == reader]
-        middle = [
-            f"{(np.median if 'read' in name else np.mean)([row[name] for row in mine]):.3f}"
-            for name in names
-        ]
-        body.append([reader, *middle])
-    print(markdown.table(["reader", *names], body))
+    print(searches.by_statement(measured))
+    print(searches.by_reader(measured, READERS))
     print(markdown.table(["stated", "recordings", "mean", "sought"], stated.reliability(of, asked)))
     if FLAGS.stopping:
-        found = stated.stopping(archive, of, asked)
-        head = list(found[0])
-        cells = [[f"{v:.3g}" if isinstance(v, float) else v for v in row.values()] for row in found]
-        print(markdown.table(head, cells))
+        told = stated.stopping(archive, of, asked)
+        print(searches.when_to_stop(told, FLAGS.draws))
 
 
 if __name__ == "__main__":
