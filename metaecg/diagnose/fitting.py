@@ -279,7 +279,9 @@ def of_supports(predictor: Predictor, embeddings: np.ndarray, episodes: Episode)
     said = []
     for first in range(0, len(slots), chunk):
         chosen = np.resize(np.arange(first, len(slots))[:chunk], chunk)
-        said.append(of_examples(predictor, embeddings[episodes.support[chosen]], slots[chosen]))
+        # In as few numbers as may be: each round reads all examples of a support anew.
+        read = [predictor.coordinates(embeddings[rows]) for rows in episodes.support[chosen]]
+        said.append(of_examples(predictor, np.stack(read), slots[chosen]))
     return np.concatenate(said)[: len(slots)]
 
 
