@@ -323,7 +323,9 @@ def test_coordinates_in_the_span_are_read_as_the_embeddings_are(name):
     ):
         np.testing.assert_allclose(said(fewer), said(embeddings), atol=1e-4)
     each = of_examples(predictor, embeddings[episodes.support], episodes.support_slots)
-    np.testing.assert_allclose(fitting.of_supports(predictor, embeddings, episodes), each, atol=1e-4)
+    np.testing.assert_allclose(
+        fitting.of_supports(predictor, embeddings, episodes), each, atol=1e-4
+    )
     other = predictor._replace(limits=Limits())
     assert other.coordinates(embeddings) is embeddings
     assert other.basis(embeddings) is None
