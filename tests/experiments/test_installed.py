@@ -88,6 +88,7 @@ def test_commands_work_from_any_folder(metaecg):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_of_the_installed_command(metaecg):
     short = ("--config.smoke=true", "--config.synthetic.patients=600", "--config.query=2")
     trained = metaecg("train", "--config=quickstart", *short, "--workdir=run")

@@ -238,6 +238,7 @@ def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(t
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_nor_does_what_is_made_of_the_model(trained, tmp_path):
     files, made = trained
     model, page = made / "a.metaecg", made / "a.html"

@@ -83,6 +83,7 @@ def test_two_processes_train_checkpoint_and_resume_as_one(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_process_may_have_a_library_of_its_own(tmp_path):
     for process in (0, 1):
         (tmp_path / f"host{process}").mkdir()

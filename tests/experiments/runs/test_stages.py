@@ -99,6 +99,7 @@ def test_reptile_trains_a_head(settings, encoder, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp_path):
     more = f"{QUICK},labels=conditions,update_rule=trajectory,steps=20"
     moved, losses = learn(config(settings, more), tmp_path)
@@ -109,6 +110,7 @@ def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_patients_held_out_by_conditions_are_unknown_to_what_it_starts_from(
     settings, encoder, tmp_path
 ):
@@ -131,6 +133,7 @@ def rows_drawn(config, folder, data):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rule", ["episodic", "trajectory", "reptile"])
 def test_no_stage_and_no_roll_back_draws_what_was_drawn_before(settings, encoder, tmp_path, rule):
     """Neither the stages of a run, nor a run and the one that starts from it."""
@@ -204,6 +207,7 @@ def test_training_runs_in_a_thread_and_takes_text_for_a_folder(settings, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rule", ["", ",update_rule=trajectory"])
 def test_a_gradient_that_is_not_clipped_trains(settings, tmp_path, rule):
     more = f"{QUICK},steps=2,clip=0,inner.clip=0{rule}"

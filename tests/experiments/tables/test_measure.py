@@ -283,6 +283,7 @@ def test_numbers_in_the_tables_are_those_of_the_rows(found):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["transformer", "anil", "matching"])
 def test_every_learner_trains(settings, tmp_path, name):
     more = ",pretrain.steps=0,head.steps=0,steps=1,batch=8,validation_episodes=2"
