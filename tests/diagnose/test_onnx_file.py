@@ -93,6 +93,7 @@ def test_every_encoder_but_the_recurrent_ones_is_converted(name):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("optimised")
 def test_joined_views_are_converted_to_the_same_counts():
     """Whole microvolts are counted alike whatever the order of sums; of a median beat, nearly."""

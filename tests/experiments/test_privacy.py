@@ -228,6 +228,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(trained):
     files, made = trained
     assert len((made / "library" / "records.csv").read_text().splitlines()) == 1 + 72
@@ -277,6 +278,7 @@ def read(asked):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_nor_does_a_review(trained):
     pytest.importorskip("bottle", reason="the extra 'review' is not installed")
     files, made = trained

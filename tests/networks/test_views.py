@@ -16,6 +16,8 @@ from metaecg.networks.waves import waves
 from metaecg.signals.beats import Beats, Peaks, find_beats
 
 pytestmark = pytest.mark.usefixtures("one_device")
+
+LONG = (pytest.mark.slow, pytest.mark.long)
 UNTRAINED = "kernels+differences+beat+beat_kernels+spread_kernels+rhythm+waves"
 
 
@@ -40,9 +42,9 @@ def test_what_is_fitted_is_float32_whatever_jax_takes_by_default():
     ("leads", "hz", "seconds"),
     [
         (1, 50, 5),
-        pytest.param(2, 250, 6, marks=pytest.mark.slow),
+        pytest.param(2, 250, 6, marks=LONG),
         pytest.param(3, 100, 7, marks=pytest.mark.slow),
-        pytest.param(8, 128, 5, marks=pytest.mark.slow),
+        pytest.param(8, 128, 5, marks=LONG),
         (12, 100, 5),
     ],
 )

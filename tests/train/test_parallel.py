@@ -127,7 +127,11 @@ def assert_close(a, b):
 
 @pytest.mark.parametrize(
     "count",
-    [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 8],
+    [
+        pytest.param(2, marks=pytest.mark.slow),
+        pytest.param(4, marks=(pytest.mark.slow, pytest.mark.long)),
+        8,
+    ],
 )
 def test_twenty_steps_are_the_same_on_any_number_of_devices(data, on_one, count):
     """Parameters and running averages to 1e-3, episodes to the bit; begun on one device or here."""

@@ -82,6 +82,7 @@ def test_episodes_that_cannot_be_drawn_name_the_settings(settings, tmp_path, mor
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
     more = f"{QUICK},update_rule=trajectory,steps=20"
     moved, losses = learn(config(settings, more), tmp_path)
@@ -90,6 +91,7 @@ def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_reptile_trains_a_head(settings, encoder, tmp_path):
     more = f"{QUICK},update_rule=reptile,batch=4,steps=40,inner.per_class=6,inner.rate=0.01"
     more += f",freeze_encoder=true,start_from={encoder}"
