@@ -109,10 +109,7 @@ def left_out(of: Archived, examples: np.ndarray, free: np.ndarray) -> np.ndarray
     placed = of.placed[examples]
     others = ranking.without_each(placed)
     along = of.placed @ others.astype(np.float32)
-    own = np.einsum("pd,dp->p", placed, others)
-    own = own + np.diagonal(ranking.gains(along, of.lengths, of.lengths[examples]))
-    above = (ranking.scores(along, of.lengths)[free] > own).sum(0)
-    return (above + 1) / (free.sum() + 1)
+    return ranking.left_out_places(placed, others, along, of.lengths, free)
 
 
 def orders(

@@ -152,18 +152,16 @@ def ask(
 def left_out_places(archive: Archive, question: Question) -> np.ndarray:
     """The place of each sought example in the ranking by the others, in (0, 1]: float [P]."""
     of = question.placed[question.sought][:_LEFT_OUT]
-    return _places(archive, archive.along(ranking.without_each(of)), of, question)
+    others = ranking.without_each(of)
+    return _places(archive, question, others, archive.along(others))
 
 
 def _places(
-    archive: Archive, without: np.ndarray, of: np.ndarray, question: Question
+    archive: Archive, question: Question, others: np.ndarray, along: np.ndarray
 ) -> np.ndarray:
-    of = of[: without.shape[1]]
-    gains = ranking.gains(without, archive.lengths, np.linalg.norm(of, axis=1))
-    own = np.einsum("pd,dp->p", of, ranking.without_each(of)) + np.diagonal(gains)
-    scores = ranking.scores(without, archive.lengths)
-    above = (np.delete(scores, question.known, axis=0) > own).sum(0)
-    return (above + 1) / (len(without) - len(question.known) + 1)
+    of = question.placed[question.sought][: others.shape[1]]
+    free = np.isin(np.arange(len(along)), question.known, invert=True)
+    return ranking.left_out_places(of, others, along, archive.lengths, free)
 
 
 def _placed(model: Model, archive: Archive, examples: Sequence[Example]) -> np.ndarray:
@@ -193,7 +191,7 @@ def answer(archive: Archive, question: Question) -> Found:
     order = np.argsort(-scores, kind="stable")
     order = order[np.isin(order, question.known, invert=True)]
     chances = np.ones(len(scores))
-    left_out = _places(archive, without, of[:_LEFT_OUT], question)
+    left_out = _places(archive, question, others, without)
     chances[order] = probabilities(len(order), left_out)
     chances[question.known] = sought[question.known_as]
     nearest = np.flatnonzero(sought)[likeness.argmax(1)]

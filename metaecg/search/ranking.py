@@ -72,6 +72,28 @@ def gains(along: np.ndarray, lengths: np.ndarray, of: np.ndarray) -> np.ndarray:
     return UNUSUAL * np.multiply.outer(unusual, along.std(axis=0))
 
 
+def left_out_places(
+    placed: np.ndarray,
+    others: np.ndarray,
+    along: np.ndarray,
+    lengths: np.ndarray,
+    counted: np.ndarray,
+) -> np.ndarray:
+    """The place of each sought example in the ranking by the others, in (0, 1]: float [n].
+
+    Args:
+      placed: float32 [n, D], the examples in the archive's space.
+      others: float [D, n], of `without_each`.
+      along: float32 [N, n], products of all recordings with these directions.
+      lengths: float32 [N], `Archive.lengths`.
+      counted: bool [N], the recordings that are ranked.
+    """
+    gained = np.diagonal(gains(along, lengths, np.linalg.norm(placed, axis=1)))
+    own = np.einsum("pd,dp->p", placed, others) + gained
+    above = (scores(along, lengths)[counted] > own).sum(0)
+    return (above + 1) / (counted.sum() + 1)
+
+
 def weights(sought: np.ndarray) -> np.ndarray:
     """How much each example counts: all that is not sought at most as much as all that is.
 
