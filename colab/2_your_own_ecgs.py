@@ -312,7 +312,7 @@ print(f"of all {len(ranked)}, {len(cases.intersection(ranked))} do")
 # %%
 model = models.load(work / "run").model
 known = recordings.of_library(library)
-archive = search.Archive.of(*cache.embeddings(model, library, library_folder))
+archive = cache.archive(model, library, library_folder)
 files = {file.stem for file in (work / "support" / sought).glob("*.hea")}
 ids = [id for id, source in zip(library.ids, library.sources) if Path(source).stem in files]
 examples = [*question.from_ids(ids, True, known)]

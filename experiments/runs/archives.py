@@ -78,8 +78,8 @@ def open_prepared(path: str) -> Opened:
     def progress(starts: range) -> tqdm:
         return tqdm(starts, "embedding", unit=" thousand", mininterval=0.5)
 
-    kept, basis = cache.embeddings(model, library, folder, progress)  # type: ignore[arg-type]
-    return Opened(model, recordings.of_library(library), Archive.of(kept, basis), (), library)
+    archive = cache.archive(model, library, folder, progress)  # type: ignore[arg-type]
+    return Opened(model, recordings.of_library(library), archive, (), library)
 
 
 def _model_for_files(path: str, given: Given) -> Model:

@@ -1,7 +1,6 @@
 """Search: from a few known cases to the others in an archive, with as little reading as possible.
 
-embeddings, basis = cache.embeddings(model, library, folder)
-archive = Archive.of(embeddings, basis)
+archive = cache.archive(model, library, folder)
 scores = search.rank(model, archive, positives)
 """
 

@@ -5,16 +5,19 @@
 - ``basis.npy``: float32 [E, D], by which the model's embeddings were shortened from E numbers to D;
 - ``embeddings.f16``: float16 [N, D], row by row;
 - ``blocks.jsonl``: a first line with the fingerprints of library and model, N and the CRC-32 of the
-  basis, then a line for each block of rows with its CRC-32, written after the block itself.
+  basis, then a line for each block of rows with its CRC-32, written after the block itself;
+- ``space.npz``: mean, root and lengths of the `Archive`, and the CRC-32 of what they follow from.
 
 A process that goes on after another was killed keeps the blocks whose lines agree with them. A
 library that is made anew loses its embeddings with its folder, and one that was edited has another
 fingerprint.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,7 +29,8 @@ from metaecg.data import files
 from metaecg.data.library import Library
 from metaecg.diagnose.model import Model
 from metaecg.errors import MetaecgError
-from metaecg.search.archive import MOST_FEATURES, evenly, principal
+from metaecg.search import archive as archives
+from metaecg.search.archive import MOST_FEATURES, Archive, evenly, principal
 
 BLOCK = 1024
 """Recordings of a block: what a kill costs at most."""
@@ -35,6 +39,41 @@ VERSION = 2
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 """Shows how far an iteration over the first rows of the blocks is, such as `tqdm`."""
+
+
+def archive(model: Model, library: Library, folder: Path, progress: Progress = iter) -> Archive:
+    """A library as an archive to search: what is kept of it, after what lacks was computed.
+
+    Args, Raises: as of `embeddings`; what cannot be written is computed at every opening.
+    """
+    kept, basis = embeddings(model, library, folder, progress)
+    place = folder / "embeddings" / fingerprint(model)[:16]
+    content = (place / "blocks.jsonl").read_bytes()
+    rules = (archives.SHRINKAGE, archives.SAMPLE, archives.BLOCK)
+    crc32 = zlib.crc32(content, zlib.crc32(repr(rules).encode()))
+    found: Any = _space(place / "space.npz", crc32, *kept.shape)
+    if found is None:
+        new = Archive.of(kept, basis)
+        found = {"mean": new.mean, "root": new.root, "lengths": new.lengths}
+        with contextlib.suppress(OSError):  # of a folder that is read only
+            with open(place / ".space.new", "wb") as file:
+                np.savez(file, crc32=np.int64(crc32), **found)
+            os.replace(place / ".space.new", place / "space.npz")
+    return Archive(kept, basis, **found)
+
+
+def _space(path: Path, crc32: int, records: int, size: int) -> dict[str, np.ndarray] | None:
+    """Mean, root and lengths if they are kept whole and of these embeddings."""
+    shapes = {"mean": (size,), "root": (size, size), "lengths": (records,)}
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if int(file["crc32"]) != crc32:
+                return None
+            found = {name: file[name] for name in shapes}
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+        return None
+    right = all(found[n].shape == s and found[n].dtype == np.float32 for n, s in shapes.items())
+    return found if right else None
 
 
 def embeddings(

@@ -30,7 +30,7 @@ def rank(
 
     Args:
       model: what embedded the archive.
-      archive: its embeddings; see `cache.embeddings` and `Archive.of`.
+      archive: its embeddings; see `cache.archive` and `Archive.of`.
       positives: float32 [P, samples, leads] in mV, of the model's form: what is sought.
       negatives: the same of what it must not be mistaken for; None: nothing.
 

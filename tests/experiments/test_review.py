@@ -25,7 +25,6 @@ from metaecg.data.library import open_library
 from metaecg.errors import MetaecgError
 from metaecg.figures import review_page
 from metaecg.search import cache, log, question, recordings
-from metaecg.search.archive import Archive
 from metaecg.search.session import Session
 
 pytest.importorskip("bottle", reason="the extra 'review' is not installed")
@@ -111,8 +110,8 @@ class Page:
 @pytest.fixture
 def page(folder, tmp_path):
     prepared = open_library(folder)
-    kept, basis = cache.embeddings(model(), prepared, folder)
-    opened = archives.Opened(model(), recordings.of_library(prepared), Archive.of(kept, basis))
+    archive = cache.archive(model(), prepared, folder)
+    opened = archives.Opened(model(), recordings.of_library(prepared), archive)
     rare = np.flatnonzero(library().labels[:, 0])[:3]
     examples = [*question.from_ids([f"r{row}" for row in rare], True, opened.recordings)]
     asked = question.ask(model(), opened.archive, examples, opened.recordings)

@@ -47,6 +47,40 @@ def test_embeddings_are_the_models_own_and_are_computed_once(folder):
     open_library(folder)  # is still one
 
 
+@pytest.mark.parametrize("left", ["whole", "torn", "edited", "a scalar", "of others", "unwritable"])
+def test_the_space_of_an_archive_is_kept_and_is_never_another(folder, monkeypatch, left):
+    opened = open_library(folder)
+    first = cache.archive(model(), opened, folder)
+    expected = archive.Archive.of(*cache.embeddings(model(), opened, folder))
+    (place,) = (folder / "embeddings").iterdir()
+    path = place / "space.npz"
+    content, computed = path.read_bytes(), []
+    if left == "torn":
+        path.write_bytes(content[: len(content) // 2])
+    if left == "edited":
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    if left == "a scalar":
+        np.savez(path, **(dict(np.load(path)) | {"root": np.float32(1)}))
+    if left == "of others":
+        monkeypatch.setattr(archive, "SHRINKAGE", 3.0)
+        expected = archive.Archive.of(*cache.embeddings(model(), opened, folder), shrinkage=3.0)
+    if left == "unwritable":
+        path.unlink()
+        (place / ".space.new").mkdir()
+
+    def counted_of(*args, **kwargs):
+        computed.append(1)
+        return expected
+
+    monkeypatch.setattr(archive.Archive, "of", counted_of)
+    again = cache.archive(model(), opened, folder)
+    assert len(computed) == (left != "whole")
+    for one in [again] if left == "of others" else [first, again]:
+        for name in ("embeddings", "basis", "mean", "root", "lengths"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(expected, name))
+
+
 def killed_after(blocks):
     """A progress bar at which the process dies."""
 
