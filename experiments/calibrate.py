@@ -251,7 +251,7 @@ def _write(
     measured: dict[str, Any],
 ) -> None:
     output = Path(to).expanduser()
-    kept = {k: v for k, v in model.provenance.items() if k not in ("artefact", "file")}
+    kept = {k: v for k, v in model.provenance.items() if k not in artefact.NAMES}
     kept |= {"calibrated_on": library.fingerprint, "measured": {FLAGS.part: measured}}
     kept["ancestry"] = known.to_json()
     artefact.recalibrate(path, output, model._replace(provenance=kept))

@@ -1,11 +1,14 @@
 """Writes a trained run as one file: for jax and numpy alone, as ONNX, or as a page for a browser.
 
     python -m experiments.export --workdir=DIR --output=FILE.metaecg [--half] [--library=LIBRARY]
+    python -m experiments.export --artefact=OLD.metaecg --output=NEW.metaecg [--half]
     python -m experiments.export --format=onnx --output=FILE.onnx [--workdir=DIR|--artefact=FILE]
     python -m experiments.export --format=html --output=FILE.html [--workdir=DIR|--artefact=FILE]
         [--support=FOLDER|FILE.csv] [--onnxruntime=FOLDER]
 
-Every file is compared with the run before the command says that it is done. The formats onnx and
+Every file is compared with the run before the command says that it is done. An exported file is
+written anew with the programs of this version, which may be faster than its own; parameters,
+calibration and what it says of itself stay as they are. The formats onnx and
 html, which need no Python where they are used, take the shipped model where neither --workdir nor
 --artefact is given. Examples named by --support are put into the page, where everyone who has it
 can read them; what their files do not say is asked for: --hz, --units, --leads.
@@ -31,30 +34,46 @@ FORMATS = ("metaecg", "onnx", "html")
 
 
 def export(folder: Path, output: Path, *, library: str | None = None, half: bool = False) -> str:
-    """Writes and verifies an artefact; returns what to tell the user.
+    """Writes and verifies an artefact of a run; returns what to tell the user.
 
     Raises:
       MetaecgError: the run cannot be read or exported, or the file does not give its answers.
     """
     run, model, kept = models.load(folder, library)
     measured = {part: kept[part] for part in ("validation", "test") if part in kept}
+    model = model._replace(provenance={**model.provenance, "measured": measured})
+    return _write(output, model, run.learner, run.variables, half)
+
+
+def renew(file: Path, output: Path, *, half: bool = False) -> str:
+    """Writes an artefact anew with the programs of this version; returns what to tell the user.
+
+    Raises:
+      MetaecgError: it cannot be read, its learner cannot be built anew, or the new file does not
+        give its answers.
+    """
+    model, learner, variables = load(None, file)
+    kept = {k: v for k, v in model.provenance.items() if k not in artefact.NAMES}
+    half = half or bool(kept.get("half"))
+    return _write(output, model._replace(provenance=kept), learner, variables, half)
+
+
+def _write(output: Path, model: Model, learner: Learner, variables: Variables, half: bool) -> str:
     unfinished = output.with_name(output.name + ".part")
-    provenance = {**model.provenance, "half": half, "measured": measured}
-    artefact.write(
-        unfinished, model._replace(provenance=provenance), run.learner, run.variables, half=half
-    )
+    model = model._replace(provenance={**model.provenance, "half": half})
+    artefact.write(unfinished, model, learner, variables, half=half)
     written = artefact.read(unfinished)
     difference = _difference(model, written)
     if not difference < (0.05 if half else 1e-3):
         raise MetaecgError(
-            f"{unfinished}: its probabilities differ from the run's by up to {difference:.2g}"
+            f"{unfinished}: its probabilities differ from the model's by up to {difference:.2g}"
             + ("; export without --half" if half else "")
         )
     os.replace(unfinished, output)
     fingerprint = written.provenance["artefact"][:16]
     return (
         f"{output}: {output.stat().st_size / 1e6:.2f} MB, fingerprint {fingerprint}\n"
-        f"probabilities differ from the run's by at most {difference:.1e}"
+        f"probabilities differ from the model's by at most {difference:.1e}"
     )
 
 
@@ -164,10 +183,10 @@ def main(_) -> None:
             f"--output={FLAGS.output}: the format is {form}; give --format={ending}, or a name "
             f"that ends in .{form}"
         )
-    if FLAGS.workdir is None and form == "metaecg":
+    if not (FLAGS.workdir or FLAGS.artefact) and form == "metaecg":
         raise MetaecgError(
-            "--workdir is needed: the trained run to write as one file (--format=onnx and "
-            "--format=html take the shipped model as well)"
+            "--workdir is needed: the trained run to write as one file; or --artefact, to write an "
+            "exported one anew (--format=onnx and --format=html take the shipped model as well)"
         )
     model_flags.check_one_model()
     if FLAGS.half and form != "metaecg":
@@ -180,8 +199,11 @@ def main(_) -> None:
     if output.is_dir() or not output.parent.is_dir():
         raise MetaecgError(f"--output={output}: name a file in a folder that exists")
     if form == "metaecg":
-        assert folder is not None
-        print(export(folder, output, library=FLAGS.library, half=FLAGS.half))
+        if folder is not None:
+            print(export(folder, output, library=FLAGS.library, half=FLAGS.half))
+        else:
+            assert file is not None
+            print(renew(file, output, half=FLAGS.half))
         return
     onnx_file.check_installed()
     examples: list[files.Example] = []

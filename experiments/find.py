@@ -50,20 +50,21 @@ def table(recordings: Recordings, asked: Question, found: Found) -> Iterator[tup
         int(row): f"{'a copy of' if copy else 'is'} example {asked.examples[example].name}"
         for row, example, copy in zip(asked.known, asked.known_as, asked.copies)
     }
+    # Numbers of Python, for to take one number from an array at a time is slow.
+    scores, chances = found.scores.tolist(), found.probabilities.tolist()
+    of_patient, nearest = recordings.patients.tolist(), found.nearest.tolist()
+    names = [example.name for example in asked.examples]
     for place, row in enumerate([*found.order.tolist(), *known], 1):
         notes = [known.get(row, ""), recordings.notes[row]]
-        if (
-            row not in known
-            and (example := patients.get(int(recordings.patients[row]))) is not None
-        ):
-            notes.insert(0, f"of the same patient as example {asked.examples[example].name}")
+        if row not in known and (example := patients.get(of_patient[row])) is not None:
+            notes.insert(0, f"of the same patient as example {names[example]}")
         yield (
             "" if row in known else str(place),
             recordings.ids[row],
             recordings.sources[row],
-            f"{found.scores[row]:.5f}",
-            f"{found.probabilities[row]:.4g}",
-            asked.examples[found.nearest[row]].name,
+            f"{scores[row]:.5f}",
+            f"{chances[row]:.4g}",
+            names[nearest[row]],
             "; ".join(filter(None, notes)),
         )
 

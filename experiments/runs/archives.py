@@ -1,13 +1,12 @@
 """What finding and reviewing share: a model, an archive with its embeddings, and examples."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 from experiments.runs import model_flags
 from metaecg.data.library import Library, open_library
@@ -75,11 +74,17 @@ def open_prepared(path: str) -> Opened:
     library = open_library(folder, verify=not (folder / "embeddings").is_dir())
     model = model_flags.load(FLAGS.workdir, FLAGS.artefact, leads=library.leads)
 
-    def progress(starts: range) -> tqdm:
-        return tqdm(starts, "embedding", unit=" thousand", mininterval=0.5)
+    def progress(starts: Iterable[int]) -> Iterable[int]:
+        return _bar(starts, "embedding", unit=" thousand")
 
-    archive = cache.archive(model, library, folder, progress)  # type: ignore[arg-type]
+    archive = cache.archive(model, library, folder, progress)
     return Opened(model, recordings.of_library(library), archive, (), library)
+
+
+def _bar(iterable: Iterable[Any], said: str, **options: str) -> Iterable[Any]:
+    from tqdm import tqdm  # which a question to an archive that is embedded need not wait for
+
+    return tqdm(iterable, said, mininterval=0.5, **options)
 
 
 def _model_for_files(path: str, given: Given) -> Model:
@@ -103,7 +108,7 @@ def open_files(path: str, given: Given) -> Opened:
     else:
         model = _model_for_files(path, given)
     found, archive, failed = recordings.of_folder(
-        Path(path).expanduser(), model, given, lambda paths: tqdm(paths, "reading", mininterval=0.5)
+        Path(path).expanduser(), model, given, lambda paths: _bar(paths, "reading")
     )
     return Opened(model, found, archive, failed)
 

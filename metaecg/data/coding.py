@@ -17,10 +17,13 @@ def multi_hot(codes: Iterable[str], vocabulary: Iterable[str]) -> np.ndarray:
     """Codes joined by ';', one string a record, as bool [R, C]."""
     column = {code: c for c, code in enumerate(dict.fromkeys(vocabulary))}
     carried_codes = [joined.split(";") if joined else [] for joined in codes]
-    labels = np.zeros((len(carried_codes), len(column)), bool)
+    rows, columns = list[int](), list[int]()
     for row, carried in enumerate(carried_codes):
         for code in carried:
             if code not in column:
                 raise LibraryError(f"record {row} has the code {code!r}, which is unknown")
-            labels[row, column[code]] = True
+            rows.append(row)
+            columns.append(column[code])
+    labels = np.zeros((len(carried_codes), len(column)), bool)
+    labels[rows, columns] = True
     return labels

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 OLDEST_JAX = (0, 10)
 PLATFORMS = ("cpu", "cuda", "tpu")
+NAMES = ("artefact", "file")
+"""What `read` adds to the provenance that is in a file: its fingerprint, and its name."""
 
 
 def write(
@@ -181,7 +183,7 @@ def read(path: str | Path) -> Model:
             ),
             Calibration.from_json(manifest["calibration"]),
             Form.from_json(manifest["record"]),
-            {"artefact": fingerprint, "file": path.name, **manifest["provenance"]},
+            dict(zip(NAMES, (fingerprint, path.name))) | manifest["provenance"],
             of_members(members),
         )
     except sealed_file.FOREIGN as error:

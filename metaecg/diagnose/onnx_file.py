@@ -20,7 +20,7 @@ from metaecg import errors
 from metaecg.diagnose import plain
 from metaecg.diagnose.model import Form
 from metaecg.errors import MetaecgError
-from metaecg.signals import real_transforms
+from metaecg.signals import portable
 from metaecg.types import Array
 
 OPSET = 21
@@ -63,7 +63,7 @@ def convert(
 
     shape = (form.samples, len(form.leads))
     try:
-        with _quiet(), real_transforms.instead_of_fourier():
+        with _quiet(), portable.operations():
             model = jax2onnx.to_onnx(
                 lambda records: embed(records),
                 [jax.ShapeDtypeStruct(("n", *shape), jnp.float32)],

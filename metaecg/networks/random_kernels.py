@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg.errors import MetaecgError
+from metaecg.signals import portable
 from metaecg.types import Array
 
 TAPS = 9
@@ -108,17 +109,35 @@ class RandomKernels(nn.Module):
             x, scale = _microvolts(x), 1000.0
         else:
             x = x - x.mean(axis=1, keepdims=True)
-        shares = []
-        for n, step in enumerate(steps):
-            values = convolve(x, sums[n], step, thinned(step))
-            if fit:
-                found = _quantiles(values, quantiles[n])
-                found = jnp.floor(found) + 0.5 if self.whole else found
-                biases.value = biases.value.at[n].set(found / scale)
-            over = values[:, :, None] - (biases.value[n] * scale)[None, None]
-            above = (over > 0).astype(x.dtype) if self.whole else jnp.clip(over / RAMP + 0.5, 0, 1)
-            shares.append(above.mean(axis=1).reshape(x.shape[0], -1))
-        return jnp.concatenate(shares, axis=-1)
+        if fit:
+            values = (convolve(x, sums[n], step, thinned(step)) for n, step in enumerate(steps))
+            found = jnp.stack([_quantiles(v, quantiles[n]) for n, v in enumerate(values)])
+            biases.value = (jnp.floor(found) + 0.5 if self.whole else found) / scale
+        levels = biases.value * scale
+
+        def shares(x: Array) -> Array:
+            return jnp.concatenate(
+                [
+                    _above(convolve(x, sums[n], step, thinned(step)), levels[n], self.whole)
+                    for n, step in enumerate(steps)
+                ],
+                axis=-1,
+            )
+
+        def one_by_one(x: Array) -> Array:
+            return jax.lax.map(lambda record: shares(record[None])[0], x)
+
+        if portable.wanted():
+            return shares(x)
+        # The convolutions of one record stay in a processor's cache, and those of a batch do not.
+        return jax.lax.platform_dependent(x, cpu=one_by_one, default=shares)
+
+
+def _above(values: Array, levels: Array, whole: bool) -> Array:
+    """Shares of values [N, samples, 84] above levels [biases, 84]: [N, biases · 84]."""
+    over = values[:, :, None] - levels[None, None]
+    above = (over > 0).astype(values.dtype) if whole else jnp.clip(over / RAMP + 0.5, 0, 1)
+    return above.mean(axis=1).reshape(values.shape[0], -1)
 
 
 def _microvolts(x: Array) -> Array:

@@ -4,6 +4,7 @@ All shapes are fixed, so that everything runs under `jit`, `vmap` and `jax.expor
 rate, a recording is read at `HZ`, at which a beat's form is as good as at a higher one.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from metaecg.errors import MetaecgError
-from metaecg.signals import real_transforms
+from metaecg.signals import portable, real_transforms
 from metaecg.types import Array
 
 HZ = 100
@@ -72,7 +73,7 @@ def at_standard_rate(signals: Array, hz: float) -> Array:
     if hz == HZ:
         return signals
     wanted = round(samples * HZ / hz)
-    if real_transforms.in_use():
+    if portable.wanted():
         return real_transforms.resampled(signals, wanted)
     spectrum = _spectrum(signals)[:, : wanted + 1]
     missing = wanted + 1 - spectrum.shape[1]
@@ -91,7 +92,7 @@ def _spectrum(signals: Array) -> Array:
 
 def _filtered(signals: Array, response: np.ndarray) -> Array:
     samples = signals.shape[1]
-    if real_transforms.in_use():
+    if portable.wanted():
         return real_transforms.filtered(signals, response)
     spectrum = _spectrum(signals) * jnp.asarray(response, jnp.complex64)[None, :, None]
     return jnp.fft.irfft(spectrum, 2 * samples, axis=1)[:, :samples]
@@ -207,13 +208,28 @@ def _beats(signals: Array, peaks: Peaks) -> tuple[Array, Array]:
 
 
 def _geometric_median(beats: Array, real: Array, steps: int = 6) -> Array:
-    """Of [N, MOST, samples, leads], lead by lead: [N, samples, leads]; zeros where none is real."""
-    weight = real[:, :, None, None].astype(beats.dtype)
-    middle = _mean(beats, weight)
+    """Of [N, MOST, samples, leads], lead by lead: [N, samples, leads]; zeros where none is real.
+
+    The iteration asks for distances from a weighted mean of the beats alone, which follow from the
+    beats' inner products: the beats themselves are read once.
+    """
+    there = real[:, None, :].astype(beats.dtype)
+    apart = beats - _mean(beats, real[:, :, None, None].astype(beats.dtype))[:, None]
+    exactly = functools.partial(jnp.einsum, precision=jax.lax.Precision.HIGHEST)
+    products = exactly("nmtl,nktl->nlmk", apart, apart) / beats.shape[2]
+    squares = jnp.mean(apart**2, axis=2).swapaxes(1, 2)  # [N, leads, MOST]
+    weight = _to_one(jnp.broadcast_to(there, squares.shape))
     for _ in range(steps):
-        distance = jnp.sqrt(jnp.mean((beats - middle[:, None]) ** 2, axis=2, keepdims=True))
-        middle = _mean(beats, weight / (distance + 1e-3))
-    return middle
+        across = exactly("nlmk,nlk->nlm", products, weight)
+        inside = (weight * across).sum(axis=-1, keepdims=True)
+        distance = jnp.sqrt(jnp.maximum(squares - 2 * across + inside, 0))
+        weight = _to_one(there / (distance + 1e-3))
+    return exactly("nlm,nmtl->ntl", weight, beats)
+
+
+def _to_one(weight: Array) -> Array:
+    """Weights that sum to one along the last axis, or to zero."""
+    return weight / jnp.maximum(weight.sum(axis=-1, keepdims=True), 1e-9)
 
 
 def _mean(beats: Array, weight: Array) -> Array:

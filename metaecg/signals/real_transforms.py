@@ -2,35 +2,16 @@
 
 jax2onnx cannot convert what lies between two Fourier transforms. The transform of a signal followed
 by its mirror image is a cosine transform, so that the same numbers come from real products, up to
-rounding: slower than by Fourier transforms, and used where `instead_of_fourier` asks for it.
+rounding: slower than by Fourier transforms, and used where `portable.operations` are wanted.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from metaecg.types import Array
-
-_asked = False
-
-
-@contextlib.contextmanager
-def instead_of_fourier() -> Iterator[None]:
-    """Within it, functions that are traced use real products; it is not for several threads."""
-    global _asked
-    before, _asked = _asked, True
-    try:
-        yield
-    finally:
-        _asked = before
-
-
-def in_use() -> bool:
-    """Whether `instead_of_fourier` is in force."""
-    return _asked
 
 
 def filtered(signals: Array, response: np.ndarray) -> Array:

@@ -34,7 +34,6 @@ def test_flags_that_do_not_fit_are_named(run, tmp_path):
             r"give --format=onnx, or a name that ends in \.html",
         ),
         ({"output": "a.metaecg"}, "--workdir is needed: the trained run"),
-        ({"output": "a", "artefact": "b.metaecg"}, "--workdir is needed: the trained run"),
         ({"output": "no/a.onnx", "format": "onnx"}, "name a file in a folder that exists"),
     ):
         with pytest.raises(MetaecgError, match=said) as error:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metaecg.signals import beats, real_transforms
+from metaecg.signals import beats, portable, real_transforms
 
 SIGNALS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 700, 3)), jnp.float32)
 
@@ -22,12 +22,12 @@ SIGNALS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 700, 3)), jnp.flo
 )
 def test_they_are_the_same_up_to_rounding(function):
     usual = function(SIGNALS)
-    with real_transforms.instead_of_fourier():
+    with portable.operations():
         real = function(SIGNALS)
         assert "fft" not in str(jax.make_jaxpr(function)(SIGNALS))
     assert real.shape == usual.shape
     np.testing.assert_allclose(real, usual, atol=3e-6)
-    assert not real_transforms.in_use()
+    assert not portable.wanted()
 
 
 def test_a_cosine_of_the_transform_keeps_its_phase():

@@ -48,6 +48,23 @@ def test_the_learner_gives_the_artefacts_embeddings(written):
     )
 
 
+def test_a_file_that_is_written_anew_says_and_answers_what_it_did(written, tmp_path):
+    old, new = artefact.read(written), tmp_path / "new.metaecg"
+    assert "differ from the model's by at most 0.0" in export.renew(written, new)
+    found = artefact.read(new)
+    assert (found.calibration, found.form) == (old.calibration, old.form)
+    assert found.provenance == {
+        **old.provenance, "file": "new.metaecg", "half": False,
+        "artefact": found.provenance["artefact"],
+    }  # fmt: skip
+    export.renew(new, tmp_path / "half.metaecg", half=True)
+    export.renew(tmp_path / "half.metaecg", tmp_path / "again.metaecg")  # stays so
+    half, again = tmp_path / "half.metaecg", tmp_path / "again.metaecg"
+    assert half.stat().st_size < 0.8 * new.stat().st_size
+    assert artefact.read(again).provenance["half"]
+    assert abs(again.stat().st_size - half.stat().st_size) < 100
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
