@@ -26,6 +26,7 @@ from metaecg.networks import random_kernels
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "diagnose_onnx.py"
 SAMPLES, LEADS = 24, 2
+LONG = (pytest.mark.slow, pytest.mark.long)
 FORM = Form(100.0, SAMPLES, ("I", "II"))
 ROW = Row(2, 1.0, 2.0, 0.5, (0.0, 0.5, 0.9), (0.4, 0.2, 0.04), (900.0, 800.0, 700.0))
 MORE = ROW._replace(shot=4.0, temperature=1.0, slope=0.4, usual=0.3)
@@ -77,7 +78,13 @@ def converted(module, variables):
     return embed, content
 
 
-@pytest.mark.parametrize("name", [*networks.ENCODERS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("small", "lstm") else LONG)
+        for name in networks.ENCODERS
+    ],
+)
 def test_every_encoder_but_the_recurrent_ones_is_converted(name):
     pytest.importorskip("jax2onnx", reason="the onnx extra is not installed")
     module = networks.encoder(name, features=8)

@@ -100,7 +100,10 @@ def three(*patients):
     return LibraryIndex(PATTERNS[[pattern for pattern, _ in rows]], [p for _, p in rows])
 
 
-@pytest.mark.parametrize(("way", "shot", "query"), [(2, 2, 1), (3, 1, 1)])
+@pytest.mark.parametrize(
+    ("way", "shot", "query"),
+    [pytest.param(2, 2, 1, marks=(pytest.mark.slow, pytest.mark.long)), (3, 1, 1)],
+)
 def test_episodes_of_any_library_obey_the_rules_or_are_refused(way, shot, query):
     seen = {True: 0, False: 0}
 

@@ -120,6 +120,7 @@ LIBRARIES = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_all_episodes_of_a_class_set_and_all_class_sets_are_equally_likely(name):
@@ -132,6 +133,7 @@ def test_all_episodes_of_a_class_set_and_all_class_sets_are_equally_likely(name)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("optimised")
 def test_three_slots_of_unequal_examples_are_equally_likely():
     index = library(*of("a", 0, 1, 2, 3), *of("b", 2, 3, 4, 4, 5), *of("c", 0, 5, 6, 7, 8))
@@ -155,13 +157,18 @@ def searched(index, classes, need, count):
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), count)))
 
 
+LONG = (pytest.mark.slow, pytest.mark.long)
 CYCLE = library(*of("a", 0, 1), *of("b", 1, 2), *of("c", 2, 0))
 ALIKE = library(*(f"{letter} {patient}" for letter in "abc" for patient in range(6)))
 
 
 @pytest.mark.parametrize(
     ("index", "classes", "need"),
-    [(CYCLE, (0, 1, 2), 1), (ALIKE, (0, 1, 2), 2), *((i, (0, 1), 2) for i in LIBRARIES.values())],
+    [
+        (CYCLE, (0, 1, 2), 1),
+        pytest.param(ALIKE, (0, 1, 2), 2, marks=LONG),
+        *(pytest.param(i, (0, 1), 2, marks=LONG) for i in LIBRARIES.values()),
+    ],
     ids=["cycle", "alike", *LIBRARIES],
 )
 def test_fillings_that_are_searched_for_are_equally_likely(index, classes, need):
@@ -188,6 +195,8 @@ def test_the_only_filling_is_found(slots):
     assert sorted(patients.tolist()) == list(range(25))
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_class_set_one_patient_short_is_never_drawn():
     """The five classes of a chain but for one patient, beside a class that has what they lack."""
     slots = [*CHAIN, range(100, 105)]

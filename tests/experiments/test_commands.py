@@ -107,6 +107,8 @@ def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, ru
         train.train(config(settings, f"{supervised},start_from={first}"), tmp_path / "third")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_head_is_read_on_the_encoder_that_it_was_trained_on_alone(settings, run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
@@ -241,6 +243,8 @@ def test_train_is_given_a_configuration_and_a_folder(settings, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_frozen_encoder_of_another_shape_is_refused(settings, run, tmp_path):
     for other in ("encoder=lstm", "encoder=medium", "encoder_options.norm=group"):
         with pytest.raises(MetaecgError, match=r"start_from: its encoder has other shapes"):
@@ -251,6 +255,8 @@ def test_a_frozen_encoder_of_another_shape_is_refused(settings, run, tmp_path):
             train.train(config(settings, thawed), tmp_path / f"thawed_{other}")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_without_a_validation_part_the_last_step_is_kept(settings, tmp_path):
     protocol = json.loads(Path(config(settings).protocol).read_text())
     (tmp_path / "two.json").write_text(json.dumps(protocol | {"validation": []}))

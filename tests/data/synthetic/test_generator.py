@@ -18,6 +18,7 @@ from metaecg.data import LibraryError, open_library, protocols, synthetic, writi
 from metaecg.data.synthetic import CONDITIONS, LEADS, generator, heart
 
 HZ = 250
+LONG = (pytest.mark.slow, pytest.mark.long)
 EACH = 16
 CODES = [c.code for c in CONDITIONS]
 LEAD = {name: i for i, name in enumerate(LEADS)}
@@ -555,7 +556,10 @@ def render():
     return jax.jit(jax.vmap(lambda key, condition: synthetic.generate(key, condition, hz=HZ)))
 
 
-@pytest.mark.parametrize("code", CRITERIA)
+@pytest.mark.parametrize(
+    "code",
+    [pytest.param(c, marks=LONG) if c == "LVOLT" else c for c in CRITERIA],
+)
 def test_records_meet_the_criterion_of_their_statement(render, code):
     """448 other patients; at most one in a hundred may be lost to the noise of the measurement."""
     keys = jax.random.split(jax.random.key(1234 + CODES.index(code)), (7, 64))

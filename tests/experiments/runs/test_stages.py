@@ -188,6 +188,8 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(settings, tmp_
         stages.train(config(settings), tmp_path / "run")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_first_try_that_was_refused_does_not_block_the_folder(settings, tmp_path):
     plain = ",learner=protonet,pretrain.steps=0"
     with pytest.raises(MetaecgError, match=r"best class [ABC] has 12; .* feasible shot is 11"):
