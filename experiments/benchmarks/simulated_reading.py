@@ -136,7 +136,7 @@ def main(_) -> None:
         csv_table.write(quartiles(curves), FLAGS.curves)
     if FLAGS.figure:
         plots.reading_curves(quartiles(curves)).savefig(Path(FLAGS.figure).expanduser())
-    print(searches.by_statement(measured))
+    print(searches.by_statement(measured, READERS))
     print(searches.by_reader(measured, READERS))
     print(markdown.table(["stated", "recordings", "mean", "sought"], stated.reliability(of, asked)))
     if FLAGS.stopping:

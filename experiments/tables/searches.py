@@ -9,19 +9,18 @@ from experiments.tables import markdown
 
 Row = dict[str, Any]
 
-OTHERS = ("mixed", "fixed ranking", "nearest neighbour", "oracle")
-"""Readers of whom the table of statements has read@80 alone."""
 
-
-def by_statement(measured: Sequence[Row]) -> str:
-    """What the review found of each statement, beside the other readers; the last row: of all.
+def by_statement(measured: Sequence[Row], readers: Sequence[str]) -> str:
+    """What the first reader found of each statement, and read@80 of the others; last, of all.
 
     Args:
       measured: the rows of `simulated_reading.measure`.
+      readers: `readers.READERS`.
     """
+    first, *names = readers
     head = ["statement", "cases", "precision@20", "found in 100", "found in 300", "read@80"]
-    reviews = [row for row in measured if row["reader"] == "review"]
-    others = [[row for row in measured if row["reader"] == name] for name in OTHERS]
+    reviews = [row for row in measured if row["reader"] == first]
+    others = [[row for row in measured if row["reader"] == name] for name in names]
     lines = []
     for review, *rest in zip(reviews, *others):
         ends = f"{_share(review['read@80 least'])} to {_share(review['read@80 most'])}"
@@ -30,7 +29,7 @@ def by_statement(measured: Sequence[Row]) -> str:
     review, *rest = (_over_statements(rows) for rows in (reviews, *others))
     cells = ["mean, of read@ median", "", *_found(review, digits=3), "", _share(review["read@95"])]
     lines.append([*cells, *(_share(row["read@80"]) for row in rest)])
-    return markdown.table([*head, "least to most", "read@95", *OTHERS], lines)
+    return markdown.table([*head, "least to most", "read@95", *names], lines)
 
 
 def by_reader(measured: Sequence[Row], readers: Iterable[str]) -> str:
