@@ -119,7 +119,7 @@ def test_unseen_diagnoses_are_measured(run, library, tmp_path):
 def test_an_export_diagnoses_as_its_run(run, library, tmp_path):
     output = tmp_path / "tiny.metaecg"
     said = export.export(tmp_path, output, half=True)
-    assert "differ from the run's by at most" in said
+    assert "differ from the model's by at most" in said
     assert not list(tmp_path.glob("*.part"))
     read = artefact.read(output)
     assert read.provenance["step"] == 7
@@ -150,7 +150,7 @@ def test_a_calibration_is_not_fitted_on_what_a_run_was_trained_on(run, library, 
 
 def test_a_file_that_answers_otherwise_is_not_left(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_difference", lambda *_: 0.5)
-    with pytest.raises(MetaecgError, match=r"differ from the run's by up to 0\.5"):
+    with pytest.raises(MetaecgError, match=r"differ from the model's by up to 0\.5"):
         export.export(tmp_path, tmp_path / "a.metaecg")
     assert not (tmp_path / "a.metaecg").exists()
 

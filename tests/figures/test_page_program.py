@@ -368,7 +368,14 @@ def test_long_recordings_are_cut_into_the_same_windows(run):
 
 
 @needs_node
-@pytest.mark.parametrize(("labels", "rate"), [("ABBBB", 0.2), ("ABCABC", 0.3), ("ABCDEF", 0.1)])
+@pytest.mark.parametrize(
+    ("labels", "rate"),
+    [
+        pytest.param("ABBBB", 0.2, marks=(pytest.mark.slow, pytest.mark.long)),
+        ("ABCABC", 0.3),
+        ("ABCDEF", 0.1),
+    ],
+)
 def test_answers_are_those_of_the_diagnoser(run, labels, rate):
     """Unevenly many examples, a single one of a label, ways between and beyond those fitted."""
     rng = np.random.default_rng(len(labels))

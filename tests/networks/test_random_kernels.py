@@ -11,6 +11,7 @@ import pytest
 from metaecg.errors import MetaecgError
 from metaecg.networks import random_kernels
 from metaecg.networks.random_kernels import FITTED, PATTERNS, RandomKernels
+from metaecg.signals import portable
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -141,3 +142,6 @@ def test_whole_microvolts_are_counted_exactly():
     np.testing.assert_allclose(found, np.concatenate(want, axis=1), atol=1e-6)
     alone = np.concatenate([apply(variables, record[None]) for record in signals])
     np.testing.assert_allclose(alone, found, atol=1e-6)
+    with portable.operations():  # all records at once, as elsewhere than on a CPU
+        together = jax.jit(lambda v, x: module.apply(v, x))(variables, signals)
+    np.testing.assert_array_equal(together, found)

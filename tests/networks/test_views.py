@@ -43,7 +43,7 @@ def test_what_is_fitted_is_float32_whatever_jax_takes_by_default():
     [
         pytest.param(1, 50, 5, marks=LONG),
         pytest.param(2, 250, 6, marks=LONG),
-        pytest.param(3, 100, 7, marks=pytest.mark.slow),
+        pytest.param(3, 100, 7, marks=LONG),
         pytest.param(8, 128, 5, marks=LONG),
         (12, 100, 5),
     ],

@@ -107,6 +107,7 @@ def test_more_beats_than_the_median_takes_come_from_the_whole_recording():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_synthetic_beats_are_found():
     signals, middles, condition = beat_detection.synthetic(2)
     found, _ = beat_detection.detect(signals, 100)
@@ -118,6 +119,7 @@ def test_synthetic_beats_are_found():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_one_recording_has_the_beats_it_has_among_others():
     signals = jnp.asarray(beat_detection.synthetic(1)[0][:12])
     together = find(signals)

@@ -484,6 +484,7 @@ def test_library_is_deterministic(library):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_library_of_the_source():
     """30 s at 200 Hz of one lead [0051]."""
     library = synthetic.library(patients=60, hz=200, seconds=30, leads=("II",))
@@ -511,6 +512,8 @@ def test_protocol_parts_the_conditions():
     assert all(len({family[code] for code in part}) >= 5 for part in parts)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_synthetic_library_is_identified_by_its_arguments(tmp_path):
     made = generator.library(patients=3, seed=5)
     rounded = dataclasses.replace(made, signals=made.signals ^ 1)  # as another CPU may round

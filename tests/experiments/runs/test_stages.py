@@ -161,6 +161,7 @@ def test_a_roll_back_of_conditions_draws_other_sequences(settings, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_second_training_is_refused_and_a_killed_one_leaves_no_lock(settings, tmp_path):
     work = config(settings, ",learner=protonet,pretrain.steps=0")
     held = "import sys, time; from pathlib import Path; from experiments.runs import workdir\n"
