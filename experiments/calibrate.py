@@ -251,9 +251,11 @@ def _write(
     measured: dict[str, Any],
 ) -> None:
     output = Path(to).expanduser()
-    kept = {k: v for k, v in model.provenance.items() if k not in artefact.NAMES}
-    kept |= {"calibrated_on": library.fingerprint, "measured": {FLAGS.part: measured}}
-    kept["ancestry"] = known.to_json()
+    kept = model.provenance | {
+        "calibrated_on": library.fingerprint,
+        "measured": {FLAGS.part: measured},
+        "ancestry": known.to_json(),
+    }
     artefact.recalibrate(path, output, model._replace(provenance=kept))
     print(f"\nwritten to {output}")
 

@@ -6,12 +6,12 @@
     python -m experiments.export --format=html --output=FILE.html [--workdir=DIR|--artefact=FILE]
         [--support=FOLDER|FILE.csv] [--onnxruntime=FOLDER]
 
-Every file is compared with the run before the command says that it is done. An exported file is
-written anew with the programs of this version, which may be faster than its own; parameters,
-calibration and what it says of itself stay as they are. The formats onnx and
-html, which need no Python where they are used, take the shipped model where neither --workdir nor
---artefact is given. Examples named by --support are put into the page, where everyone who has it
-can read them; what their files do not say is asked for: --hz, --units, --leads.
+Every file is compared with the model before the command says that it is done. An exported file is
+written anew with the programs of this version, which may be faster than its own; parameters and
+calibration stay as they are. The formats onnx and html, which need no Python where they are used,
+take the shipped model where neither --workdir nor --artefact is given. Examples named by --support
+are put into the page, where everyone who has it can read them; what their files do not say is asked
+for: --hz, --units, --leads.
 """
 
 import os
@@ -53,9 +53,8 @@ def renew(file: Path, output: Path, *, half: bool = False) -> str:
         give its answers.
     """
     model, learner, variables = load(None, file)
-    kept = {k: v for k, v in model.provenance.items() if k not in artefact.NAMES}
-    half = half or bool(kept.get("half"))
-    return _write(output, model._replace(provenance=kept), learner, variables, half)
+    half = half or bool(model.provenance.get("half"))
+    return _write(output, model, learner, variables, half)
 
 
 def _write(output: Path, model: Model, learner: Learner, variables: Variables, half: bool) -> str:

@@ -50,7 +50,7 @@ def table(recordings: Recordings, asked: Question, found: Found) -> Iterator[tup
         int(row): f"{'a copy of' if copy else 'is'} example {asked.examples[example].name}"
         for row, example, copy in zip(asked.known, asked.known_as, asked.copies)
     }
-    # Numbers of Python, for to take one number from an array at a time is slow.
+    # Lists, because to read an array number by number is slow.
     scores, chances = found.scores.tolist(), found.probabilities.tolist()
     of_patient, nearest = recordings.patients.tolist(), found.nearest.tolist()
     names = [example.name for example in asked.examples]

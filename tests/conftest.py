@@ -24,6 +24,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 CLASSES, RECORDS, PATIENTS, SAMPLES, LEADS = 6, 180, 90, 24, 2
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items):
+    """What is long is slow."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _compile_once(tmp_path_factory):
     """What one test compiled, others of this session load, in commands that they start as well."""

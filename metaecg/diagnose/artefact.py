@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 OLDEST_JAX = (0, 10)
 PLATFORMS = ("cpu", "cuda", "tpu")
-NAMES = ("artefact", "file")
+_NAMES = ("artefact", "file")
 """What `read` adds to the provenance that is in a file: its fingerprint, and its name."""
 
 
@@ -80,7 +80,7 @@ def write(
         **learner.limits._asdict(),
         "record": model.form.to_json(),
         "calibration": model.calibration.to_json(),
-        "provenance": model.provenance,
+        "provenance": _without_names(model),
     }
     sealed_file.write(path, manifest, members)
 
@@ -94,8 +94,12 @@ def recalibrate(path: Path, output: Path, model: Model) -> None:
       model: these are written; all else stays as it is.
     """
     manifest, members, _ = sealed_file.read(path)
-    changed = {"calibration": model.calibration.to_json(), "provenance": model.provenance}
+    changed = {"calibration": model.calibration.to_json(), "provenance": _without_names(model)}
     sealed_file.write(output, {**manifest, **changed}, members | to_members(model.background))
+
+
+def _without_names(model: Model) -> dict[str, Any]:
+    return {key: value for key, value in model.provenance.items() if key not in _NAMES}
 
 
 @contextlib.contextmanager
@@ -183,7 +187,7 @@ def read(path: str | Path) -> Model:
             ),
             Calibration.from_json(manifest["calibration"]),
             Form.from_json(manifest["record"]),
-            dict(zip(NAMES, (fingerprint, path.name))) | manifest["provenance"],
+            dict(zip(_NAMES, (fingerprint, path.name))) | manifest["provenance"],
             of_members(members),
         )
     except sealed_file.FOREIGN as error:

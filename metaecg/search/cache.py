@@ -44,10 +44,11 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 def archive(model: Model, library: Library, folder: Path, progress: Progress = iter) -> Archive:
     """A library as an archive to search: what is kept of it, after what lacks was computed.
 
-    Args, Raises: as of `embeddings`; what cannot be written is computed at every opening.
+    Arguments and errors are those of `embeddings`. In a folder that cannot be written, mean, root
+    and lengths are computed at every opening.
     """
     kept, basis = embeddings(model, library, folder, progress)
-    place = folder / "embeddings" / fingerprint(model)[:16]
+    place = _place(model, folder)
     content = (place / "blocks.jsonl").read_bytes()
     rules = (archives.SHRINKAGE, archives.SAMPLE, archives.BLOCK)
     crc32 = zlib.crc32(content, zlib.crc32(repr(rules).encode()))
@@ -55,7 +56,7 @@ def archive(model: Model, library: Library, folder: Path, progress: Progress = i
     if found is None:
         new = Archive.of(kept, basis)
         found = {"mean": new.mean, "root": new.root, "lengths": new.lengths}
-        with contextlib.suppress(OSError):  # of a folder that is read only
+        with contextlib.suppress(OSError):
             with open(place / ".space.new", "wb") as file:
                 np.savez(file, crc32=np.int64(crc32), **found)
             os.replace(place / ".space.new", place / "space.npz")
@@ -96,7 +97,7 @@ def embeddings(
       OSError: the folder cannot be written.
     """
     model.form.check(library, name=str(folder))
-    place = folder / "embeddings" / fingerprint(model)[:16]
+    place = _place(model, folder)
     head = {
         "version": VERSION,
         "library": library.fingerprint,
@@ -121,6 +122,10 @@ def fingerprint(model: Model) -> str:
     said = {key: known.get(key) for key in ("artefact", "model", "learner", "encoder")}
     content = json.dumps([said, model.form.to_json()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _place(model: Model, folder: Path) -> Path:
+    return folder / "embeddings" / fingerprint(model)[:16]
 
 
 def _compute(

@@ -230,9 +230,7 @@ def test_the_bound_is_that_of_clopper_and_pearson():
     assert found == pytest.approx([0.0981, 0.3942, 0.1988, 1.0, 1.0], abs=2e-4)
 
 
-@pytest.mark.parametrize(
-    "queries", [50, pytest.param(4000, marks=(pytest.mark.slow, pytest.mark.long))]
-)
+@pytest.mark.parametrize("queries", [50, pytest.param(4000, marks=pytest.mark.long)])
 def test_answers_are_wrong_at_the_rate_stated_whatever_few_they_were_fitted_on(queries):
     """The faults' 11.9 % and 12 % were minima over many thresholds, or of few queries."""
     wrong = []

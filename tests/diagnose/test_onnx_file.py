@@ -26,7 +26,6 @@ from metaecg.networks import random_kernels
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "diagnose_onnx.py"
 SAMPLES, LEADS = 24, 2
-LONG = (pytest.mark.slow, pytest.mark.long)
 FORM = Form(100.0, SAMPLES, ("I", "II"))
 ROW = Row(2, 1.0, 2.0, 0.5, (0.0, 0.5, 0.9), (0.4, 0.2, 0.04), (900.0, 800.0, 700.0))
 MORE = ROW._replace(shot=4.0, temperature=1.0, slope=0.4, usual=0.3)
@@ -81,7 +80,7 @@ def converted(module, variables):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name in ("small", "lstm") else LONG)
+        pytest.param(name, marks=() if name in ("small", "lstm") else pytest.mark.long)
         for name in networks.ENCODERS
     ],
 )
@@ -99,7 +98,6 @@ def test_every_encoder_but_the_recurrent_ones_is_converted(name):
         assert onnx_file.differences(embed, content, records).max() < 1e-5
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.usefixtures("optimised")
 def test_joined_views_are_converted_to_the_same_counts():

@@ -102,7 +102,7 @@ def three(*patients):
 
 @pytest.mark.parametrize(
     ("way", "shot", "query"),
-    [pytest.param(2, 2, 1, marks=(pytest.mark.slow, pytest.mark.long)), (3, 1, 1)],
+    [pytest.param(2, 2, 1, marks=pytest.mark.long), (3, 1, 1)],
 )
 def test_episodes_of_any_library_obey_the_rules_or_are_refused(way, shot, query):
     seen = {True: 0, False: 0}

@@ -119,7 +119,6 @@ LIBRARIES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -132,7 +131,6 @@ def test_all_episodes_of_a_class_set_and_all_class_sets_are_equally_likely(name)
         assert_uniform([each for classes, each in seen if classes == chosen], cells)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.usefixtures("optimised")
 def test_three_slots_of_unequal_examples_are_equally_likely():
@@ -157,7 +155,6 @@ def searched(index, classes, need, count):
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), count)))
 
 
-LONG = (pytest.mark.slow, pytest.mark.long)
 CYCLE = library(*of("a", 0, 1), *of("b", 1, 2), *of("c", 2, 0))
 ALIKE = library(*(f"{letter} {patient}" for letter in "abc" for patient in range(6)))
 
@@ -166,8 +163,8 @@ ALIKE = library(*(f"{letter} {patient}" for letter in "abc" for patient in range
     ("index", "classes", "need"),
     [
         (CYCLE, (0, 1, 2), 1),
-        pytest.param(ALIKE, (0, 1, 2), 2, marks=LONG),
-        *(pytest.param(i, (0, 1), 2, marks=LONG) for i in LIBRARIES.values()),
+        pytest.param(ALIKE, (0, 1, 2), 2, marks=pytest.mark.long),
+        *(pytest.param(i, (0, 1), 2, marks=pytest.mark.long) for i in LIBRARIES.values()),
     ],
     ids=["cycle", "alike", *LIBRARIES],
 )
@@ -195,7 +192,6 @@ def test_the_only_filling_is_found(slots):
     assert sorted(patients.tolist()) == list(range(25))
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_class_set_one_patient_short_is_never_drawn():
     """The five classes of a chain but for one patient, beside a class that has what they lack."""

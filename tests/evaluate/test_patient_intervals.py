@@ -134,7 +134,6 @@ def assert_as_stated(found, truth, least):
         assert 0.85 < stated / np.std([each.value for each in estimates], ddof=1) < 1.5
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("shot", [1, 5, 10])
 def test_intervals_of_accuracy_hold_a_known_truth_as_often_as_stated(world, shot):
@@ -145,7 +144,6 @@ def test_intervals_of_accuracy_hold_a_known_truth_as_often_as_stated(world, shot
     assert_as_stated(found, world.true_accuracy(shot, episodes=20_000), 0.92)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("shot", [1, 5, 10])
 def test_intervals_of_detection_hold_a_known_truth_as_often_as_stated(world, shot):

@@ -222,7 +222,6 @@ def test_an_artefact_is_measured_on_an_archive_and_fitted_anew(run, library, tmp
         calibrate.unchecked(one, form, protocols.load(run.config.protocol), "test")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_model_is_given_what_it_lacks_and_no_probability_changes(
     run, library, tmp_path, monkeypatch

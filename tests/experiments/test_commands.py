@@ -107,7 +107,6 @@ def test_an_encoder_that_knows_the_classes_to_be_tested_is_no_start(settings, ru
         train.train(config(settings, f"{supervised},start_from={first}"), tmp_path / "third")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_head_is_read_on_the_encoder_that_it_was_trained_on_alone(settings, run, tmp_path):
     folder = tmp_path / "run"
@@ -158,7 +157,6 @@ def test_evaluate_refuses_before_it_measures(run):
         assert message in said
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_classes_of_the_run_that_a_run_started_from_are_not_measured_in_another_library(tmp_path):
     """A knows ABC; B starts from A and knows DEF, C from B and knows GH: ABC are new to none."""
@@ -243,7 +241,6 @@ def test_train_is_given_a_configuration_and_a_folder(settings, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_frozen_encoder_of_another_shape_is_refused(settings, run, tmp_path):
     for other in ("encoder=lstm", "encoder=medium", "encoder_options.norm=group"):
@@ -255,7 +252,6 @@ def test_a_frozen_encoder_of_another_shape_is_refused(settings, run, tmp_path):
             train.train(config(settings, thawed), tmp_path / f"thawed_{other}")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_without_a_validation_part_the_last_step_is_kept(settings, tmp_path):
     protocol = json.loads(Path(config(settings).protocol).read_text())

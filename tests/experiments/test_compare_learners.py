@@ -97,7 +97,6 @@ def test_every_learner_of_the_table_can_be_built(name):
     assert ("whitening" in shapes.state) == config.whiten
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_one_command_trains_and_measures_all_learners_and_resumes(tmp_path):
     toy.write(tmp_path)

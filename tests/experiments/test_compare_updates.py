@@ -25,7 +25,6 @@ def test_the_table_has_a_row_a_rule_with_the_interval_over_its_seeds():
     assert line[1] == "| reptile | 0.500 |  | 0.500 | 0.100 | 0.5 | 3 MiB |"
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_every_rule_trains_a_head_and_the_trajectory_is_drawn(tmp_path):
     settings = toy.write(tmp_path)

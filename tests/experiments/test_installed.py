@@ -87,7 +87,6 @@ def test_commands_work_from_any_folder(metaecg):
     assert "did you mean train?" in wrong.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_run_of_the_installed_command(metaecg):
     short = ("--config.smoke=true", "--config.synthetic.patients=600", "--config.query=2")

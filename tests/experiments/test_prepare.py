@@ -370,7 +370,6 @@ def test_recordings_of_another_format_are_quarantined_with_the_source_for_them(
     assert "RVH/x.csv,not a WFDB record; import it by --source=csv\n" in quarantine
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_library_in_the_shipped_form_needs_no_note(tmp_path, run, capsys):
     run(source="synthetic", output=str(tmp_path / "a"), patients=2, seed=3)

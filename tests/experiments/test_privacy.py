@@ -227,7 +227,6 @@ def trained(tmp_path_factory):
     return files, made
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(trained):
     files, made = trained
@@ -238,7 +237,6 @@ def test_what_a_training_reads_of_such_files_does_not_say_who_the_patients_are(t
     assert leaked(made) == []
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_nor_does_what_is_made_of_the_model(trained, tmp_path):
     files, made = trained
@@ -277,7 +275,6 @@ def read(asked):
         return answer.read()
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_nor_does_a_review(trained):
     pytest.importorskip("bottle", reason="the extra 'review' is not installed")

@@ -371,7 +371,7 @@ def test_long_recordings_are_cut_into_the_same_windows(run):
 @pytest.mark.parametrize(
     ("labels", "rate"),
     [
-        pytest.param("ABBBB", 0.2, marks=(pytest.mark.slow, pytest.mark.long)),
+        pytest.param("ABBBB", 0.2, marks=pytest.mark.long),
         ("ABCABC", 0.3),
         ("ABCDEF", 0.1),
     ],

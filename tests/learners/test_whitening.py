@@ -18,7 +18,6 @@ def changed(arguments):
 pytestmark = pytest.mark.usefixtures("one_device")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path):
     config = changed(toy.write(tmp_path) + ",whiten=true,batch=8,head.batch=8")
@@ -42,7 +41,6 @@ def test_heads_and_the_final_stage_read_what_the_training_part_whitens(tmp_path)
         np.testing.assert_array_equal(last.variables.state["whitening"][name], matrix)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_head_on_a_whitened_run_is_whitened_and_a_run_without_is_not(tmp_path):
     given = toy.write(tmp_path) + ",batch=8"

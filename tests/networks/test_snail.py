@@ -120,7 +120,6 @@ def objective(params, records, task):
     return -jnp.sum(jnp.where(labels > 0, labels * jax.nn.log_softmax(logits), 0))
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("task", [few_shot, window])
 def test_gradients_equal_finite_differences(task):
@@ -365,7 +364,7 @@ def test_stack_has_the_paper_s_sizes():
 
 
 @pytest.mark.parametrize(
-    "task", [pytest.param(few_shot, marks=(pytest.mark.slow, pytest.mark.long)), window, scattered]
+    "task", [pytest.param(few_shot, marks=pytest.mark.long), window, scattered]
 )
 def test_without_a_closed_form_it_is_the_network_of_the_paper_alone(task):
     plain = Snail(way=WAY, length=LENGTH, closed_form="none", **TINY)

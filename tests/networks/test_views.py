@@ -17,7 +17,6 @@ from metaecg.signals.beats import Beats, Peaks, find_beats
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
-LONG = (pytest.mark.slow, pytest.mark.long)
 UNTRAINED = "kernels+differences+beat+beat_kernels+spread_kernels+rhythm+waves"
 
 
@@ -41,10 +40,10 @@ def test_what_is_fitted_is_float32_whatever_jax_takes_by_default():
 @pytest.mark.parametrize(
     ("leads", "hz", "seconds"),
     [
-        pytest.param(1, 50, 5, marks=LONG),
-        pytest.param(2, 250, 6, marks=LONG),
-        pytest.param(3, 100, 7, marks=LONG),
-        pytest.param(8, 128, 5, marks=LONG),
+        pytest.param(1, 50, 5, marks=pytest.mark.long),
+        pytest.param(2, 250, 6, marks=pytest.mark.long),
+        pytest.param(3, 100, 7, marks=pytest.mark.long),
+        pytest.param(8, 128, 5, marks=pytest.mark.long),
         (12, 100, 5),
     ],
 )

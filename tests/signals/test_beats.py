@@ -106,7 +106,6 @@ def test_more_beats_than_the_median_takes_come_from_the_whole_recording():
     assert (find(late).unlike > 0.05).sum() >= 3
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_synthetic_beats_are_found():
     signals, middles, condition = beat_detection.synthetic(2)
@@ -118,7 +117,6 @@ def test_synthetic_beats_are_found():
     assert all(len(found[n]) >= len(middles[n]) for n in flat)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_one_recording_has_the_beats_it_has_among_others():
     signals = jnp.asarray(beat_detection.synthetic(1)[0][:12])

@@ -62,7 +62,6 @@ def log(folder):
     return [{k: v for k, v in line.items() if k != "rate"} for line in lines]
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_two_processes_train_checkpoint_and_resume_as_one(tmp_path):
     settings = toy.write(tmp_path)
@@ -82,7 +81,6 @@ def test_two_processes_train_checkpoint_and_resume_as_one(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_each_process_may_have_a_library_of_its_own(tmp_path):
     for process in (0, 1):

@@ -128,8 +128,8 @@ def assert_close(a, b):
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(2, marks=(pytest.mark.slow, pytest.mark.long)),
-        pytest.param(4, marks=(pytest.mark.slow, pytest.mark.long)),
+        pytest.param(2, marks=pytest.mark.long),
+        pytest.param(4, marks=pytest.mark.long),
         8,
     ],
 )

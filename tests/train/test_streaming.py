@@ -48,9 +48,7 @@ def plans(index):
 
 
 @pytest.mark.parametrize("kind", ["episodes", "records", "sequences", "conditions"])
-@pytest.mark.parametrize(
-    "shared", [pytest.param(True, marks=(pytest.mark.slow, pytest.mark.long)), False]
-)
+@pytest.mark.parametrize("shared", [pytest.param(True, marks=pytest.mark.long), False])
 def test_gathered_tasks_are_those_drawn_in_memory(data, on_disk, kind, shared):
     draw, mesh = plans(data.index)[kind], parallel.mesh()
     key = KEY if shared else jax.random.fold_in(KEY, 0)  # process 0 of 1

@@ -18,7 +18,6 @@ from metaecg.data import LibraryError, open_library, protocols, synthetic, writi
 from metaecg.data.synthetic import CONDITIONS, LEADS, generator, heart
 
 HZ = 250
-LONG = (pytest.mark.slow, pytest.mark.long)
 EACH = 16
 CODES = [c.code for c in CONDITIONS]
 LEAD = {name: i for i, name in enumerate(LEADS)}
@@ -483,7 +482,6 @@ def test_library_is_deterministic(library):
     assert other.fingerprint != library.fingerprint
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_library_of_the_source():
     """30 s at 200 Hz of one lead [0051]."""
@@ -512,7 +510,6 @@ def test_protocol_parts_the_conditions():
     assert all(len({family[code] for code in part}) >= 5 for part in parts)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_synthetic_library_is_identified_by_its_arguments(tmp_path):
     made = generator.library(patients=3, seed=5)
@@ -561,7 +558,7 @@ def render():
 
 @pytest.mark.parametrize(
     "code",
-    [pytest.param(c, marks=LONG) if c == "LVOLT" else c for c in CRITERIA],
+    [pytest.param(c, marks=pytest.mark.long) if c == "LVOLT" else c for c in CRITERIA],
 )
 def test_records_meet_the_criterion_of_their_statement(render, code):
     """448 other patients; at most one in a hundred may be lost to the noise of the measurement."""

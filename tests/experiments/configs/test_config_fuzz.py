@@ -139,13 +139,11 @@ def attempt(seed):
     return False
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_random_settings_train_or_are_refused():
     assert sum(attempt(seed) for seed in range(20)) > 1
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_more_random_settings_train_or_are_refused():
     assert sum(attempt(seed) for seed in range(160, 300)) > 11

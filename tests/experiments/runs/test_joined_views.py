@@ -40,7 +40,6 @@ def test_settings_that_do_not_go_with_views_are_refused_in_one_line(arguments, m
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_views_and_trained_networks_are_joined_and_read_back(tmp_path):
     given = toy.write(tmp_path, samples=512)  # 5.12 s at 100 Hz

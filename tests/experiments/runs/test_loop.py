@@ -180,7 +180,6 @@ def test_the_log_of_a_killed_run_is_cut_back_to_its_checkpoint(tmp_path):
     assert [{k: v for k, v in line.items() if k != "rate"} for line in log(tmp_path)] == expected
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_reading_a_run_beside_its_training_changes_no_bit(tmp_path):
     """Another process reads on and on while every step is saved."""

@@ -81,7 +81,6 @@ def test_episodes_that_cannot_be_drawn_name_the_settings(settings, tmp_path, mor
         stages.train(config(settings, f"{QUICK},validation_episodes=2{more}"), tmp_path / "run")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
     more = f"{QUICK},update_rule=trajectory,steps=20"
@@ -90,7 +89,6 @@ def test_the_sources_update_trains_encoder_and_head(settings, tmp_path):
     assert_learned(moved, losses)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_reptile_trains_a_head(settings, encoder, tmp_path):
     more = f"{QUICK},update_rule=reptile,batch=4,steps=40,inner.per_class=6,inner.rate=0.01"
@@ -100,7 +98,6 @@ def test_reptile_trains_a_head(settings, encoder, tmp_path):
     assert_learned(moved, losses)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp_path):
     more = f"{QUICK},labels=conditions,update_rule=trajectory,steps=20"
@@ -111,7 +108,6 @@ def test_global_labels_are_trained_and_validated_on_other_patients(settings, tmp
     assert trained.load(tmp_path).facts["classes"]["train"] == ["A", "B", "C"]
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_patients_held_out_by_conditions_are_unknown_to_what_it_starts_from(
     settings, encoder, tmp_path
@@ -134,7 +130,6 @@ def rows_drawn(config, folder, data):
     return [loop.visited(job, 4, stream) for stream in (0, 1)]
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("rule", ["episodic", "trajectory", "reptile"])
 def test_no_stage_and_no_roll_back_draws_what_was_drawn_before(settings, encoder, tmp_path, rule):
@@ -160,7 +155,6 @@ def test_a_roll_back_of_conditions_draws_other_sequences(settings, tmp_path):
     assert not (one == other).all(axis=(1, 2)).any()
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_second_training_is_refused_and_a_killed_one_leaves_no_lock(settings, tmp_path):
     work = config(settings, ",learner=protonet,pretrain.steps=0")
@@ -189,7 +183,6 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(settings, tmp_
         stages.train(config(settings), tmp_path / "run")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_first_try_that_was_refused_does_not_block_the_folder(settings, tmp_path):
     plain = ",learner=protonet,pretrain.steps=0"
@@ -211,7 +204,6 @@ def test_training_runs_in_a_thread_and_takes_text_for_a_folder(settings, tmp_pat
     assert trained.load(str(tmp_path / "run")).step == best["best_step"]
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("rule", ["", ",update_rule=trajectory"])
 def test_a_gradient_that_is_not_clipped_trains(settings, tmp_path, rule):
@@ -226,7 +218,6 @@ def test_a_gradient_that_is_not_clipped_trains(settings, tmp_path, rule):
     assert max(jax.tree.leaves(moved)) > 1e-5
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("rule", ["", ",update_rule=trajectory"])
 def test_training_runs_where_numbers_have_64_bits(settings, tmp_path, rule):

@@ -282,7 +282,6 @@ def test_numbers_in_the_tables_are_those_of_the_rows(found):
     assert np.isfinite(row["macro_auroc"])
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["transformer", "anil", "matching"])
 def test_every_learner_trains(settings, tmp_path, name):
